@@ -1,0 +1,31 @@
+// SharedWord: a 64-bit word in memory that other cores or other processes read. One writer, unless
+// a function says otherwise. Lock-free by assertion, so that two processes may share it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace penstock {
+
+class SharedWord {
+ public:
+  // Sees everything that was written before the store(v) whose value this returns.
+  uint64_t load() const { return v_.load(std::memory_order_acquire); }
+  uint64_t load_relaxed() const { return v_.load(std::memory_order_relaxed); }
+
+  // Owner only. Publishes what was written before; pairs with load().
+  void store(uint64_t v) { v_.store(v, std::memory_order_release); }
+  void store_relaxed(uint64_t v) { v_.store(v, std::memory_order_relaxed); }
+
+  // Any side: for bits that several set and one takes (doorbells).
+  void set_bits(uint64_t bits) { v_.fetch_or(bits, std::memory_order_acq_rel); }
+  uint64_t take_all() { return v_.exchange(0, std::memory_order_acq_rel); }
+
+ private:
+  std::atomic<uint64_t> v_{0};
+};
+
+static_assert(sizeof(SharedWord) == 8);
+static_assert(std::atomic<uint64_t>::is_always_lock_free);
+
+}  // namespace penstock

@@ -1,0 +1,163 @@
+// The lane as bytes: what other processes map. A change here breaks every client that is not
+// rebuilt, so every offset is asserted, and kLaneVersion counts the changes.
+//
+// Four kinds of memory, each with exactly one writer:
+//
+//   lane            written by its one publisher (or by the node: mirrors, inboxes)
+//     0             LaneHeader    4096 B    geometry; head and reserve of the writer
+//     topics_at     Topic[n]      320 B     append-only: id is the index
+//     ring_at       Descriptor[]  64 B      power of two; slot = position & (n - 1)
+//     arena_at      bytes                   power of two; byte = arena position & (size - 1)
+//   node page       written by the node, one per lane: who reads it, since when, who is evicted
+//   position table  written by one reading client (or worker): a ReaderSlot per lane it reads
+//   bell page       set by one client, taken by the node: "this lane has something new"
+//
+// What another process wrote is copied, then checked, then used.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/base/line.h"
+#include "dataplane/base/shared_word.h"
+
+namespace penstock {
+
+inline constexpr uint64_t kLaneMagic = 0x314b4c4e45505350;  // "PSPENLK1", little-endian
+inline constexpr uint32_t kLaneVersion = 1;
+inline constexpr uint32_t kMaxReaders = 128;       // per lane, on one host
+inline constexpr uint32_t kMaxTopicName = 255;     // bytes
+inline constexpr uint32_t kPositionSlots = 512;    // lanes that one client can read at once
+inline constexpr uint64_t kArenaAlign = 64;
+
+// Sizes of one lane. Chosen at set-up, told to every party by the node, never read back from
+// memory that a publisher can write.
+struct LaneGeometry {
+  uint32_t ring_log2 = 10;    // 2^n descriptors
+  uint32_t arena_log2 = 22;   // 2^n bytes
+  uint32_t topics = 256;      // rows of the topic table
+
+  constexpr uint64_t ring_size() const { return uint64_t{1} << ring_log2; }
+  constexpr uint64_t arena_size() const { return uint64_t{1} << arena_log2; }
+  constexpr bool valid() const {
+    return ring_log2 >= 2 && ring_log2 <= 24 && arena_log2 >= 12 && arena_log2 <= 36 &&
+           topics >= 1 && topics <= 65536;
+  }
+  constexpr uint64_t topics_at() const { return 4096; }
+  constexpr uint64_t ring_at() const { return page_up(topics_at() + uint64_t{topics} * 320); }
+  constexpr uint64_t arena_at() const { return page_up(ring_at() + ring_size() * 64); }
+  constexpr uint64_t total_bytes() const { return page_up(arena_at() + arena_size()); }
+
+  bool operator==(const LaneGeometry&) const = default;
+
+ private:
+  static constexpr uint64_t page_up(uint64_t n) { return (n + 4095) & ~uint64_t{4095}; }
+};
+
+struct LaneHeader {
+  // Written once, before anybody else maps it.
+  uint64_t magic;
+  uint32_t version;
+  uint32_t ring_log2;
+  uint32_t arena_log2;
+  uint32_t topics;
+  uint64_t lane_id;
+  uint64_t epoch;
+  // Written by the publisher.
+  alignas(kPair) SharedWord head;  // messages published
+  SharedWord reserved;             // arena position that may already be overwritten, see LaneReader
+  SharedWord topic_count;
+};
+static_assert(sizeof(LaneHeader) == 256 && offsetof(LaneHeader, head) == 128);
+static_assert(offsetof(LaneHeader, reserved) == 136 && offsetof(LaneHeader, topic_count) == 144);
+
+struct Topic {
+  SharedWord len;  // stored last: a row with len 0 is not there yet
+  char name[312];
+};
+static_assert(sizeof(Topic) == 320);
+
+// Descriptor.flags
+enum : uint16_t {
+  kFlagGap = 1,  // no message: `key` messages will not come, for reason `parts` (a Drop)
+};
+
+struct alignas(kLine) Descriptor {
+  SharedWord stamp;    // position + 1, stored last
+  uint64_t arena_pos;  // arena position of the first byte: counts up for ever, place = & (size - 1)
+  uint64_t len;        // bytes, all parts and the part table included
+  uint64_t time_ns;    // publisher's CLOCK_REALTIME, or 0 when it does not stamp
+  uint64_t key;        // sticky routing key, 0 = none
+  uint64_t source;     // position in the lane where it was first published
+  uint32_t topic;      // row of the topic table
+  uint16_t parts;      // 1, or the number of parts (then a table of u32 lengths stands in front)
+  uint16_t flags;
+  uint64_t origin;     // lane id where it was first published
+};
+static_assert(sizeof(Descriptor) == 64 && offsetof(Descriptor, topic) == 48);
+
+// A reader's state as the node sees it, in the node page.
+enum class ReaderState : uint8_t {
+  kFree = 0,
+  kReliable = 1,  // holds the writer back
+  kLossy = 2,     // does not: it copies and checks
+  kEvicted = 3,   // removed by the node; the writer ignores it, the reader learns of it here
+};
+
+// `state` packs ReaderState in bits 0..7 and the join's generation in bits 32..63, so that a slot
+// that was reused is told from the one before.
+struct ReaderMark {
+  SharedWord state;
+  SharedWord start;  // first position of this reader
+};
+
+struct NodePage {
+  SharedWord generation;  // +1 at each change of a mark; the writer looks at it on every publish
+  SharedWord closed;      // 0, or a CloseReason: no more messages will come than are there
+  uint64_t pad[6];
+  ReaderMark marks[kMaxReaders];
+  uint8_t rest[4096 - 64 - kMaxReaders * sizeof(ReaderMark)];
+};
+static_assert(sizeof(NodePage) == 4096 && offsetof(NodePage, marks) == 64);
+
+enum class CloseReason : uint8_t { kOpen = 0, kPublisherLeft = 1, kPublisherDied = 2, kPeerDown = 3, kNodeStopped = 4 };
+
+// One lane as one client (or worker) reads it. The writer takes the slot as valid only while
+// `generation` equals the join's; until then the mark's start holds it back.
+struct alignas(kPair) ReaderSlot {
+  SharedWord position;    // messages consumed: the credit to the writer, absolute
+  SharedWord generation;  // of the join
+  // A line of its own: written only when the reader goes to sleep or wakes.
+  alignas(kLine) SharedWord armed;  // odd: wake me when something comes; even: I am awake
+};
+static_assert(sizeof(ReaderSlot) == 128 && offsetof(ReaderSlot, armed) == 64);
+
+// A client's (or worker's) position table: one memfd, mapped read-only by the writers it reads.
+struct PositionTable {
+  ReaderSlot slots[kPositionSlots];
+};
+static_assert(sizeof(PositionTable) == 65536);
+
+// Doorbells of one client to the workers: bit n = "lane slot n of this client was published to".
+// Hints only: a lost bell costs latency, never a message, because workers also sweep.
+struct BellPage {
+  struct alignas(kPair) Line {
+    SharedWord bits[8];
+  } worker[32];
+};
+static_assert(sizeof(BellPage) == 4096);
+
+// Arena arithmetic, the same on both ends of a link. A message is contiguous: one that would
+// straddle the end of the arena starts at its beginning instead.
+// Returns the arena position at which `len` bytes are placed when the arena is filled up to `at`.
+constexpr uint64_t arena_place(uint64_t at, uint64_t len, uint64_t arena_size) {
+  const uint64_t offset = at & (arena_size - 1);
+  return offset + len > arena_size ? at + (arena_size - offset) : at;
+}
+
+// The fill after a message of `len` bytes at `start`.
+constexpr uint64_t arena_next(uint64_t start, uint64_t len) {
+  return start + ((len + kArenaAlign - 1) & ~(kArenaAlign - 1));
+}
+
+}  // namespace penstock
