@@ -55,8 +55,8 @@ struct Frame {
 struct PortInfo {
   const char* name = "";
   std::array<uint8_t, 6> mac{};
-  uint32_t max_frame = 1514;   // bytes of an Ethernet frame without its check sequence
-  bool chains = false;         // sends header and payload without a copy; else the driver linearizes
+  uint32_t max_frame = 1514;  // bytes of an Ethernet frame without its check sequence
+  bool chains = false;        // sends header and payload without a copy; else the driver linearizes
   bool tx_udp_checksum = false;
   bool tx_ip_checksum = false;
   bool rx_checksum = false;

@@ -11,31 +11,31 @@ namespace penstock {
 
 enum class Errc : uint8_t {
   kOk = 0,
-  kWouldBlock = 1,   // full for now: a reader is behind; nothing was sent
-  kNoRoute = 2,      // nobody takes it: no member in the group, no such peer
-  kTooBig = 3,       // larger than the lane's arena
-  kBadTopic = 4,     // not a valid topic or filter
-  kClosed = 5,       // the other side closed, or the node went away
-  kInvalid = 6,      // an argument makes no sense
+  kWouldBlock = 1,  // full for now: a reader is behind; nothing was sent
+  kNoRoute = 2,     // nobody takes it: no member in the group, no such peer
+  kTooBig = 3,      // larger than the lane's arena
+  kBadTopic = 4,    // not a valid topic or filter
+  kClosed = 5,      // the other side closed, or the node went away
+  kInvalid = 6,     // an argument makes no sense
   kNoMemory = 7,
   kNoDevice = 8,
-  kBusy = 9,         // in use by somebody else
+  kBusy = 9,  // in use by somebody else
   kTimeout = 10,
-  kDenied = 11,      // not permitted
-  kVersion = 12,     // the other side speaks another version
-  kEvicted = 13,     // this reader was removed: too slow, or it lied
-  kFull = 14,        // a table of fixed size has no room
+  kDenied = 11,   // not permitted
+  kVersion = 12,  // the other side speaks another version
+  kEvicted = 13,  // this reader was removed: too slow, or it lied
+  kFull = 14,     // a table of fixed size has no room
   kNotFound = 15,
-  kSystem = 16,      // the kernel refused; errno says why
+  kSystem = 16,  // the kernel refused; errno says why
 };
 
 // The text of a code, never null.
 constexpr const char* text(Errc e) {
   constexpr const char* kText[] = {
-      "ok",           "would block",     "no route",         "message too big",  "bad topic",
-      "closed",       "invalid argument", "out of memory",   "no such device",   "busy",
-      "timed out",    "permission denied", "version mismatch", "reader evicted", "table full",
-      "not found",    "system error"};
+      "ok",        "would block",       "no route",         "message too big", "bad topic",
+      "closed",    "invalid argument",  "out of memory",    "no such device",  "busy",
+      "timed out", "permission denied", "version mismatch", "reader evicted",  "table full",
+      "not found", "system error"};
   const auto i = static_cast<unsigned>(e);
   return i < sizeof kText / sizeof *kText ? kText[i] : "unknown error";
 }

@@ -19,6 +19,8 @@ class SharedWord {
 
   // Any side: for bits that several set and one takes (doorbells).
   void set_bits(uint64_t bits) { v_.fetch_or(bits, std::memory_order_acq_rel); }
+  // Owner only: a store that no later store of this thread can be seen before.
+  void store_first(uint64_t v) { v_.exchange(v, std::memory_order_acq_rel); }
   uint64_t take_all() { return v_.exchange(0, std::memory_order_acq_rel); }
 
  private:

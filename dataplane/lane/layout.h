@@ -25,17 +25,17 @@ namespace penstock {
 
 inline constexpr uint64_t kLaneMagic = 0x314b4c4e45505350;  // "PSPENLK1", little-endian
 inline constexpr uint32_t kLaneVersion = 1;
-inline constexpr uint32_t kMaxReaders = 128;       // per lane, on one host
-inline constexpr uint32_t kMaxTopicName = 255;     // bytes
-inline constexpr uint32_t kPositionSlots = 512;    // lanes that one client can read at once
+inline constexpr uint32_t kMaxReaders = 128;     // per lane, on one host
+inline constexpr uint32_t kMaxTopicName = 255;   // bytes
+inline constexpr uint32_t kPositionSlots = 512;  // lanes that one client can read at once
 inline constexpr uint64_t kArenaAlign = 64;
 
 // Sizes of one lane. Chosen at set-up, told to every party by the node, never read back from
 // memory that a publisher can write.
 struct LaneGeometry {
-  uint32_t ring_log2 = 10;    // 2^n descriptors
-  uint32_t arena_log2 = 22;   // 2^n bytes
-  uint32_t topics = 256;      // rows of the topic table
+  uint32_t ring_log2 = 10;   // 2^n descriptors
+  uint32_t arena_log2 = 22;  // 2^n bytes
+  uint32_t topics = 256;     // rows of the topic table
 
   constexpr uint64_t ring_size() const { return uint64_t{1} << ring_log2; }
   constexpr uint64_t arena_size() const { return uint64_t{1} << arena_log2; }
@@ -92,7 +92,7 @@ struct alignas(kLine) Descriptor {
   uint32_t topic;      // row of the topic table
   uint16_t parts;      // 1, or the number of parts (then a table of u32 lengths stands in front)
   uint16_t flags;
-  uint64_t origin;     // lane id where it was first published
+  uint64_t origin;  // lane id where it was first published
 };
 static_assert(sizeof(Descriptor) == 64 && offsetof(Descriptor, topic) == 48);
 
@@ -120,7 +120,13 @@ struct NodePage {
 };
 static_assert(sizeof(NodePage) == 4096 && offsetof(NodePage, marks) == 64);
 
-enum class CloseReason : uint8_t { kOpen = 0, kPublisherLeft = 1, kPublisherDied = 2, kPeerDown = 3, kNodeStopped = 4 };
+enum class CloseReason : uint8_t {
+  kOpen = 0,
+  kPublisherLeft = 1,
+  kPublisherDied = 2,
+  kPeerDown = 3,
+  kNodeStopped = 4
+};
 
 // One lane as one client (or worker) reads it. The writer takes the slot as valid only while
 // `generation` equals the join's; until then the mark's start holds it back.

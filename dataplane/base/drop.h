@@ -1,0 +1,62 @@
+// Why a message, a frame or a request was not delivered: one row each. What is lost is lost once,
+// in one place, under one of these; metrics, `penstock show` and gap notices use the same words.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/base/counter.h"
+
+namespace penstock {
+
+#define PENSTOCK_DROPS(row)                                                                        \
+  row(kNone, "none", "nothing was dropped") row(                                                   \
+      kOverrun, "overrun", "message: a lossy reader was lapped by the writer")                     \
+      row(kMalformed, "malformed", "message: its descriptor made no sense") row(                   \
+          kEvicted, "evicted", "message: its reader was evicted")                                  \
+          row(kReaderDied, "reader_died", "message: its reader died before it took it") row(       \
+              kPublisherDied, "publisher_died", "message: its publisher died before it was whole") \
+              row(kPeerDown, "peer_down", "message: the peer node went away before it had it")     \
+                  row(kNoMember, "no_member", "message: its group has no member left") row(        \
+                      kBadFrame, "bad_frame",                                                      \
+                      "frame: truncated or malformed") row(kBadChecksum, "bad_checksum",           \
+                                                           "frame: checksum wrong")                \
+                      row(kBadVersion, "bad_version", "frame: another protocol version") row(      \
+                          kStaleEpoch, "stale_epoch", "frame: from an earlier life of its sender") \
+                          row(kUnknownPeer, "unknown_peer", "frame: from or for no link of ours")  \
+                              row(kForeign, "foreign", "frame: not for us")                        \
+                                  row(kDuplicate, "duplicate", "frame: had it already")            \
+                                      row(kNoCredit, "no_credit",                                  \
+                                          "frame: outside the room that was granted")              \
+                                          row(kNoBuffer, "no_buffer", "frame: no buffer free")
+
+enum class Drop : uint8_t {
+#define PENSTOCK_ROW(name, text, what) name,
+  PENSTOCK_DROPS(PENSTOCK_ROW)
+#undef PENSTOCK_ROW
+      kCount
+};
+
+inline constexpr size_t kDrops = static_cast<size_t>(Drop::kCount);
+
+// The word of a reason in metrics and tables, never null.
+constexpr const char* text(Drop d) {
+  constexpr const char* kText[] = {
+#define PENSTOCK_ROW(name, text, what) text,
+      PENSTOCK_DROPS(PENSTOCK_ROW)
+#undef PENSTOCK_ROW
+  };
+  const auto i = static_cast<size_t>(d);
+  return i < kDrops ? kText[i] : "unknown";
+}
+
+// Counts by reason. Written by one core.
+struct DropCounters {
+  std::array<Counter, kDrops> by_reason;
+
+  void add(Drop why, uint64_t n = 1) { by_reason[static_cast<size_t>(why)].add(n); }
+  uint64_t read(Drop why) const { return by_reason[static_cast<size_t>(why)].read(); }
+};
+
+}  // namespace penstock

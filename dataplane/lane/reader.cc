@@ -1,0 +1,109 @@
+#include "dataplane/lane/reader.h"
+
+#include <algorithm>
+
+#include "dataplane/base/drop.h"
+
+namespace penstock {
+namespace {
+
+// Copies bytes that the writer may be overwriting. Not seen by the thread sanitizer: the race is
+// meant, and the caller finds out afterwards whether it lost it.
+__attribute__((no_sanitize("thread"), noinline)) void racy_copy(std::byte* to,
+                                                                const std::byte* from, uint64_t n) {
+  for (; n >= 8; n -= 8, to += 8, from += 8)
+    __builtin_memcpy(to, from, 8);
+  for (; n > 0; n--)
+    *to++ = *from++;
+}
+
+}  // namespace
+
+LaneReader::LaneReader(const Join& join)
+    : ring_(reinterpret_cast<const Descriptor*>(join.memory + join.geometry.ring_at())),
+      arena_(join.memory + join.geometry.arena_at()),
+      ring_mask_(join.geometry.ring_size() - 1),
+      arena_mask_(join.geometry.arena_size() - 1),
+      next_(join.start),
+      topics_(join.geometry.topics),
+      slot_(join.slot),
+      page_(join.page),
+      header_(reinterpret_cast<const LaneHeader*>(join.memory)),
+      join_(join) {
+  slot_->position.store(join.start);
+  disarm();
+  slot_->generation.store(join.generation);
+}
+
+bool LaneReader::copy(const Message& m, std::byte* to) {
+  racy_copy(to, m.data, m.len);
+  // The writer raises `reserved` before it writes any byte of what it reserved, and its head before
+  // it reuses a descriptor.
+  const uint64_t reserved = header_->reserved.load();
+  const uint64_t head = header_->head.load();
+  return reserved - m.arena_pos <= arena_mask_ + 1 && head - m.position <= ring_mask_;
+}
+
+bool LaneReader::look(uint64_t position, Message& m) const {
+  const Descriptor& d = ring_[position & ring_mask_];
+  if (d.stamp.load() != position + 1) return false;
+  LaneReader copy(*this);
+  copy.next_ = position;
+  return copy.take(d, m) == Next::kMessage;
+}
+
+uint64_t LaneReader::lag() const {
+  const uint64_t head = header_->head.load();
+  return head > next_ ? head - next_ : 0;
+}
+
+bool LaneReader::finished() const {
+  if (page_->closed.load() == 0) return false;
+  return ring_[next_ & ring_mask_].stamp.load() != next_ + 1;
+}
+
+bool LaneReader::evicted() const {
+  const uint64_t state = page_->marks[join_.index].state.load();
+  return static_cast<uint32_t>(state >> 32) != join_.generation ||
+         static_cast<ReaderState>(state & 0xff) == ReaderState::kEvicted;
+}
+
+std::string_view LaneReader::topic_name(uint32_t id, std::span<char> out) const {
+  if (id >= topics_ || out.size() < kMaxTopicName) return {};
+  const auto* table = reinterpret_cast<const Topic*>(reinterpret_cast<const std::byte*>(header_) +
+                                                     join_.geometry.topics_at());
+  const uint64_t len = table[id].len.load();
+  if (len == 0 || len > kMaxTopicName) return {};
+  std::memcpy(out.data(), table[id].name, static_cast<size_t>(len));
+  return {out.data(), static_cast<size_t>(len)};
+}
+
+LaneReader::Next LaneReader::gap(Message& m, uint64_t to, uint64_t reason) {
+  m = {};
+  m.position = next_;
+  m.key = to - next_;
+  m.parts = static_cast<uint16_t>(reason);
+  m.flags = kFlagGap;
+  next_ = to;
+  return Next::kGap;
+}
+
+LaneReader::Next LaneReader::odd(Message& m) {
+  if (m.flags == kFlagGap && m.parts < kDrops) {
+    next_++;
+    return Next::kGap;
+  }
+  malformed_++;
+  return gap(m, next_ + 1, static_cast<uint64_t>(Drop::kMalformed));
+}
+
+// The writer is more than a lap ahead. A lossy reader goes on in the younger half of the ring; for
+// a reliable one it means that it was evicted (or that the writer does not keep the rules).
+LaneReader::Next LaneReader::overrun(Message& m) {
+  const uint64_t head = header_->head.load();
+  const uint64_t keep = (ring_mask_ + 1) / 2;
+  const uint64_t to = std::max(head > keep ? head - keep : 0, next_ + 1);
+  return gap(m, to, static_cast<uint64_t>(evicted() ? Drop::kEvicted : Drop::kOverrun));
+}
+
+}  // namespace penstock

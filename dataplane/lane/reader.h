@@ -1,0 +1,134 @@
+// LaneReader: one reader of one lane, owned by one thread. Everything it finds in the lane was
+// written by somebody else: it copies a descriptor, checks it, then uses the copy.
+//
+//   next(m), next(m), ...  ──▶  use the bytes in place  ──▶  release(): the writer may reuse them
+//
+// A reliable reader holds the writer back until it releases. A lossy reader does not: it must copy
+// the bytes out (copy()), and learns of what it missed as a gap.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "dataplane/lane/layout.h"
+#include "dataplane/lane/message.h"
+
+namespace penstock {
+
+class LaneReader {
+ public:
+  enum class Next : uint8_t {
+    kMessage,  // `m` is the next message
+    kEmpty,    // nothing there now
+    kGap,      // m.key messages from m.position on will not come; m.parts is the reason (a Drop)
+  };
+
+  // How the node joined this reader to the lane.
+  struct Join {
+    const std::byte* memory = nullptr;  // the lane, mapped read-only; stays mapped
+    LaneGeometry geometry;
+    const NodePage* page = nullptr;
+    uint32_t index = 0;  // mark in the node page
+    uint32_t generation = 0;
+    ReaderSlot* slot = nullptr;  // in this process's position table
+    uint64_t start = 0;
+    bool lossy = false;
+  };
+
+  LaneReader() = default;
+  // Takes the slot over: position = start, and from now on the slot is valid for the writer.
+  explicit LaneReader(const Join& join);
+
+  // The next message, without letting go of the ones before.
+  Next next(Message& m) {
+    const Descriptor& d = ring_[next_ & ring_mask_];
+    const uint64_t stamp = d.stamp.load();  // pairs with the store in LaneWriter
+    if (stamp != next_ + 1) return stamp > next_ + 1 ? overrun(m) : Next::kEmpty;
+    return take(d, m);
+  }
+
+  // Lossy readers: copies the message that next() gave into `to` (m.len bytes of room) and returns
+  // whether it was still whole; if not, it was overrun meanwhile and counts as a gap.
+  bool copy(const Message& m, std::byte* to);
+
+  // A message that next() gave before and that was not released, or is not yet reached by it:
+  // looked at again, checked again. False when it is not there or makes no sense.
+  bool look(uint64_t position, Message& m) const;
+
+  // Lets go of everything that next() returned.
+  void release() { release_to(next_); }
+
+  // Lets go of everything before `position`.
+  void release_to(uint64_t position) { slot_->position.store(position); }
+
+  uint64_t position() const { return next_; }
+  uint64_t released() const { return slot_->position.load_relaxed(); }
+
+  // Messages that are published and not yet returned, as far as the writer's word is worth.
+  uint64_t lag() const;
+
+  // Going to sleep: arm(), remote_fence(), look once more, then sleep; disarm() on waking.
+  void arm() { slot_->armed.store(slot_->armed.load_relaxed() | 1); }
+  void disarm() {
+    const uint64_t a = slot_->armed.load_relaxed();
+    if (a % 2 == 1) slot_->armed.store(a + 1);
+  }
+  bool armed() const { return slot_->armed.load_relaxed() % 2 == 1; }
+
+  // True once the lane is closed and everything in it was returned.
+  bool finished() const;
+  CloseReason close_reason() const { return static_cast<CloseReason>(page_->closed.load()); }
+  bool evicted() const;
+
+  // The name of a topic id, copied to `out` (kMaxTopicName bytes); empty when there is none.
+  std::string_view topic_name(uint32_t id, std::span<char> out) const;
+
+  // Descriptors that made no sense (each was returned as a gap).
+  uint64_t malformed() const { return malformed_; }
+
+  const Join& join() const { return join_; }
+
+ private:
+  Next take(const Descriptor& d, Message& m) {
+    m.data = arena_ + (d.arena_pos & arena_mask_);
+    m.arena_pos = d.arena_pos;
+    m.len = d.len;
+    m.position = next_;
+    m.time_ns = d.time_ns;
+    m.key = d.key;
+    m.source = d.source;
+    m.origin = d.origin;
+    m.topic = d.topic;
+    m.parts = d.parts;
+    m.flags = d.flags;
+    if (m.flags != 0 || !sane(m)) [[unlikely]]
+      return odd(m);
+    next_++;
+    return Next::kMessage;
+  }
+  // What was copied lies within the lane, whoever wrote it. m.data is derived from m.arena_pos, so
+  // a writer that changes the descriptor meanwhile cannot move it outside.
+  bool sane(const Message& m) const {
+    const uint64_t offset = m.arena_pos & arena_mask_;
+    return m.len <= arena_mask_ + 1 - offset && m.topic < topics_ && m.parts != 0;
+  }
+  Next odd(Message& m);
+  Next overrun(Message& m);
+  Next gap(Message& m, uint64_t to, uint64_t reason);
+
+  const Descriptor* ring_ = nullptr;
+  const std::byte* arena_ = nullptr;
+  uint64_t ring_mask_ = 0;
+  uint64_t arena_mask_ = 0;
+  uint64_t next_ = 0;
+  uint32_t topics_ = 0;
+  ReaderSlot* slot_ = nullptr;
+  const NodePage* page_ = nullptr;
+  const LaneHeader* header_ = nullptr;
+  uint64_t malformed_ = 0;
+  Join join_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,226 @@
+// LaneWriter: the one writer of a lane. Owned by one thread of the publishing client, or by a
+// worker of the node for mirrors and inboxes.
+//
+//   loan(len) ──▶ bytes in the arena ──▶ commit(meta) ──▶ every reader sees it
+//
+// The hot path reads two words that others write: the node page's generation (changes when somebody
+// joins or leaves) and, once per lap or when full, the readers' positions.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+
+#include "dataplane/base/errc.h"
+#include "dataplane/lane/layout.h"
+#include "dataplane/lane/message.h"
+
+namespace penstock {
+
+// What a publisher says about a message besides its bytes.
+struct Meta {
+  uint32_t topic = 0;
+  uint16_t parts = 1;
+  uint16_t flags = 0;
+  uint64_t time_ns = 0;
+  uint64_t key = 0;
+};
+
+// How to wake a reader that sleeps. A client: its event. A worker: set its bell bit, and ring the
+// event only when the worker itself sleeps.
+struct Wake {
+  int event_fd = -1;           // owned by the caller; -1: nobody to wake
+  SharedWord* bell = nullptr;  // null for a client
+  uint64_t bell_bit = 0;
+  const SharedWord* sleeper = nullptr;  // the worker's own armed word
+};
+
+class LaneWriter {
+ public:
+  LaneWriter() = default;
+
+  // Node: writes the header of a fresh lane. `memory` has geometry.total_bytes(), all zero.
+  static void format(std::byte* memory, const LaneGeometry& geometry, uint64_t lane_id,
+                     uint64_t epoch);
+
+  // Takes over a formatted lane. The caller keeps the memory mapped as long as the writer lives.
+  // `page` may be null for a lane inside one process that never has a page.
+  LaneWriter(std::byte* memory, const LaneGeometry& geometry, const NodePage* page);
+
+  // Appends a topic and returns its id. kFull: the table is full; kBadTopic: empty or too long.
+  // (What a topic may look like is dataplane/topic's business.)
+  Result<uint32_t> add_topic(std::string_view name);
+  uint32_t topic_count() const { return topics_; }
+
+  // --- hot path ---
+
+  // Room for `len` contiguous bytes, 64-byte aligned, or null: a reliable reader is behind (or len
+  // is larger than the arena: see fits()). A second loan before commit() replaces the first.
+  std::byte* loan(uint64_t len) {
+    if (page_ != nullptr && page_->generation.load() != seen_generation_) refresh();
+    const uint64_t start = arena_place(fill_, len, arena_size_);
+    const uint64_t next = arena_next(start, len);
+    if (head_ >= ring_limit_ || next > arena_limit_) [[unlikely]] {
+      if (!make_room(next)) return nullptr;
+    }
+    if (lossy_readers_) header_->reserved.store_first(next);
+    loan_start_ = start;
+    loan_next_ = next;
+    loan_len_ = len;
+    return arena_ + (start & (arena_size_ - 1));
+  }
+
+  // Publishes what was loaned and returns its position. `len` may be less than was loaned.
+  uint64_t commit(const Meta& meta, uint64_t len) {
+    write_descriptor(head_, loan_start_, len, meta, head_, lane_id_);
+    fill_ = loan_next_;
+    return publish_head();
+  }
+  uint64_t commit(const Meta& meta) { return commit(meta, loan_len_); }
+
+  // Copies and publishes. kWouldBlock: nothing was sent. kTooBig: it never fits.
+  Errc send(const Meta& meta, std::span<const std::byte> bytes) {
+    std::byte* to = loan(bytes.size());
+    if (to == nullptr) return fits(bytes.size()) ? Errc::kWouldBlock : Errc::kTooBig;
+    if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+    commit(meta);
+    return Errc::kOk;
+  }
+  Errc send_parts(Meta meta, std::span<const std::span<const std::byte>> parts);
+
+  bool fits(uint64_t len) const { return len <= arena_size_; }
+  uint64_t head() const { return head_; }
+  uint64_t fill() const { return fill_; }
+  const LaneGeometry& geometry() const { return geometry_; }
+
+  // --- mirrors: a link places bytes in any order, then publishes in order ---
+
+  // Where the bytes of a message at `arena_pos` go. The caller has checked it against its credit.
+  std::byte* at(uint64_t arena_pos) { return arena_ + (arena_pos & (arena_size_ - 1)); }
+
+  // Publishes position head() with bytes that already lie at `arena_pos`.
+  uint64_t publish_placed(const Meta& meta, uint64_t arena_pos, uint64_t len, uint64_t source,
+                          uint64_t origin) {
+    write_descriptor(head_, arena_pos, len, meta, source, origin);
+    fill_ = arena_next(arena_pos, len);
+    return publish_head();
+  }
+
+  // The same without waking anybody or moving the header's head: for bursts, closed by flush().
+  void publish_quietly(const Meta& meta, uint64_t arena_pos, uint64_t len, uint64_t source,
+                       uint64_t origin) {
+    write_descriptor(head_, arena_pos, len, meta, source, origin);
+    fill_ = arena_next(arena_pos, len);
+    head_++;
+  }
+  void flush() {
+    header_->head.store(head_);
+    wake_sleepers();
+  }
+
+  // --- readers ---
+
+  // What every reliable reader has let go of, as a position and as an arena position: up to
+  // tail + ring size and arena tail + arena size may be written. Looks at the readers.
+  struct Tail {
+    uint64_t position;
+    uint64_t arena;
+  };
+  Tail look_at_readers();
+
+  // The reader in mark `index` can be read at `slot` and woken through `wake`. Until this is called
+  // for a mark, its start position holds the writer back. The slot stays mapped until
+  // detach_reader.
+  void attach_reader(uint32_t index, uint32_t generation, const ReaderSlot* slot, const Wake& wake);
+
+  // Forgets slot and wake of a reader whose mark is free or evicted.
+  void detach_reader(uint32_t index);
+
+  // Looks at the node page now instead of at the next loan.
+  void refresh();
+
+  // How many readers there are, as of the last look.
+  uint32_t reader_count() const { return active_count_; }
+  bool has_readers() {
+    if (page_ != nullptr && page_->generation.load() != seen_generation_) refresh();
+    return active_count_ != 0;
+  }
+
+  // Positions beyond the head or going backwards that were refused.
+  uint64_t lies() const { return lies_; }
+
+ private:
+  struct Reader {
+    uint64_t state = 0;  // as in ReaderMark
+    uint64_t hold = 0;   // what it certainly consumed
+    const ReaderSlot* slot = nullptr;
+    uint32_t slot_generation = 0;
+    uint64_t rung = 0;  // value of armed that was rung for
+    uint64_t sleeper_rung = 0;
+    Wake wake;
+  };
+
+  bool make_room(uint64_t next);
+  uint64_t consumed(Reader& r, const ReaderMark& mark);
+  void ring(Reader& r, uint64_t armed);
+
+  void write_descriptor(uint64_t position, uint64_t arena_pos, uint64_t len, const Meta& meta,
+                        uint64_t source, uint64_t origin) {
+    Descriptor& d = ring_[position & (ring_size_ - 1)];
+    d.arena_pos = arena_pos;
+    d.len = len;
+    d.time_ns = meta.time_ns;
+    d.key = meta.key;
+    d.source = source;
+    d.topic = meta.topic;
+    d.parts = meta.parts;
+    d.flags = meta.flags;
+    d.origin = origin;
+    d.stamp.store(position + 1);  // pairs with the load in LaneReader::next
+  }
+
+  uint64_t publish_head() {
+    header_->head.store(++head_);
+    wake_sleepers();
+    return head_ - 1;
+  }
+
+  void wake_sleepers() {
+    for (uint32_t i = 0; i < wakeable_count_; i++) {
+      Reader& r = readers_[wakeable_[i]];
+      const uint64_t armed = r.slot->armed.load_relaxed();
+      if (armed != r.rung) [[unlikely]]
+        ring(r, armed);
+    }
+  }
+
+  LaneHeader* header_ = nullptr;
+  Descriptor* ring_ = nullptr;
+  std::byte* arena_ = nullptr;
+  const NodePage* page_ = nullptr;
+  uint64_t ring_size_ = 0;
+  uint64_t arena_size_ = 0;
+  uint64_t head_ = 0;
+  uint64_t fill_ = 0;
+  uint64_t ring_limit_ = 0;   // head_ may grow to here before the readers are looked at again
+  uint64_t arena_limit_ = 0;  // the same for arena positions
+  uint64_t loan_start_ = 0;
+  uint64_t loan_next_ = 0;
+  uint64_t loan_len_ = 0;
+  uint64_t seen_generation_ = ~uint64_t{0};
+  uint64_t lane_id_ = 0;
+  bool lossy_readers_ = false;
+  uint32_t wakeable_count_ = 0;
+  uint32_t active_count_ = 0;
+  uint32_t topics_ = 0;
+  uint64_t lies_ = 0;
+  LaneGeometry geometry_;
+  std::array<uint8_t, kMaxReaders> wakeable_{};  // indices of readers with a slot and a wake
+  std::array<uint8_t, kMaxReaders> active_{};    // indices of readers
+  std::array<Reader, kMaxReaders> readers_{};
+};
+
+}  // namespace penstock
