@@ -1,0 +1,111 @@
+// FRAGMENT: one piece of a message that is too large for a batch. The header names the final place
+// of the piece, so pieces may come in any order. Layout: FORMAT.md.
+//
+//    0                       4                       8
+//    +-----------------------+-----------------------+
+//    | alias                 | epoch                 |
+//    +-----------------------+-----------------------+
+//    | position                                      |  of the message, in the mirror
+//    +-----------------------------------------------+
+//    | arena_position                                |
+//    +-----------------------------------------------+
+//    | message_len                                   |
+//    +-----------------------------------------------+
+//    | offset                                        |  of the piece, in the message
+//    +-----------------------------------------------+
+//    | time                                          |
+//    +-----------------------------------------------+
+//    | key                                           |
+//    +-----------------------------------------------+
+//    | source                                        |
+//    +-----------------------+-----------+-----------+
+//    | topic                 | parts     | 0         |
+//    +-----------------------+-----------+-----------+
+//    | fragment_size         | piece_len             |
+//    +-----------------------+-----------------------+   80   then the piece
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "dataplane/wire/bytes.h"
+
+namespace penstock {
+
+inline constexpr size_t kFragmentHeaderSize = 80;
+
+struct FragmentHeader {
+  uint32_t alias = 0;           // of the lane on this link
+  uint32_t epoch = 0;           // of the lane, low 32 bits
+  uint64_t position = 0;        // of the message, in the mirror
+  uint64_t arena_position = 0;  // of the message, in the mirror
+  uint64_t message_len = 0;     // bytes
+  uint64_t offset = 0;          // of this piece in the message: a multiple of fragment_size
+  uint64_t time = 0;
+  uint64_t key = 0;
+  uint64_t source = 0;  // position where it was first published
+  uint32_t topic = 0;
+  uint16_t parts = 1;
+  uint32_t fragment_size = 0;  // of every piece but the last, which is not larger
+  uint32_t piece_len = 0;      // bytes of this piece
+
+  bool operator==(const FragmentHeader&) const = default;
+};
+
+struct Fragment {
+  FragmentHeader header;
+  std::span<const std::byte> piece;
+};
+
+// Whether the piece lies in its message, on its grid, and has the length that its place asks for.
+constexpr bool valid(const FragmentHeader& h) {
+  if (h.fragment_size == 0 || h.parts == 0 || h.offset >= h.message_len) return false;
+  const uint64_t rest = h.message_len - h.offset;
+  const uint64_t want = rest < h.fragment_size ? rest : h.fragment_size;
+  return h.piece_len == want && h.offset % h.fragment_size == 0;
+}
+
+// Writes the header to the first kFragmentHeaderSize bytes of `out`, which has room for them. The
+// piece follows, in the frame's payload.
+inline void write_fragment(const FragmentHeader& h, std::span<std::byte> out) {
+  std::byte* p = out.data();
+  store_le(p, h.alias);
+  store_le(p + 4, h.epoch);
+  store_le(p + 8, h.position);
+  store_le(p + 16, h.arena_position);
+  store_le(p + 24, h.message_len);
+  store_le(p + 32, h.offset);
+  store_le(p + 40, h.time);
+  store_le(p + 48, h.key);
+  store_le(p + 56, h.source);
+  store_le(p + 64, h.topic);
+  store_le(p + 68, h.parts);
+  store_le(p + 70, uint16_t{0});
+  store_le(p + 72, h.fragment_size);
+  store_le(p + 76, h.piece_len);
+}
+
+// The fragment in a frame, or nothing. `body` is what follows the hop header; the piece is its
+// rest, or all of `payload` when the frame came in two segments.
+inline std::optional<Fragment> parse_fragment(std::span<const std::byte> body,
+                                              std::span<const std::byte> payload = {}) {
+  if (body.size() < kFragmentHeaderSize) return std::nullopt;
+  const std::byte* p = body.data();
+  const FragmentHeader h{
+      load_le<uint32_t>(p),      load_le<uint32_t>(p + 4),  load_le<uint64_t>(p + 8),
+      load_le<uint64_t>(p + 16), load_le<uint64_t>(p + 24), load_le<uint64_t>(p + 32),
+      load_le<uint64_t>(p + 40), load_le<uint64_t>(p + 48), load_le<uint64_t>(p + 56),
+      load_le<uint32_t>(p + 64), load_le<uint16_t>(p + 68), load_le<uint32_t>(p + 72),
+      load_le<uint32_t>(p + 76)};
+  const auto rest = body.subspan(kFragmentHeaderSize);
+  if (!rest.empty() && !payload.empty()) return std::nullopt;
+  const auto piece = payload.empty() ? rest : payload;
+  if (load_le<uint16_t>(p + 70) != 0 || piece.size() != h.piece_len || !valid(h)) {
+    return std::nullopt;
+  }
+  return Fragment{h, piece};
+}
+
+}  // namespace penstock
