@@ -12,7 +12,7 @@ MAY_INCLUDE = {
     "dataplane/lane": ["dataplane/base"],
     "dataplane/topic": ["dataplane/base"],
     "dataplane/link": ["dataplane/base", "dataplane/wire", "dataplane/net", "dataplane/lane"],
-    "dataplane/port.h": [],
+    "dataplane/port.h": ["dataplane/base"],
     "dataplane": ["dataplane/base", "dataplane/wire", "dataplane/net", "dataplane/lane", "dataplane/topic",
                   "dataplane/link", "dataplane/port.h"],
     "dataplane/client": ["dataplane/base", "dataplane/lane", "dataplane/topic"],
