@@ -1,0 +1,179 @@
+#include "control/config/checks.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <string_view>
+
+#include "control/config/address.h"
+#include "control/config/nearest.h"
+#include "control/config/units.h"
+
+namespace penstock {
+
+namespace {
+
+class Checker {
+ public:
+  Checker(Config& config, const Lines& lines, const std::string& file, std::vector<Diagnostic>& out)
+      : config_(config), lines_(lines), file_(file), out_(out) {}
+
+  void run() {
+    check_node();
+    for (size_t i = 0; i < config_.ports.size(); i++)
+      check_port(i);
+    for (size_t i = 0; i < config_.peers.size(); i++)
+      check_peer(i);
+  }
+
+ private:
+  // At the key's own line, else at its table's.
+  void complain(const std::string& place, std::string_view name, std::string message) {
+    auto at = lines_.find(fmt::format("{}.{}", place, name));
+    if (at == lines_.end()) at = lines_.find(place);
+    const std::string_view table = std::string_view(place).substr(0, place.find('.'));
+    out_.push_back({file_, at == lines_.end() ? 0 : at->second, fmt::format("{}.{}", table, name),
+                    std::move(message)});
+  }
+
+  std::string line_of(const std::string& place) const {
+    const auto at = lines_.find(place);
+    return at == lines_.end() ? "" : fmt::format(" (line {})", at->second);
+  }
+
+  void check_node() {
+    if (config_.node.name.empty()) config_.node.name = fmt::format("node{}", config_.node.id);
+    const auto& cpus = config_.workers.cpus;
+    if (!cpus.empty() && cpus.size() < config_.workers.count) {
+      complain("workers", "cpus",
+               fmt::format("names {} CPUs for {} workers", cpus.size(), config_.workers.count));
+    }
+    const std::pair<const char*, const LaneOptions*> lanes[] = {
+        {"lane", &config_.lane}, {"mirror", &config_.mirror}, {"inbox", &config_.inbox}};
+    for (const auto& [table, lane] : lanes) {
+      if (lane->arena_bytes > config_.max_arena_bytes) {
+        complain(table, "arena",
+                 fmt::format("{} is larger than lane.max_arena, {}", format_size(lane->arena_bytes),
+                             format_size(config_.max_arena_bytes)));
+      }
+    }
+  }
+
+  void check_port(size_t i) {
+    PortOptions& port = config_.ports[i];
+    const std::string place = fmt::format("port.{}", i);
+    for (size_t j = 0; j < i; j++) {
+      const PortOptions& other = config_.ports[j];
+      const std::string where = line_of(fmt::format("port.{}", j));
+      if (port.name == other.name) {
+        complain(place, "name", fmt::format("{} is taken by another port{}", port.name, where));
+      }
+      if (port.device == other.device) {
+        complain(place, "device",
+                 fmt::format("{} is taken by port {}{}", port.device, other.name, where));
+      }
+      if (port.address.address == other.address.address) {
+        complain(place, "address",
+                 fmt::format("{} is taken by port {}{}", format_address(port.address.address),
+                             other.name, where));
+      }
+    }
+    if (port.queues == 0) port.queues = config_.workers.count;
+    if (port.queues > config_.workers.count) {
+      complain(
+          place, "queues",
+          fmt::format("{} is more than workers.count, {}", port.queues, config_.workers.count));
+    }
+    if (port.gateway && !contains(port.address, *port.gateway)) {
+      complain(place, "gateway",
+               fmt::format("{} is not in {}", format_address(*port.gateway),
+                           format_prefix(port.address)));
+    }
+    for (const Neighbour& row : port.neighbours) {
+      if (!contains(port.address, row.address)) {
+        complain(place, "neighbours",
+                 fmt::format("{} is not in {}", format_address(row.address),
+                             format_prefix(port.address)));
+      }
+    }
+  }
+
+  void check_peer(size_t i) {
+    PeerOptions& peer = config_.peers[i];
+    const std::string place = fmt::format("peer.{}", i);
+    if (peer.name.empty()) peer.name = fmt::format("node{}", peer.id);
+    if (peer.id == config_.node.id) {
+      complain(place, "id", fmt::format("{} is this node's own id{}", peer.id, line_of("node.id")));
+    }
+    if (peer.name == config_.node.name) {
+      complain(place, "name", fmt::format("{} is this node's own name", peer.name));
+    }
+    for (size_t j = 0; j < i; j++) {
+      const PeerOptions& other = config_.peers[j];
+      const std::string where = line_of(fmt::format("peer.{}", j));
+      if (peer.id == other.id) {
+        complain(place, "id", fmt::format("{} is taken by another peer{}", peer.id, where));
+      }
+      if (peer.name == other.name) {
+        complain(place, "name", fmt::format("{} is taken by another peer{}", peer.name, where));
+      }
+      if (peer.address == other.address && peer.udp_port == other.udp_port) {
+        complain(place, "address",
+                 fmt::format("{} is taken by peer {}{}", format_address(peer.address), other.name,
+                             where));
+      }
+    }
+    if (const PortOptions* port = port_of(peer, place)) check_route(peer, *port, place);
+  }
+
+  const PortOptions* port_of(PeerOptions& peer, const std::string& place) {
+    std::vector<std::string_view> names;
+    for (const PortOptions& port : config_.ports)
+      names.push_back(port.name);
+    if (names.empty()) {
+      complain(place, "port", "there is no [[port]] that could lead to a peer");
+      return nullptr;
+    }
+    if (peer.port.empty() && names.size() == 1) peer.port = names.front();
+    if (peer.port.empty()) {
+      complain(place, "port", fmt::format("is missing; allowed: {}", fmt::join(names, ", ")));
+      return nullptr;
+    }
+    const auto found = std::ranges::find(config_.ports, peer.port, &PortOptions::name);
+    if (found != config_.ports.end()) return &*found;
+    const std::string_view near = nearest(peer.port, names);
+    complain(place, "port",
+             fmt::format("there is no port {}{}; allowed: {}", peer.port,
+                         near.empty() ? "" : fmt::format(", did you mean {}?", near),
+                         fmt::join(names, ", ")));
+    return nullptr;
+  }
+
+  void check_route(const PeerOptions& peer, const PortOptions& port, const std::string& place) {
+    const std::string address = format_address(peer.address);
+    if (peer.address.v6 != port.address.address.v6) {
+      complain(place, "address",
+               fmt::format("{} is not of the family of port {}, {}", address, port.name,
+                           format_prefix(port.address)));
+    } else if (peer.address == port.address.address) {
+      complain(place, "address", fmt::format("{} is port {}'s own", address, port.name));
+    } else if (!contains(port.address, peer.address) && !port.gateway && !peer.mac) {
+      complain(place, "address",
+               fmt::format("{} is not in {}, and port {} has no gateway", address,
+                           format_prefix(port.address), port.name));
+    }
+  }
+
+  Config& config_;
+  const Lines& lines_;
+  const std::string& file_;
+  std::vector<Diagnostic>& out_;
+};
+
+}  // namespace
+
+void complete_and_check(Config& config, const Lines& lines, const std::string& file,
+                        std::vector<Diagnostic>& out) {
+  Checker(config, lines, file, out).run();
+}
+
+}  // namespace penstock

@@ -1,0 +1,116 @@
+// Config: what the file says, checked and in plain types. Made by load() (load.h), read by the
+// daemon, never changed afterwards. Names, defaults, bounds and texts stand in the table of
+// options.cc and nowhere else: a Config that was not loaded holds zeros, not defaults.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/lane/layout.h"
+
+namespace penstock {
+
+using MacAddress = std::array<uint8_t, 6>;
+
+// An IPv4 address stands in the first four bytes, the rest is zero.
+struct IpAddress {
+  std::array<uint8_t, 16> bytes{};
+  bool v6 = false;
+  bool operator==(const IpAddress&) const = default;
+};
+
+// "10.1.0.1/24": the address of a port and the length of its network's prefix.
+struct IpPrefix {
+  IpAddress address;
+  uint8_t bits = 0;
+};
+
+// A static row of the neighbour table.
+struct Neighbour {
+  IpAddress address;
+  MacAddress mac{};
+};
+
+// The order of the enumerators is the order of the choices in the table.
+enum class IdleMode : uint8_t { kSpin, kAdaptive };
+enum class HugePages : uint8_t { kAuto, kNever, kRequire };
+enum class LogLevel : uint8_t { kTrace, kDebug, kInfo, kWarn, kError, kOff };
+enum class LogFormat : uint8_t { kText, kJson };
+
+struct NodeOptions {
+  uint64_t id = 0;
+  std::string name;  // never empty once loaded: "node<id>" when the file has none
+  std::string socket;
+  std::string socket_group;  // empty: the daemon's own group
+  uint32_t socket_mode = 0;
+  std::string state_dir;
+};
+
+struct WorkerOptions {
+  uint32_t count = 0;
+  std::vector<uint32_t> cpus;  // empty: placed by the machine's topology
+  IdleMode idle{};
+};
+
+struct MemoryOptions {
+  HugePages hugepages{};
+  uint64_t buffers_bytes = 0;  // for the buffers of ports
+};
+
+struct LaneOptions {
+  uint64_t ring = 0;         // descriptors, a power of two
+  uint64_t arena_bytes = 0;  // a power of two
+  uint32_t topics = 0;
+
+  LaneGeometry geometry() const;
+};
+
+struct LinkOptions {
+  uint64_t dead_after_ns = 0;
+  uint64_t ack_delay_ns = 0;
+  uint32_t window = 0;  // packets
+};
+
+struct LogOptions {
+  LogLevel level{};
+  LogFormat format{};
+};
+
+struct PortOptions {
+  std::string name;
+  std::string device;  // "KIND:REST", the kind is one of device_kinds()
+  IpPrefix address;
+  std::optional<IpAddress> gateway;
+  uint16_t udp_port = 0;
+  uint16_t mtu = 0;
+  uint32_t queues = 0;  // never 0 once loaded: as many as workers when the file says 0
+  std::vector<Neighbour> neighbours;
+};
+
+struct PeerOptions {
+  uint64_t id = 0;
+  std::string name;  // never empty once loaded
+  std::string port;  // never empty once loaded: the only port when the file has none
+  IpAddress address;
+  uint16_t udp_port = 0;
+  std::optional<MacAddress> mac;  // else asked for on the network
+};
+
+struct Config {
+  NodeOptions node;
+  WorkerOptions workers;
+  MemoryOptions memory;
+  LaneOptions lane;  // for a publisher that asks for nothing else
+  uint64_t max_arena_bytes = 0;
+  LaneOptions mirror;
+  LaneOptions inbox;
+  LinkOptions link;
+  LogOptions log;
+  std::vector<PortOptions> ports;
+  std::vector<PeerOptions> peers;
+};
+
+}  // namespace penstock

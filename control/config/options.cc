@@ -1,0 +1,174 @@
+#include "control/config/options.h"
+
+#include <bit>
+
+namespace penstock {
+
+namespace {
+
+constexpr uint64_t kKiB = 1024, kMiB = 1024 * kKiB, kGiB = 1024 * kMiB;
+constexpr uint64_t kUs = 1000, kMs = 1000 * kUs, kSecond = 1000 * kMs, kHour = 3600 * kSecond;
+constexpr auto kRestart = Applies::kRestart;
+constexpr auto kLive = Applies::kLive;
+
+constexpr Section kSections[] = {
+    {"node", false, "This node and the socket that clients attach to."},
+    {"workers", false, "The loops that move messages, one for each pinned core."},
+    {"memory", false, "Where buffers and lanes come from."},
+    {"lane", false, "Lanes of publishers that ask for nothing else."},
+    {"mirror", false, "Mirrors: what links write here for publishers on other nodes."},
+    {"inbox", false, "Inboxes: what this node writes for one client (groups, notices)."},
+    {"link", false, "Links to other nodes."},
+    {"log", false, "The log, on standard error."},
+    {"port", true, "A NIC port; one table for each."},
+    {"peer", true, "Another node; one table for each."},
+};
+
+constexpr DeviceKind kDeviceKinds[] = {
+    {"vhost", "/PATH", "vhost-user socket made here, for virtual machines and virtio peers"},
+    {"virtio", "/PATH", "virtio-user on a vhost-user socket made elsewhere"},
+    {"memif-server", "/PATH", "shared-memory interface, the side that makes the socket"},
+    {"memif-client", "/PATH", "shared-memory interface, the side that connects"},
+    {"ring", "NAME", "rings inside one process"},
+    {"af_packet", "IFACE", "a kernel interface, by packet socket"},
+    {"af_xdp", "IFACE", "a kernel interface, by XDP socket"},
+    {"tap", "IFACE", "a tap interface that the node makes"},
+    {"pci", "0000:03:00.0", "a NIC by its PCI address"},
+};
+
+// key, kind, default, min, max, choices, applies, text, slot, required, power of two, sample
+constexpr Option kOptions[] = {
+    {"node.id", Kind::kInteger, "", 1, 4294967295, "", kRestart,
+     "Number of this node, unique among all that know each other.",
+     [](Target t) -> Slot { return &t.config->node.id; }, true, false, "1"},
+    {"node.name", Kind::kName, "", 1, 63, "", kRestart,
+     "Name in tables and logs; node<id> if absent.",
+     [](Target t) -> Slot { return &t.config->node.name; }, false, false, R"("a")"},
+    {"node.socket", Kind::kPath, "/run/penstock/penstock.sock", 1, 107, "", kRestart,
+     "Socket that clients attach to.", [](Target t) -> Slot { return &t.config->node.socket; }},
+    {"node.socket_group", Kind::kText, "", 0, 63, "", kRestart,
+     "Group that owns the socket; empty: the daemon's own.",
+     [](Target t) -> Slot { return &t.config->node.socket_group; }, false, false, R"("penstock")"},
+    {"node.socket_mode", Kind::kOctal, "0660", 0, 0777, "", kRestart,
+     "Who may attach, as the socket's file mode.",
+     [](Target t) -> Slot { return &t.config->node.socket_mode; }},
+    {"node.state_dir", Kind::kPath, "/var/lib/penstock", 1, 4000, "", kRestart,
+     "Directory for what outlives a restart: the node's epoch.",
+     [](Target t) -> Slot { return &t.config->node.state_dir; }},
+
+    {"workers.count", Kind::kInteger, "1", 1, 32, "", kRestart, "Number of workers.",
+     [](Target t) -> Slot { return &t.config->workers.count; }},
+    {"workers.cpus", Kind::kCpus, "", 0, 0, "", kRestart,
+     "CPUs to take them from, \"2-5,8\"; empty: chosen near the ports.",
+     [](Target t) -> Slot { return &t.config->workers.cpus; }, false, false, R"("2-5,8")"},
+    {"workers.idle", Kind::kChoice, "adaptive", 0, 0, "spin|adaptive", kRestart,
+     "Without work: spin (isolated cores), or spin, yield, then sleep.",
+     [](Target t) -> Slot { return &t.config->workers.idle; }},
+
+    {"memory.hugepages", Kind::kChoice, "auto", 0, 0, "auto|never|require", kRestart,
+     "Use huge pages when there are any, never, or do not start without.",
+     [](Target t) -> Slot { return &t.config->memory.hugepages; }},
+    {"memory.buffers", Kind::kSize, "128MiB", 16 * kMiB, 64 * kGiB, "", kRestart,
+     "Memory for the buffers of all ports.",
+     [](Target t) -> Slot { return &t.config->memory.buffers_bytes; }},
+
+    {"lane.ring", Kind::kInteger, "1024", 4, 16777216, "", kRestart, "Messages that a lane holds.",
+     [](Target t) -> Slot { return &t.config->lane.ring; }, false, true},
+    {"lane.arena", Kind::kSize, "4MiB", 4 * kKiB, 64 * kGiB, "", kRestart,
+     "Bytes that a lane holds; also the largest message.",
+     [](Target t) -> Slot { return &t.config->lane.arena_bytes; }, false, true},
+    {"lane.topics", Kind::kInteger, "256", 1, 65536, "", kRestart, "Topics that a lane can name.",
+     [](Target t) -> Slot { return &t.config->lane.topics; }},
+    {"lane.max_arena", Kind::kSize, "1GiB", 4 * kKiB, 64 * kGiB, "", kRestart,
+     "Largest arena that a client may ask for.",
+     [](Target t) -> Slot { return &t.config->max_arena_bytes; }, false, true},
+
+    {"mirror.ring", Kind::kInteger, "1024", 4, 16777216, "", kRestart,
+     "Messages that a mirror holds.", [](Target t) -> Slot { return &t.config->mirror.ring; },
+     false, true},
+    {"mirror.arena", Kind::kSize, "4MiB", 4 * kKiB, 64 * kGiB, "", kRestart,
+     "Bytes that a mirror holds; also the largest message.",
+     [](Target t) -> Slot { return &t.config->mirror.arena_bytes; }, false, true},
+    {"mirror.topics", Kind::kInteger, "256", 1, 65536, "", kRestart,
+     "Topics that a mirror can name.", [](Target t) -> Slot { return &t.config->mirror.topics; }},
+
+    {"inbox.ring", Kind::kInteger, "1024", 4, 16777216, "", kRestart,
+     "Messages that an inbox holds.", [](Target t) -> Slot { return &t.config->inbox.ring; }, false,
+     true},
+    {"inbox.arena", Kind::kSize, "4MiB", 4 * kKiB, 64 * kGiB, "", kRestart,
+     "Bytes that an inbox holds; also the largest message.",
+     [](Target t) -> Slot { return &t.config->inbox.arena_bytes; }, false, true},
+    {"inbox.topics", Kind::kInteger, "256", 1, 65536, "", kRestart,
+     "Topics that an inbox can name.", [](Target t) -> Slot { return &t.config->inbox.topics; }},
+
+    {"link.dead_after", Kind::kDuration, "10s", 100 * kMs, kHour, "", kRestart,
+     "A peer that is silent for so long is down.",
+     [](Target t) -> Slot { return &t.config->link.dead_after_ns; }},
+    {"link.ack_delay", Kind::kDuration, "25us", 0, 100 * kMs, "", kRestart,
+     "How long an acknowledgement may wait for company.",
+     [](Target t) -> Slot { return &t.config->link.ack_delay_ns; }},
+    {"link.window", Kind::kInteger, "256", 1, 256, "", kRestart, "Packets in flight on one path.",
+     [](Target t) -> Slot { return &t.config->link.window; }},
+
+    {"log.level", Kind::kChoice, "info", 0, 0, "trace|debug|info|warn|error|off", kLive,
+     "The least that is worth a line.", [](Target t) -> Slot { return &t.config->log.level; }},
+    {"log.format", Kind::kChoice, "text", 0, 0, "text|json", kRestart,
+     "Lines for people or programs.", [](Target t) -> Slot { return &t.config->log.format; }},
+
+    {"port.name", Kind::kName, "", 1, 63, "", kRestart, "Name of the port, unique.",
+     [](Target t) -> Slot { return &t.port->name; }, true, false, R"("p0")"},
+    {"port.device", Kind::kDevice, "", 0, 0, "", kRestart, "What the port stands on.",
+     [](Target t) -> Slot { return &t.port->device; }, true, false, R"("pci:0000:03:00.0")"},
+    {"port.address", Kind::kPrefix, "", 0, 0, "", kRestart,
+     "Address and prefix of the port, IPv4 or IPv6.",
+     [](Target t) -> Slot { return &t.port->address; }, true, false, R"("10.1.0.1/24")"},
+    {"port.gateway", Kind::kAddress, "", 0, 0, "", kRestart,
+     "Next hop to peers outside of the prefix.", [](Target t) -> Slot { return &t.port->gateway; },
+     false, false, R"("10.1.0.254")"},
+    {"port.udp_port", Kind::kInteger, "9470", 1, 65535, "", kRestart,
+     "UDP port that links come to.", [](Target t) -> Slot { return &t.port->udp_port; }},
+    {"port.mtu", Kind::kInteger, "1500", 1280, 9600, "", kRestart, "Largest IP packet, bytes.",
+     [](Target t) -> Slot { return &t.port->mtu; }},
+    {"port.queues", Kind::kInteger, "0", 0, 32, "", kRestart,
+     "Queue pairs, each for a worker; 0: one for each worker.",
+     [](Target t) -> Slot { return &t.port->queues; }},
+    {"port.neighbours", Kind::kNeighbours, "", 0, 0, "", kRestart,
+     "Static rows of the neighbour table.", [](Target t) -> Slot { return &t.port->neighbours; },
+     false, false, R"(["10.1.0.3=02:00:00:00:00:03"])"},
+
+    {"peer.id", Kind::kInteger, "", 1, 4294967295, "", kRestart, "The other node's node.id.",
+     [](Target t) -> Slot { return &t.peer->id; }, true, false, "2"},
+    {"peer.name", Kind::kName, "", 1, 63, "", kRestart,
+     "Name in tables and logs; node<id> if absent.", [](Target t) -> Slot { return &t.peer->name; },
+     false, false, R"("b")"},
+    {"peer.port", Kind::kName, "", 1, 63, "", kRestart,
+     "Port that leads there; the only one if absent.",
+     [](Target t) -> Slot { return &t.peer->port; }, false, false, R"("p0")"},
+    {"peer.address", Kind::kAddress, "", 0, 0, "", kRestart, "Address of the other node's port.",
+     [](Target t) -> Slot { return &t.peer->address; }, true, false, R"("10.1.0.2")"},
+    {"peer.udp_port", Kind::kInteger, "9470", 1, 65535, "", kRestart,
+     "UDP port of the other node's port.", [](Target t) -> Slot { return &t.peer->udp_port; }},
+    {"peer.mac", Kind::kMac, "", 0, 0, "", kRestart,
+     "Its MAC address; asked for on the network if absent.",
+     [](Target t) -> Slot { return &t.peer->mac; }, false, false, R"("02:00:00:00:00:02")"},
+};
+
+}  // namespace
+
+std::span<const Option> options() {
+  return kOptions;
+}
+std::span<const Section> sections() {
+  return kSections;
+}
+std::span<const DeviceKind> device_kinds() {
+  return kDeviceKinds;
+}
+
+LaneGeometry LaneOptions::geometry() const {
+  return {.ring_log2 = static_cast<uint32_t>(std::countr_zero(ring)),
+          .arena_log2 = static_cast<uint32_t>(std::countr_zero(arena_bytes)),
+          .topics = topics};
+}
+
+}  // namespace penstock
