@@ -1,0 +1,73 @@
+// Forward: one lane on its way to one peer, for the broadcast subscriptions there. A reader of the
+// lane of its own, so that each peer has its own pace and its own line in `penstock show lanes`.
+//
+//   lane ──next──▶ Forward (topics the peer asked for) ──▶ OutLane ──▶ link ──▶ mirror at the peer
+//                      ◀──────────── released ────────────
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dataplane/base/counter.h"
+#include "dataplane/lane_task.h"
+#include "dataplane/link/feed.h"
+#include "dataplane/link/out_lane.h"
+#include "dataplane/link_path.h"
+#include "dataplane/port.h"
+
+namespace penstock {
+
+// What a forward does with the messages of a topic.
+enum class TopicUse : uint8_t {
+  kUnknown,  // control has not decided: stop here until it has
+  kSend,
+  kSkip,
+};
+
+class Forward final : public LaneTask, public Feed {
+ public:
+  struct Config {
+    LaneReader::Join join;
+    LinkPath* path = nullptr;
+    uint32_t alias = 0;
+    uint32_t epoch = 0;
+    LaneGeometry mirror;       // as the peer said
+    Region* region = nullptr;  // the lane's memory, known to the port; null: payloads are copied
+    bool every_topic = false;  // control channel: no topics to ask for
+  };
+  explicit Forward(const Config& config);
+
+  // Between turns, or by a command.
+  void set_topic(uint32_t topic, TopicUse use);
+
+  // LaneTask
+  uint32_t poll(uint64_t now) override;
+
+  // Feed
+  size_t next(std::span<Message> out) override;
+  bool look(uint64_t source_position, Message& m) override;
+  void released(uint64_t source_position) override;
+  void* region() override { return region_; }
+
+  OutLane& out() { return out_; }
+  LinkPath* path() { return path_; }
+
+  // Messages that the peer did not ask for. Read by any core.
+  const Counter& skipped() const { return skipped_; }
+
+ private:
+  bool wanted(const Message& m);
+
+  LinkPath* path_;
+  Region* region_;
+  bool every_topic_;
+  bool held_ = false;  // held_message_ was read and waits for control to decide on its topic
+  Message held_message_;
+  uint64_t given_end_ = 0;     // one past the last message given to the link
+  uint64_t released_end_ = 0;  // one past the last that the link let go of
+  std::vector<TopicUse> use_;
+  Counter skipped_;
+  OutLane out_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,106 @@
+// Groups: each message goes to one member. A group lives on one worker, which reads every lane with
+// a matching topic (GroupSource) and writes each message to the member with most room: the inbox of
+// a client here, or a peer node that has members.
+//
+//   lane A ──▶ GroupSource ──┐                ┌──▶ inbox of client 1 (copied)
+//   lane B ──▶ GroupSource ──┼──▶ Group.pick ─┼──▶ inbox of client 2
+//   mirror ──▶ GroupSource ──┘                └──▶ RemoteMember ──▶ OutLane ──▶ group at the peer
+//
+// Full or empty of members: the message stays in its lane and the pusher gets would_block. The inbox
+// of a member that died becomes a source itself: what it had not let go of goes to the others.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dataplane/base/counter.h"
+#include "dataplane/lane/writer.h"
+#include "dataplane/lane_task.h"
+#include "dataplane/link/feed.h"
+#include "dataplane/link/out_lane.h"
+#include "dataplane/link_path.h"
+#include "dataplane/port.h"
+
+namespace penstock {
+
+inline constexpr uint32_t kNoTopic = UINT32_MAX;
+
+// A member here: the writer of a client's inbox. Every inbox of a group has the same topic table,
+// written by control before a topic comes into use.
+struct GroupMember {
+  LaneWriter* inbox = nullptr;
+  Counter delivered;  // messages
+};
+
+// The members at one peer, for one source lane. Owned by the source's worker.
+class RemoteMember final : public Feed {
+ public:
+  RemoteMember(LaneReader& reader, LinkPath* path, uint32_t alias, uint32_t epoch,
+               const LaneGeometry& mirror, Region* region);
+
+  // Takes the message if there is room; it is read again from the lane when the link asks.
+  bool take(uint64_t position, uint64_t now);
+  uint64_t room() const { return fifo_.size() - (tail_ - released_); }
+  // The oldest position that the peer does not have yet, or `none`.
+  uint64_t oldest(uint64_t none) const;
+
+  // Feed
+  size_t next(std::span<Message> out) override;
+  bool look(uint64_t source_position, Message& m) override;
+  void released(uint64_t source_position) override;
+  void* region() override { return region_; }
+
+  OutLane& out() { return out_; }
+  LinkPath* path() { return path_; }
+
+ private:
+  LaneReader& reader_;
+  LinkPath* path_;
+  Region* region_;
+  std::vector<uint64_t> fifo_;  // positions, power of two
+  uint64_t tail_ = 0;           // taken
+  uint64_t given_ = 0;          // given to the link
+  uint64_t released_ = 0;       // arrived
+  OutLane out_;
+};
+
+// The members of one group on one worker. Changed by commands only.
+class Group {
+ public:
+  void add(GroupMember* member) { members_.push_back(member); }
+  void remove(GroupMember* member);
+  std::vector<GroupMember*>& members() { return members_; }
+
+ private:
+  friend class GroupSource;
+  std::vector<GroupMember*> members_;
+  size_t turn_ = 0;  // round robin among equals
+};
+
+class GroupSource final : public LaneTask {
+ public:
+  GroupSource(const LaneReader::Join& join, Group& group) : LaneTask(join), group_(group) {}
+
+  // The row of the inboxes' topic table for a topic of this lane; kNoTopic: not this group's.
+  void set_topic(uint32_t topic, uint32_t inbox_topic);
+  void add_remote(RemoteMember* remote) { remotes_.push_back(remote); }
+  void remove_remote(RemoteMember* remote);
+
+  uint32_t poll(uint64_t now) override;
+
+  const Counter& dispatched() const { return dispatched_; }
+  const Counter& skipped() const { return skipped_; }
+
+ private:
+  bool dispatch(const Message& m, uint32_t topic, uint64_t now);
+
+  Group& group_;
+  std::vector<RemoteMember*> remotes_;
+  std::vector<uint32_t> topics_;
+  bool held_ = false;
+  Message held_message_;
+  Counter dispatched_;
+  Counter skipped_;
+};
+
+}  // namespace penstock
