@@ -56,8 +56,6 @@ class Forward final : public LaneTask, public Feed {
   const Counter& skipped() const { return skipped_; }
 
  private:
-  bool wanted(const Message& m);
-
   LinkPath* path_;
   Region* region_;
   bool every_topic_;

@@ -6,8 +6,9 @@
 //   lane B ──▶ GroupSource ──┼──▶ Group.pick ─┼──▶ inbox of client 2
 //   mirror ──▶ GroupSource ──┘                └──▶ RemoteMember ──▶ OutLane ──▶ group at the peer
 //
-// Full or empty of members: the message stays in its lane and the pusher gets would_block. The inbox
-// of a member that died becomes a source itself: what it had not let go of goes to the others.
+// Full or empty of members: the message stays in its lane and the pusher gets would_block. The
+// inbox of a member that died becomes a source itself: what it had not let go of goes to the
+// others.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@
 
 namespace penstock {
 
-inline constexpr uint32_t kNoTopic = UINT32_MAX;
+inline constexpr uint32_t kNoTopic = UINT32_MAX;       // not this group's
+inline constexpr uint32_t kAskTopic = UINT32_MAX - 1;  // control has not decided: stop until it has
 
 // A member here: the writer of a client's inbox. Every inbox of a group has the same topic table,
 // written by control before a topic comes into use.
@@ -39,7 +41,8 @@ class RemoteMember final : public Feed {
                const LaneGeometry& mirror, Region* region);
 
   // Takes the message if there is room; it is read again from the lane when the link asks.
-  bool take(uint64_t position, uint64_t now);
+  bool take(uint64_t position);
+  uint64_t size() const { return fifo_.size(); }
   uint64_t room() const { return fifo_.size() - (tail_ - released_); }
   // The oldest position that the peer does not have yet, or `none`.
   uint64_t oldest(uint64_t none) const;
@@ -79,7 +82,8 @@ class Group {
 
 class GroupSource final : public LaneTask {
  public:
-  GroupSource(const LaneReader::Join& join, Group& group) : LaneTask(join), group_(group) {}
+  GroupSource(const LaneReader::Join& join, Group& group)
+      : LaneTask(join), group_(group), topics_(join.geometry.topics, kAskTopic) {}
 
   // The row of the inboxes' topic table for a topic of this lane; kNoTopic: not this group's.
   void set_topic(uint32_t topic, uint32_t inbox_topic);
@@ -90,9 +94,11 @@ class GroupSource final : public LaneTask {
 
   const Counter& dispatched() const { return dispatched_; }
   const Counter& skipped() const { return skipped_; }
+  const Counter& too_big() const { return too_big_; }  // larger than the member's inbox
+  const Counter& gaps() const { return gaps_; }        // messages that its lane could not give
 
  private:
-  bool dispatch(const Message& m, uint32_t topic, uint64_t now);
+  bool dispatch(const Message& m, uint32_t topic);
 
   Group& group_;
   std::vector<RemoteMember*> remotes_;
@@ -101,6 +107,8 @@ class GroupSource final : public LaneTask {
   Message held_message_;
   Counter dispatched_;
   Counter skipped_;
+  Counter too_big_;
+  Counter gaps_;
 };
 
 }  // namespace penstock

@@ -12,8 +12,8 @@ namespace penstock {
 
 struct LinkPath {
   struct Config {
-    LinkConfig link;         // max_frame is set by LinkPath from `max_packet`
-    IpAddress local;         // of the port
+    LinkConfig link;  // max_frame is set by LinkPath from `max_packet`
+    IpAddress local;  // of the port
     IpAddress remote;
     uint16_t local_udp = 0;  // source port: path entropy
     uint16_t remote_udp = 0;
@@ -24,8 +24,8 @@ struct LinkPath {
   Config config;
   Link link;
   Encap encap;
-  bool resolved = false;       // the next hop's MAC is in `encap`
-  uint64_t next_resolve = 0;   // when to ask for it again
+  bool resolved = false;      // the next hop's MAC is in `encap`
+  uint64_t next_resolve = 0;  // when to ask for it again
 };
 
 }  // namespace penstock

@@ -49,6 +49,9 @@ class LaneReader {
     return take(d, m);
   }
 
+  // True when next() would not say kEmpty. One load.
+  bool ready() const { return ring_[next_ & ring_mask_].stamp.load() > next_; }
+
   // Lossy readers: copies the message that next() gave into `to` (m.len bytes of room) and returns
   // whether it was still whole; if not, it was overrun meanwhile and counts as a gap.
   bool copy(const Message& m, std::byte* to);

@@ -81,6 +81,13 @@ class LaneWriter {
   }
   uint64_t commit(const Meta& meta) { return commit(meta, loan_len_); }
 
+  // commit() of a message that was first published elsewhere: it keeps its source and origin.
+  uint64_t publish_loaned(const Meta& meta, uint64_t source, uint64_t origin) {
+    write_descriptor(head_, loan_start_, loan_len_, meta, source, origin);
+    fill_ = loan_next_;
+    return publish_head();
+  }
+
   // Copies and publishes. kWouldBlock: nothing was sent. kTooBig: it never fits.
   Errc send(const Meta& meta, std::span<const std::byte> bytes) {
     std::byte* to = loan(bytes.size());

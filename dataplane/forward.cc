@@ -1,0 +1,72 @@
+#include "dataplane/forward.h"
+
+namespace penstock {
+
+Forward::Forward(const Config& config)
+    : LaneTask(config.join),
+      path_(config.path),
+      region_(config.region),
+      every_topic_(config.every_topic),
+      given_end_(config.join.start),
+      released_end_(config.join.start),
+      use_(config.join.geometry.topics, config.every_topic ? TopicUse::kSend : TopicUse::kUnknown),
+      out_(config.alias, config.epoch, config.mirror, *this) {}
+
+void Forward::set_topic(uint32_t topic, TopicUse use) {
+  if (topic < use_.size()) use_[topic] = use;
+}
+
+// The link asks for messages when it has room; all there is to do is to tell it that some are here,
+// and to let go of a tail that nobody wanted.
+uint32_t Forward::poll(uint64_t /*now*/) {
+  const bool more = held_ ? use_[held_message_.topic] != TopicUse::kUnknown : reader_.ready();
+  if (more) path_->link.wake(&out_);
+  if (released_end_ == given_end_ && !held_ && reader_.released() != reader_.position())
+    reader_.release();
+  return more ? 1 : 0;
+}
+
+size_t Forward::next(std::span<Message> out) {
+  size_t n = 0;
+  while (n < out.size()) {
+    if (held_) {
+      out[n] = held_message_;
+      held_ = false;
+    } else if (reader_.next(out[n]) == LaneReader::Next::kEmpty) {
+      break;
+    }
+    const Message& m = out[n];
+    if ((m.flags & kFlagGap) == 0) {
+      const TopicUse use = use_[m.topic];
+      if (use == TopicUse::kSkip) {
+        skipped_.add(1);
+        continue;
+      }
+      if (use == TopicUse::kUnknown) {
+        held_message_ = m;
+        held_ = true;
+        break;
+      }
+    }
+    given_end_ = m.position + 1;
+    n++;
+  }
+  return n;
+}
+
+bool Forward::look(uint64_t source_position, Message& m) {
+  return reader_.look(source_position, m);
+}
+
+// What lies between the last message given and the reader was skipped and goes with it, except a
+// held message and what follows it.
+void Forward::released(uint64_t source_position) {
+  released_end_ = source_position;
+  if (released_end_ != given_end_) {
+    reader_.release_to(source_position);
+  } else {
+    reader_.release_to(held_ ? held_message_.position : reader_.position());
+  }
+}
+
+}  // namespace penstock
