@@ -1,0 +1,178 @@
+// FORMAT.md is the specification: each of its examples parses to the values that the page says, and
+// writing those values gives the example's bytes. A change here is a change of the wire.
+#include <cstring>
+#include <functional>
+#include <gtest/gtest.h>
+#include <span>
+
+#include "dataplane/wire/ack.h"
+#include "dataplane/wire/batch.h"
+#include "dataplane/wire/close.h"
+#include "dataplane/wire/crc32c.h"
+#include "dataplane/wire/fragment.h"
+#include "dataplane/wire/hello.h"
+#include "dataplane/wire/hop_header.h"
+#include "dataplane/wire/ping.h"
+#include "tests/dataplane/wire/format_examples.h"
+
+namespace penstock {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+Bytes example(const std::string& name) {
+  const auto all = format_examples();
+  const auto it = all.find(name);
+  EXPECT_NE(it, all.end()) << name << " is not in FORMAT.md";
+  return it == all.end() ? Bytes(kHopHeaderSize) : it->second;
+}
+
+std::span<const std::byte> body(const Bytes& frame) {
+  return std::span(frame).subspan(kHopHeaderSize);
+}
+
+// A sealed frame of this header and what `fill` writes behind it, returning its size.
+Bytes written(const HopHeader& h, const std::function<size_t(std::span<std::byte>)>& fill) {
+  Bytes out(2048, std::byte{0xee});  // stale bytes, so that whatever isn't written shows
+  write_hop(h, out);
+  const size_t size = fill(std::span(out).subspan(kHopHeaderSize));
+  out.resize(kHopHeaderSize + size);
+  seal(out, {});
+  return out;
+}
+
+// The header as parsed, without the checksum, which is for seal() to write.
+HopHeader hop_of(const Bytes& frame) {
+  HopHeader h = parse_hop(frame).value_or(HopHeader{});
+  h.crc = 0;
+  return h;
+}
+
+TEST(Format, HasAnExampleOfEveryFrameAndItsChecksumIsRight) {
+  const auto all = format_examples();
+  EXPECT_EQ(all.size(), 8u);
+  for (const auto& [name, frame] : all) {
+    EXPECT_TRUE(parse_hop(frame)) << name;
+    EXPECT_TRUE(check(frame, {})) << name;
+  }
+}
+
+TEST(Format, Hello) {
+  const Bytes frame = example("hello");
+  EXPECT_EQ(frame.size(), kHelloFrameSize);
+  const HopHeader hop{FrameType::kHello, 0, 0x0102, 0, 1, 0x1000, 0};
+  const Hello hello{1, 0, 8972, 7, 0x0102, 0, 0x01a5c003, 0xdecafbad};
+  EXPECT_EQ(hop_of(frame), hop);
+  EXPECT_EQ(parse_hello(body(frame)), hello);
+  EXPECT_EQ(written(hop, [&](auto out) { return write_hello(hello, out); }), frame);
+}
+
+TEST(Format, HelloAck) {
+  const Bytes frame = example("hello_ack");
+  const HopHeader hop{FrameType::kHelloAck, 0, 0x0b0a, 0x01a5c003, 1, 0x1010, 0};
+  const Hello hello{1, 0, 8972, 9, 0x0c0b0a, 0x0102, 0x00b1e005, 0xdecafbad};
+  EXPECT_EQ(hop_of(frame), hop);
+  EXPECT_EQ(parse_hello_ack(body(frame)), hello);
+  EXPECT_EQ(written(hop, [&](auto out) { return write_hello_ack(hello, out); }), frame);
+}
+
+TEST(Format, Batch) {
+  const Bytes frame = example("batch");
+  const HopHeader hop{FrameType::kBatch, 0, 0x0102, 0x00b1e005, 2, 0x2000, 0};
+  const BatchHeader batch{5, 3, 100, 6400, 40};
+  EXPECT_EQ(hop_of(frame), hop);
+  ASSERT_EQ(parse_batch(body(frame)), batch);
+
+  BatchReader in(body(frame));
+  Record a, b, gap, none;
+  ASSERT_TRUE(in.next(a) && in.next(b) && in.next(gap));
+  EXPECT_FALSE(in.next(none) || in.malformed());
+  EXPECT_EQ(std::memcmp(a.bytes, "hello", a.len), 0);
+  EXPECT_EQ(a.topic, 2u);
+  EXPECT_EQ(a.time, 1700000000000000001u);
+  EXPECT_EQ(a.source, 40u);
+  EXPECT_EQ(b.parts, 2u);
+  EXPECT_EQ(b.key, 0x6b6579u);
+  EXPECT_EQ(b.source, 44u);
+  EXPECT_TRUE(gap.gap);
+  EXPECT_EQ(gap.key, 6u);
+  EXPECT_EQ(gap.parts, 1u);
+  EXPECT_EQ(gap.source, 45u);
+
+  EXPECT_EQ(written(hop,
+                    [&](auto out) {
+                      BatchWriter w(batch, out);
+                      EXPECT_TRUE(w.append(a) && w.append(b) && w.append(gap));
+                      return w.size();
+                    }),
+            frame);
+}
+
+TEST(Format, Fragment) {
+  const Bytes frame = example("fragment");
+  const HopHeader hop{FrameType::kFragment, 0, 0x0102, 0x00b1e005, 3, 0x2001, 0};
+  const FragmentHeader head{5, 3,  103, 6656, 8010, 8000, 1700000000000000003u,
+                            0, 51, 2,   1,    4000, 10};
+  EXPECT_EQ(hop_of(frame), hop);
+  const auto f = parse_fragment(body(frame));
+  ASSERT_TRUE(f);
+  EXPECT_EQ(f->header, head);
+  EXPECT_EQ(f->piece.front(), std::byte{0xa0});
+  EXPECT_EQ(f->piece.data() + f->piece.size(), frame.data() + frame.size());
+  EXPECT_EQ(written(hop,
+                    [&](auto out) {
+                      write_fragment(head, out);
+                      std::memcpy(&out[kFragmentHeaderSize], f->piece.data(), f->piece.size());
+                      return kFragmentHeaderSize + f->piece.size();
+                    }),
+            frame);
+}
+
+TEST(Format, Ack) {
+  const Bytes frame = example("ack");
+  const HopHeader hop{FrameType::kAck, 0, 0x0b0a, 0x01a5c003, 2, 0x2005, 0};
+  const Ack ack{300, 64, {0b101, 0, 0, uint64_t{1} << 63}};
+  const Credit credit{5, 3, 103, 6656};
+  EXPECT_EQ(hop_of(frame), hop);
+  const auto a = parse_ack(body(frame));
+  ASSERT_TRUE(a);
+  EXPECT_EQ(a->ack, ack);
+  EXPECT_TRUE(ack.has(300) && ack.has(299) && ack.has(297) && ack.has(44));
+  ASSERT_EQ(a->credits.size(), 1u);
+  EXPECT_EQ(a->credits[0], credit);
+  EXPECT_EQ(written(hop, [&](auto out) { return write_ack(ack, {&credit, 1}, out); }), frame);
+}
+
+TEST(Format, PingAndPong) {
+  for (const bool ping : {true, false}) {
+    const Bytes frame = example(ping ? "ping" : "pong");
+    const HopHeader hop =
+        ping ? HopHeader{FrameType::kPing, kHopAckNow, 0x0102, 0x00b1e005, 4, 0x3000, 0}
+             : HopHeader{FrameType::kPong, 0, 0x0b0a, 0x01a5c003, 3, 0x3004, 0};
+    EXPECT_EQ(hop_of(frame), hop);
+    ASSERT_EQ(parse_ping(body(frame)), 0x1122334455667788u);
+    EXPECT_EQ(written(hop,
+                      [&](auto out) {
+                        write_ping(0x1122334455667788, out);
+                        return kPingSize;
+                      }),
+              frame);
+  }
+}
+
+TEST(Format, Close) {
+  const Bytes frame = example("close");
+  const HopHeader hop{FrameType::kClose, 0, 0x0b0a, 0x01a5c003, 4, 0x4000, 0};
+  const Close close{LinkClose::kVersion, 1};
+  EXPECT_EQ(hop_of(frame), hop);
+  EXPECT_EQ(parse_close(body(frame)), close);
+  EXPECT_EQ(written(hop,
+                    [&](auto out) {
+                      write_close(close, out);
+                      return kCloseSize;
+                    }),
+            frame);
+}
+
+}  // namespace
+}  // namespace penstock
