@@ -143,7 +143,7 @@ class Checker {
     const std::string_view near = nearest(peer.port, names);
     complain(place, "port",
              fmt::format("there is no port {}{}; allowed: {}", peer.port,
-                         near.empty() ? "" : fmt::format(", did you mean {}?", near),
+                         near.empty() ? "" : fmt::format(" (did you mean {}?)", near),
                          fmt::join(names, ", ")));
     return nullptr;
   }

@@ -18,6 +18,8 @@ namespace penstock {
 namespace {
 
 constexpr size_t kMaxFileBytes = 1 << 20;
+// A dotted key nests as deep as its line is long, and toml++ takes a stack frame for each level.
+constexpr size_t kMaxLineBytes = 4096;
 
 Literal literal_of(const toml::node& node) {
   if (const auto* number = node.as_integer()) return number->get();
@@ -143,7 +145,7 @@ class Loader {
     const std::string_view near = nearest(name, names);
     complain(line, std::string(name),
              fmt::format("unknown table{}; allowed: {}",
-                         near.empty() ? "" : fmt::format(", did you mean {}?", near),
+                         near.empty() ? "" : fmt::format(" (did you mean {}?)", near),
                          fmt::join(names, ", ")));
   }
 
@@ -159,7 +161,7 @@ class Loader {
         close.empty() ? std::string(near) : fmt::format("{}.{}", table, close);
     complain(line, fmt::format("{}.{}", table, name),
              fmt::format("unknown key{}; allowed in {}: {}",
-                         meant.empty() ? "" : fmt::format(", did you mean {}?", meant), table,
+                         meant.empty() ? "" : fmt::format(" (did you mean {}?)", meant), table,
                          fmt::join(here, ", ")));
   }
 
@@ -168,6 +170,16 @@ class Loader {
   Lines lines_;
   std::vector<Diagnostic> bad_;
 };
+
+// Counted from 1; 0: none is too long.
+uint32_t first_long_line(std::string_view toml) {
+  for (uint32_t line = 1; !toml.empty(); line++) {
+    const size_t end = std::min(toml.find('\n'), toml.size());
+    if (end > kMaxLineBytes) return line;
+    toml.remove_prefix(std::min(end + 1, toml.size()));
+  }
+  return 0;
+}
 
 Loaded failed(const std::string& file, uint32_t line, std::string message) {
   return tl::unexpected(std::vector<Diagnostic>{{file, line, "", std::move(message)}});
@@ -184,6 +196,9 @@ std::string text(const Diagnostic& diagnostic) {
 
 Loaded parse(std::string_view toml, const std::string& file) {
   if (toml.size() > kMaxFileBytes) return failed(file, 0, "is larger than 1 MiB");
+  if (const uint32_t line = first_long_line(toml); line != 0) {
+    return failed(file, line, fmt::format("is a line of more than {} bytes", kMaxLineBytes));
+  }
   try {
     const toml::table root = toml::parse(toml);
     return Loader(file).run(root);

@@ -29,6 +29,10 @@ std::string amount(const Option& option, uint64_t value) {
   return fmt::format("{}", value);
 }
 
+std::string meant(std::string_view near) {
+  return near.empty() ? "" : fmt::format("is not allowed (did you mean \"{}\"?)", near);
+}
+
 uint64_t nearest_allowed(const Option& option, uint64_t value) {
   const uint64_t inside = std::clamp(value, option.min, option.max);
   if (!option.power_of_two || std::has_single_bit(inside)) return inside;
@@ -66,8 +70,7 @@ std::optional<std::string> assign_choice(const Option& option, const std::string
   const auto at = std::ranges::find(names, text);
   if (at == names.end()) {
     const std::string_view near = nearest(text, names);
-    return not_allowed(option, quoted(text)) +
-           (near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near));
+    return not_allowed(option, quoted(text), meant(near));
   }
   std::visit(
       [&](auto* to) {
@@ -92,8 +95,7 @@ std::optional<std::string> assign_device(const Option& option, const std::string
   const auto at = std::ranges::find(names, kind);
   if (at == names.end()) {
     const std::string_view near = nearest(kind, names);
-    return not_allowed(option, quoted(text)) +
-           (near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near));
+    return not_allowed(option, quoted(text), meant(near));
   }
   const DeviceKind& found = device_kinds()[static_cast<size_t>(at - names.begin())];
   const std::string rest = colon == std::string::npos ? "" : text.substr(colon + 1);
