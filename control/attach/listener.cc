@@ -1,0 +1,83 @@
+#include "control/attach/listener.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <grp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace penstock {
+namespace {
+
+Fd new_socket() {
+  return Fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+bool somebody_answers(const sockaddr_un& address) {
+  const Fd probe = new_socket();
+  return connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+         errno == EAGAIN;
+}
+
+std::string why() {
+  return std::strerror(errno);  // NOLINT(concurrency-mt-unsafe): one thread at start
+}
+
+}  // namespace
+
+tl::expected<Listener, std::string> Listener::open(const Options& options) {
+  const auto fail = [&](const std::string& text) {
+    return tl::unexpected(fmt::format("attach socket {}: {}", options.path, text));
+  };
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (options.path.empty() || options.path.size() >= sizeof address.sun_path)
+    return fail(fmt::format("the path must have 1 to {} bytes", sizeof address.sun_path - 1));
+  std::memcpy(address.sun_path, options.path.data(), options.path.size());
+
+  struct stat st {};
+  if (lstat(options.path.c_str(), &st) == 0) {
+    if (!S_ISSOCK(st.st_mode)) return fail("exists and is no socket; remove it or choose another");
+    if (somebody_answers(address))
+      return fail("in use: another node runs there; stop it or set node.socket");
+    unlink(options.path.c_str());
+  }
+  Fd socket = new_socket();
+  if (!socket.open()) return fail(why());
+  // Nobody may connect before group and mode are set.
+  const mode_t before = umask(0777);
+  const int bound = bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
+  umask(before);
+  if (bound != 0) {
+    const bool missing = errno == ENOENT;
+    return fail(why() + (missing ? "; create the directory" : "; may this user write there?"));
+  }
+  Listener listener(std::move(socket), options.path);
+  if (!options.group.empty()) {
+    const group* g = getgrnam(options.group.c_str());  // NOLINT(concurrency-mt-unsafe)
+    if (g == nullptr) return fail("no group named '" + options.group + "' (node.socket_group)");
+    if (chown(options.path.c_str(), static_cast<uid_t>(-1), g->gr_gid) != 0) return fail(why());
+  }
+  if (chmod(options.path.c_str(), options.mode) != 0) return fail(why());
+  if (listen(listener.fd(), 128) != 0) return fail(why());
+  return listener;
+}
+
+Listener::~Listener() {
+  if (socket_.open()) unlink(path_.c_str());
+}
+
+std::unique_ptr<Session> Listener::accept() {
+  Fd client(accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!client.open()) return nullptr;
+  ucred who{};
+  socklen_t len = sizeof who;
+  if (getsockopt(client.get(), SOL_SOCKET, SO_PEERCRED, &who, &len) != 0) return nullptr;
+  return std::make_unique<Session>(std::move(client), PeerCredentials{who.pid, who.uid, who.gid});
+}
+
+}  // namespace penstock
