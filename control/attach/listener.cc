@@ -47,7 +47,7 @@ tl::expected<Listener, std::string> Listener::open(const Options& options) {
     unlink(options.path.c_str());
   }
   Fd socket = new_socket();
-  if (!socket.open()) return fail(why());
+  if (!socket) return fail(why());
   // Nobody may connect before group and mode are set.
   const mode_t before = umask(0777);
   const int bound = bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
@@ -68,12 +68,12 @@ tl::expected<Listener, std::string> Listener::open(const Options& options) {
 }
 
 Listener::~Listener() {
-  if (socket_.open()) unlink(path_.c_str());
+  if (socket_) unlink(path_.c_str());
 }
 
 std::unique_ptr<Session> Listener::accept() {
   Fd client(accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-  if (!client.open()) return nullptr;
+  if (!client) return nullptr;
   ucred who{};
   socklen_t len = sizeof who;
   if (getsockopt(client.get(), SOL_SOCKET, SO_PEERCRED, &who, &len) != 0) return nullptr;
