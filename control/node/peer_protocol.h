@@ -1,0 +1,145 @@
+// The peer protocol: what two nodes say over their link's control channel (lane alias 0, in order,
+// reliable). One fixed struct a message, little-endian as both hosts are.
+//
+//   subscriber's node                        publisher's node
+//   SubAdd ──────────────────────────────▶   a forward is set up for every matching lane; it holds
+//                                            what is published from here on
+//   ◀──────────────────────────── LaneTopic  for each such topic: alias, name, size of the lane
+//   makes the mirror, joins its subscribers
+//   LaneReady ───────────────────────────▶   the topic may flow
+//   ◀─────────────────────────────── SubAck  every lane that is present has been joined
+//   ◀──────────────────────────── LaneClose  the lane ends after this many messages
+//   LaneClosed ──────────────────────────▶   the alias may be used again
+//
+// After a link came up each side sends SubAdd for all it wants. Bytes from a peer are copied and
+// checked: length, type, terminated strings, ranges.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+
+#include "dataplane/client/attach_protocol.h"
+#include "dataplane/lane/layout.h"
+
+namespace penstock::peer {
+
+using attach::kNameBytes;
+using attach::kTopicBytes;
+using attach::Mode;
+
+enum class Type : uint32_t {
+  kSubAdd = 1,
+  kSubDel = 2,
+  kSubAck = 3,
+  kLaneTopic = 4,
+  kLaneReady = 5,
+  kLaneRefused = 6,
+  kLaneClose = 7,
+  kLaneClosed = 8,
+};
+
+struct SubAdd {
+  Type type = Type::kSubAdd;
+  Mode mode = Mode::kBroadcast;
+  uint64_t key = 0;  // names this interest until SubDel; unique on the sender
+  char filter[kTopicBytes] = {};
+};
+
+struct SubDel {
+  Type type = Type::kSubDel;
+  uint32_t reserved = 0;
+  uint64_t key = 0;
+};
+
+struct SubAck {
+  Type type = Type::kSubAck;
+  uint32_t reserved = 0;
+  uint64_t key = 0;
+};
+
+// The first one for an alias announces the lane; each announces one topic of it.
+struct LaneTopic {
+  Type type = Type::kLaneTopic;
+  Mode mode = Mode::kBroadcast;
+  uint32_t path = 0;   // index of the link that will carry the lane
+  uint32_t alias = 0;  // not 0; unique on that link and side
+  uint32_t epoch = 0;  // of the alias
+  uint32_t topic = 0;  // row in the lane's topic table, and in the mirror's
+  uint64_t lane_id = 0;
+  LaneGeometry geometry;  // of the lane; the mirror may be smaller
+  uint32_t reserved = 0;
+  char name[kTopicBytes] = {};
+  char group[kTopicBytes] = {};  // group only: its filter
+  char publisher[kNameBytes] = {};
+};
+
+struct LaneReady {
+  Type type = Type::kLaneReady;
+  uint32_t path = 0;
+  uint32_t alias = 0;
+  uint32_t epoch = 0;
+  uint32_t topic = 0;
+  LaneGeometry mirror;
+};
+
+struct LaneRefused {
+  Type type = Type::kLaneRefused;
+  uint32_t path = 0;
+  uint32_t alias = 0;
+  uint32_t epoch = 0;
+  uint32_t topic = 0;
+  uint32_t code = 0;  // Errc
+};
+
+struct LaneClose {
+  Type type = Type::kLaneClose;
+  uint32_t path = 0;
+  uint32_t alias = 0;
+  uint32_t epoch = 0;
+  uint32_t reason = 0;  // CloseReason
+  uint32_t reserved = 0;
+  uint64_t messages = 0;  // in the mirror when it is complete
+};
+
+struct LaneClosed {
+  Type type = Type::kLaneClosed;
+  uint32_t path = 0;
+  uint32_t alias = 0;
+  uint32_t epoch = 0;
+};
+
+// A message as a T, copied, or false: wrong size, or another type than T's.
+template <class T>
+bool parse(std::span<const std::byte> bytes, T& out) {
+  if (bytes.size() != sizeof(T)) return false;
+  const Type want = out.type;
+  std::memcpy(&out, bytes.data(), sizeof out);
+  return out.type == want;
+}
+
+// What a message claims to be; no value of Type when it is too short.
+inline Type type_of(std::span<const std::byte> bytes) {
+  uint32_t t = 0;
+  if (bytes.size() >= sizeof t) std::memcpy(&t, bytes.data(), sizeof t);
+  return static_cast<Type>(t);
+}
+
+// A fixed field as text; empty when it is not terminated.
+template <size_t N>
+std::string_view text(const char (&field)[N]) {
+  const void* end = std::memchr(field, 0, N);
+  return end == nullptr
+             ? std::string_view()
+             : std::string_view(field, static_cast<size_t>(static_cast<const char*>(end) - field));
+}
+
+template <size_t N>
+void set_text(char (&field)[N], std::string_view value) {
+  std::memset(field, 0, N);
+  std::memcpy(field, value.data(), value.size() < N ? value.size() : N - 1);
+}
+
+}  // namespace penstock::peer
