@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// InLane: the receiver's half of a lane: writes the mirror. Owned by whoever added it to the link;
+// used by the link on the worker's core, which is the mirror's one writer.
+//
+//   BATCH, FRAGMENT ──check──▶ bytes to their final place ──▶ all before are whole? ─▶ publish
+//                                                                   │ no
+//                                                                   ▼
+//                                                     Waiting[ring]: published later, in order
+//
+// Everything in a frame comes from another host: places are checked against the credit that was
+// granted and against the arena's arithmetic before a byte is written.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "dataplane/base/counter.h"
+#include "dataplane/base/drop.h"
+#include "dataplane/base/line.h"
+#include "dataplane/lane/layout.h"
+#include "dataplane/lane/writer.h"
+#include "dataplane/link/block_map.h"
+#include "dataplane/wire/ack.h"
+#include "dataplane/wire/batch.h"
+#include "dataplane/wire/fragment.h"
+
+namespace penstock {
+
+class Link;
+
+// Written by the worker, read by metrics.
+struct alignas(kPair) InLaneStats {
+  Counter delivered;     // published in the mirror: messages and gaps
+  Counter bytes;         // of these messages
+  Counter gaps;          // of `delivered`, notices that messages will not come
+  Counter duplicates;    // messages and pieces that were there already
+  Counter out_of_order;  // whole messages that had to wait for one before them
+  Counter malformed;     // whole messages whose place made no sense: published as gaps
+};
+
+class InLane {
+ public:
+  // `mirror` is at its start, or where the sender's OutLane::Start says; it outlives this. `origin`
+  // is the id of the lane where the messages were first published.
+  InLane(uint32_t alias, uint32_t epoch, LaneWriter& mirror, uint64_t origin);
+  InLane(const InLane&) = delete;
+  InLane& operator=(const InLane&) = delete;
+
+  uint32_t alias() const { return alias_; }
+  uint32_t epoch() const { return epoch_; }
+  const InLaneStats& stats() const { return stats_; }
+
+ private:
+  friend class Link;
+
+  enum class State : uint8_t { kEmpty, kPieces, kWhole };
+
+  // A message that cannot be published yet.
+  struct Waiting {
+    uint64_t arena;
+    uint64_t len;
+    uint64_t time;
+    uint64_t key;
+    uint64_t source;
+    uint32_t topic;
+    uint32_t left;  // pieces that have not come
+    uint16_t parts;
+    uint16_t flags;
+    uint32_t piece;  // bytes of each but the last
+    State state;
+  };
+  static_assert(sizeof(Waiting) == 64);
+
+  // Take a frame's contents. kNone: acknowledge it; kDuplicate too: there was nothing new in it.
+  // Otherwise part of it was refused and it must not be acknowledged.
+  Drop on_batch(const BatchHeader& h, std::span<const std::byte> body);
+  Drop on_piece(const Fragment& f);
+
+  // Looks at the mirror's readers and grants what they let go of.
+  Credit grant();
+  // Looks at them; true when the peer should hear of it: they let go of a good part.
+  bool credit_grew(bool idle);
+  // Readers hold something that the peer does not know to be free.
+  bool holding() const { return granted_.position != head_; }
+
+  Drop check_place(uint64_t position, uint64_t arena, uint64_t len) const;
+  Drop place_gap(uint64_t position, uint64_t arena, const Record& r);
+  void publish(const Meta& meta, uint64_t arena, uint64_t len, uint64_t source);
+  void publish_waiting();
+  void look();
+
+  const uint32_t alias_;
+  const uint32_t epoch_;
+  bool active_ = false;   // in the link's list of lanes with credit to give
+  uint32_t waiting_ = 0;  // entries of ring_ that are not empty
+  uint64_t head_;         // next position to publish
+  uint64_t fill_;         // of the arena, when all before head_ is in it
+  LaneWriter::Tail granted_;
+  LaneWriter::Tail seen_;
+  uint64_t ring_mask_;
+  uint64_t arena_size_;
+  LaneWriter& mirror_;
+  const uint64_t origin_;
+  std::vector<Waiting> ring_;
+  BlockMap pieces_;
+  InLaneStats stats_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+// Link: one path's half of the reliable session between two nodes. Sans-IO: frames and `now` in,
+// frames and events out; the same code runs on a NIC, in the simulator and under the fuzzer. Owned
+// by one worker; counters may be read by any core. Fixed memory after the constructor.
+//
+//   on_frame ──▶ ReceivedPackets ──▶ InLanes ──▶ mirrors          transmit, in this order:
+//      │ ACK                                                      handshake, retransmissions,
+//      ▼                                                          control lane, lanes round robin,
+//   SentPackets ──acked──▶ OutLanes ──lost──▶ resend ring         ACK last: off the critical path
+//
+//   kIdle ──start──▶ kConnecting ◀──────────── silent, restarted, closed by the peer ────┐
+//                        │  HELLO ▶ ◀ HELLO_ACK (either side may start, or both)         │
+//                        └──▶ kUp ───────────────────────────────────────────────────────┘
+//
+// A session is named by the connection id that each side chose for it and ends as a whole: on kDown
+// the link lets go of all lanes, and whatever still comes from the old session is dropped. Poll
+// next_event() after each on_frame() and transmit(): what comes before a lane was added is dropped
+// and has to be sent again.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "dataplane/base/counter.h"
+#include "dataplane/base/drop.h"
+#include "dataplane/base/errc.h"
+#include "dataplane/base/line.h"
+#include "dataplane/base/shared_word.h"
+#include "dataplane/lane/layout.h"
+#include "dataplane/link/in_lane.h"
+#include "dataplane/link/lane_table.h"
+#include "dataplane/link/out_lane.h"
+#include "dataplane/link/received_packets.h"
+#include "dataplane/link/rtt.h"
+#include "dataplane/link/sent_packets.h"
+#include "dataplane/wire/close.h"
+#include "dataplane/wire/hello.h"
+#include "dataplane/wire/hop_header.h"
+
+namespace penstock {
+
+// The control channel: alias 0 each way, over private lanes of this shape.
+inline constexpr uint32_t kControlAlias = 0;
+inline constexpr LaneGeometry kControlGeometry{.ring_log2 = 8, .arena_log2 = 18, .topics = 1};
+
+struct LinkConfig {
+  uint64_t self_id = 0;
+  uint64_t self_epoch = 1;
+  uint64_t peer_id = 0;
+  uint16_t path = 0;
+  uint8_t worker = 0;      // in the upper 8 bits of our connection id
+  uint32_t index = 0;      // the worker's name for this link: Link::index_of(connection), 12 bits
+  uint32_t max_frame = 0;  // bytes from the hop header on, that we can send and receive
+  uint64_t dead_after_ns = 10'000'000'000;
+  uint64_t ack_delay_ns = 25'000;
+  uint64_t min_pto_ns = 100'000;
+  uint32_t window = 256;      // packets in flight; a power of two, at most 256
+  uint32_t max_lanes = 1024;  // each way
+  uint64_t seed = 1;          // of connection ids
+  uint64_t first_packet = 1;
+};
+
+enum class LinkState : uint8_t { kIdle, kConnecting, kUp, kClosed };
+
+struct LinkEvent {
+  enum Kind : uint8_t {
+    kUp,       // a session with `peer_epoch`
+    kDown,     // it is over: `why`. All lanes are detached; what they had in flight is lost
+    kRefused,  // not connected, and the peer says why (at most once a second)
+  };
+  enum Why : uint8_t {
+    kNothing,
+    kSilent,         // nothing was heard for dead_after_ns
+    kPeerRestarted,  // with a higher epoch
+    kPeerReset,      // the same peer began a new session
+    kPeerClosed,     // it said so; `close` is its reason
+    kClosedHere,     // close()
+    kPeerVersion,    // it speaks another protocol
+    kStaleHere,      // it knows a newer life of ours: this process is a left-over
+  };
+  Kind kind = kUp;
+  Why why = kNothing;
+  LinkClose close = LinkClose::kStopped;
+  uint64_t peer_epoch = 0;
+};
+
+// Written by the worker, read by metrics.
+struct alignas(kPair) LinkStats {
+  Counter rx_frames, rx_bytes, tx_frames, tx_bytes;
+  Counter acks_in, acks_out;
+  Counter sessions;       // that came up
+  Counter lost;           // packets given up by the thresholds
+  Counter probes;         // packets given up by a probe timeout
+  Counter spurious;       // of these, such as arrived after all
+  Counter retransmitted;  // packets that carried something once more
+  Counter duplicates;     // packets that came twice
+  Counter credit_probes;  // PINGs because a mirror was full
+  Counter stalls;         // times this side was not run for long, and blamed itself
+  SharedWord srtt_ns, min_rtt_ns;
+  SharedWord in_flight;  // packets
+  DropCounters drops;    // frames
+};
+
+class Link {
+ public:
+  explicit Link(const LinkConfig& config);
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+
+  // Begins to call the peer.
+  void start(uint64_t now);
+
+  // Ends the session and tells the peer with the next transmit(). The link stays closed.
+  void close(LinkClose reason, uint64_t now);
+
+  // A frame that came for this link: by its connection id, or a HELLO by node and path. The bytes
+  // are data[0, len) and then payload[0, payload_len); they are not used afterwards. kNone: taken.
+  Drop on_frame(const std::byte* data, uint32_t len, const std::byte* payload, uint32_t payload_len,
+                uint64_t now);
+
+  // Fills `frames` from the front and returns how many; the caller sends them, in this order. Runs
+  // the timers too: call it when has_work() says so.
+  size_t transmit(std::span<TxFrame> frames, uint64_t now);
+
+  // transmit() would send something or has a timer to run. Cheap.
+  bool has_work(uint64_t now) const;
+  // The next timer, ~0 for none. Not before it, unless a frame comes or a lane is woken.
+  uint64_t next_deadline() const;
+
+  bool next_event(LinkEvent& out);
+
+  // Lanes of this session; kClosed: there is none. The caller owns them and keeps them until it
+  // removed them or kDown. kBusy: the alias is taken; kFull: no room in the table.
+  Errc add_out(OutLane* lane);
+  Errc remove_out(uint32_t alias);
+  Errc add_in(InLane* lane);
+  // What still comes for it is acknowledged and forgotten.
+  Errc remove_in(uint32_t alias);
+
+  // Its feed may have something. Cheap when nothing changes.
+  void wake(OutLane* lane) {
+    if (lane->state_ == OutLane::State::kDry) activate(lane);
+  }
+
+  LinkState state() const { return state_; }
+  bool up() const { return state_ == LinkState::kUp; }
+  // Our connection id in this session; another one in the next.
+  uint32_t connection() const { return connection_; }
+  static uint32_t index_of(uint32_t connection) { return connection & 0xfff; }
+  uint64_t peer_epoch() const { return peer_.epoch; }
+  // Bytes of the largest frame that both sides can handle.
+  uint32_t frame_limit() const { return limit_; }
+  const LinkConfig& config() const { return config_; }
+  const LinkStats& stats() const { return stats_; }
+
+ private:
+  // The other side of the session, as its HELLO or HELLO_ACK said.
+  struct Peer {
+    uint64_t epoch = 0;
+    uint32_t connection = 0;
+    uint32_t nonce = 0;  // 0: not known
+  };
+
+  // --- link.cc: frames in ---
+  Drop take(const HopHeader& hop, std::span<const std::byte> frame,
+            std::span<const std::byte> payload, uint64_t now);
+  Drop take_session(const HopHeader& hop, std::span<const std::byte> body,
+                    std::span<const std::byte> payload, uint64_t now);
+  Drop take_contents(const HopHeader& hop, std::span<const std::byte> body,
+                     std::span<const std::byte> payload, uint64_t now);
+  Drop on_batch(std::span<const std::byte> body);
+  Drop on_piece(std::span<const std::byte> body, std::span<const std::byte> payload);
+  Drop find_in(uint32_t alias, uint32_t epoch, InLane*& lane);
+  void touch(InLane* lane);
+
+  // --- link_send.cc: frames out ---
+  size_t send_control_frames(std::span<TxFrame> frames, uint64_t now);
+  size_t send_again(std::span<TxFrame> frames, uint64_t now);
+  size_t send_lanes(std::span<TxFrame> frames, uint64_t now);
+  size_t send_lane(OutLane& lane, std::span<TxFrame> frames, uint64_t now);
+  void send_ack(TxFrame& frame, uint64_t now);
+  void send_ping(TxFrame& frame, uint8_t flags, uint64_t now);
+  void finish(TxFrame& frame, FrameType type, uint8_t flags, uint32_t connection, uint64_t now);
+  void sent(const Sent& what, uint64_t now);
+  bool ack_due(uint64_t now) const;
+  uint32_t body_room() const { return limit_ - static_cast<uint32_t>(kHopHeaderSize); }
+  void activate(OutLane* lane);
+
+  // --- loss.cc: acknowledgements and loss ---
+  Drop on_ack(std::span<const std::byte> body, uint64_t now);
+  void on_credits(const CreditView& credits, uint64_t now);
+  void find_lost(uint64_t now);
+  void probe(uint64_t now);
+  void again(const Sent& what);
+  uint64_t probe_timeout() const;
+  void arm_probe();
+
+  // --- link_setup.cc: sessions ---
+  Drop on_hello(std::span<const std::byte> body, uint64_t now);
+  Drop on_hello_ack(const HopHeader& hop, std::span<const std::byte> body, uint64_t now);
+  Drop on_close(std::span<const std::byte> body, uint64_t now);
+  Drop check_hello(const Hello& h, uint64_t now);
+  void begin_session(uint64_t now);
+  void come_up(uint64_t now);
+  void go_down(LinkEvent::Why why, LinkClose close, uint64_t now);
+  void refuse(const Hello& h, LinkClose reason, uint64_t now);
+  void refused(LinkEvent::Why why, LinkClose close, uint64_t now);
+  Hello hello() const;
+  void push(const LinkEvent& e);
+  void run_timers(uint64_t now);
+  void run_credit_timer(uint64_t now);
+
+  LinkConfig config_;
+  LinkState state_ = LinkState::kIdle;
+
+  // The session.
+  uint32_t connection_ = 0;
+  uint32_t nonce_ = 0;
+  uint32_t limit_;
+  Peer peer_;
+  uint64_t known_epoch_ = 0;  // the highest that this peer has shown, in any session
+  uint64_t next_packet_ = 1;
+  uint64_t last_call_ = 0;  // the latest `now`
+  uint64_t last_heard_ = 0;
+
+  // What is to be sent besides lanes.
+  bool send_hello_ = false;
+  bool send_hello_ack_ = false;
+  bool send_close_ = false;
+  bool send_ack_now_ = false;  // with every credit: the peer asked
+  bool send_pong_ = false;
+  bool send_ping_ = false;
+  uint8_t ping_flags_ = 0;
+  uint32_t hello_ack_nonce_ = 0;
+  uint32_t close_connection_ = 0;
+  Close close_;
+  uint64_t pong_token_ = 0;
+  uint64_t ping_token_ = 0;
+
+  // Timers, ~0 when not running.
+  uint64_t hello_at_ = ~uint64_t{0};
+  uint64_t hello_pause_ = 0;
+  uint64_t alive_at_ = ~uint64_t{0};  // when to look whether the peer lives
+  uint64_t lost_at_ = ~uint64_t{0};
+  uint64_t probe_at_ = ~uint64_t{0};
+  uint64_t credit_probe_at_ = ~uint64_t{0};
+  uint64_t credit_look_at_ = ~uint64_t{0};
+  uint64_t credit_pause_ = 0;
+  uint64_t refuse_at_ = 0;   // not before: CLOSE as an answer
+  uint64_t refused_at_ = 0;  // not before: kRefused
+  uint32_t probes_ = 0;      // probe timeouts in a row
+  uint32_t credit_probes_ = 0;
+  uint64_t last_contents_ = 0;  // when something for a mirror came
+
+  Rtt rtt_;
+  ReceivedPackets received_;
+  SentPackets packets_;
+  std::vector<Sent> again_;  // ring: contents to be sent once more
+  uint64_t again_head_ = 0;
+  uint64_t again_tail_ = 0;
+
+  LaneTable<OutLane> out_;
+  LaneTable<InLane> in_;
+  std::vector<OutLane*> round_;  // ring of active lanes
+  uint64_t round_head_ = 0;
+  uint64_t round_tail_ = 0;
+  OutLane* control_ = nullptr;  // when active
+  uint32_t blocked_ = 0;        // OutLanes that wait for credit
+  std::vector<OutLane*> touched_;
+  std::vector<InLane*> giving_;  // InLanes with credit to give
+  size_t giving_at_ = 0;
+
+  std::array<LinkEvent, 8> events_;
+  uint64_t events_head_ = 0;
+  uint64_t events_tail_ = 0;
+  LinkStats stats_;
+};
+
+}  // namespace penstock

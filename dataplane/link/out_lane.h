@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// OutLane: the sender's half of a lane on its way to one mirror. Owned by whoever added it to the
+// link; used by the link on the worker's core.
+//
+//   feed ──next──▶ staged ──number, place──▶ frames ──acked──▶ settle ──▶ feed.released
+//                             │                        ▲
+//                             └── SentMessage[ring] ───┘ lost: feed.look, once more
+//
+// It runs the mirror's arena arithmetic, so it knows the place of each message before it is sent,
+// and never sends what the mirror has no room for: the peer's credit says how far its readers are.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "dataplane/base/counter.h"
+#include "dataplane/base/line.h"
+#include "dataplane/lane/layout.h"
+#include "dataplane/lane/message.h"
+#include "dataplane/link/block_map.h"
+#include "dataplane/link/feed.h"
+#include "dataplane/link/frame.h"
+#include "dataplane/wire/ack.h"
+
+namespace penstock {
+
+class Link;
+
+// Written by the worker, read by metrics. sent = delivered + in flight; what is in flight when the
+// link goes down is lost and its owner counts it as such. A gap notice counts like a message.
+struct alignas(kPair) OutLaneStats {
+  Counter sent;           // taken from the feed
+  Counter bytes;          // of these messages
+  Counter delivered;      // whole at the peer, and all before it
+  Counter retransmitted;  // frames
+  Counter too_big;        // larger than the mirror's arena: went as a gap
+  Counter broken;         // could not be read again for a retransmission: went as a gap
+  Counter blocked;        // times it had to wait for credit
+
+  uint64_t in_flight() const { return sent.read() - delivered.read(); }
+};
+
+class OutLane {
+ public:
+  // Where the mirror begins: its head and its arena's fill.
+  struct Start {
+    uint64_t position = 0;
+    uint64_t arena = 0;
+  };
+
+  // `alias` is unique among this side's OutLanes of the link; 0 is the control channel. `epoch`
+  // grows when an alias is used again. The feed outlives the lane.
+  OutLane(uint32_t alias, uint32_t epoch, const LaneGeometry& mirror, Feed& feed, Start start);
+  OutLane(uint32_t alias, uint32_t epoch, const LaneGeometry& mirror, Feed& feed)
+      : OutLane(alias, epoch, mirror, feed, Start{}) {}
+  OutLane(const OutLane&) = delete;
+  OutLane& operator=(const OutLane&) = delete;
+
+  uint32_t alias() const { return alias_; }
+  uint32_t epoch() const { return epoch_; }
+  const LaneGeometry& mirror() const { return geometry_; }
+  const OutLaneStats& stats() const { return stats_; }
+
+  // Everything that the feed gave is at the peer.
+  bool idle() const { return stats_.in_flight() == 0; }
+  // The mirror has no room for the next message.
+  bool blocked() const { return state_ == State::kBlocked; }
+  // Positions that may still be sent before the peer grants more.
+  uint64_t credit() const { return consumed_.position + geometry_.ring_size() - next_; }
+
+ private:
+  friend class Link;
+
+  // Where the lane stands with its link.
+  enum class State : uint8_t {
+    kDetached,
+    kDry,      // the feed had nothing; waits for wake()
+    kActive,   // in the link's round
+    kBlocked,  // waits for credit
+  };
+
+  // How a message went, for the ring of those in flight.
+  enum class Kind : uint8_t {
+    kWhole,   // in a BATCH
+    kPieces,  // as FRAGMENTs
+    kGap,     // a gap of the feed's: `len` is how many messages, and it takes no arena
+    kBroken,  // a gap in place of a message of `len` bytes, which keep their place
+  };
+
+  struct SentMessage {
+    uint64_t source;  // Message.position, for look() and released()
+    uint64_t arena;   // of the mirror
+    uint64_t len;
+    uint32_t left;  // pieces (or 1) not yet acknowledged
+    uint16_t piece;
+    Kind kind;
+    uint8_t reason;  // of a gap
+  };
+  static_assert(sizeof(SentMessage) == 32);
+
+  enum class Next : uint8_t { kDry, kBlocked, kBatch, kPiece };
+
+  // What can be sent next; asks the feed when nothing is staged. `body_room`: of a frame behind the
+  // hop header.
+  Next peek(uint32_t body_room);
+
+  // Writes a BATCH body of as many messages as fit, when peek() said kBatch.
+  Sent write_batch(std::span<std::byte> body, uint32_t& size);
+  // Writes the next FRAGMENT, when peek() said kPiece.
+  Sent write_piece(TxFrame& frame, uint32_t body_room);
+  // The same contents once more. `sent.count` 0 afterwards: all of it has arrived meanwhile. A
+  // BATCH may hold fewer messages than before: the caller comes back for the rest.
+  void rewrite(Sent& sent, TxFrame& frame, uint32_t body_room);
+
+  // The peer has it. Then settle() once for each lane that was touched.
+  void acked(const Sent& sent);
+  void settle();
+  // True when it says more than the last one.
+  bool on_credit(const Credit& credit);
+
+  bool refill();
+  bool room_for(uint64_t len) const;
+  SentMessage& record(uint64_t position) { return ring_[position & ring_mask_]; }
+  void give_up(uint64_t position);
+
+  const uint32_t alias_;
+  const uint32_t epoch_;
+  State state_ = State::kDetached;
+  bool touched_ = false;
+  uint32_t staged_at_ = 0;  // staged_[staged_at_, staged_end_) wait to be sent
+  uint32_t staged_end_ = 0;
+  uint64_t next_;          // position of the next message in the mirror
+  uint64_t fill_;          // of the mirror's arena, when all before next_ is in it
+  uint64_t piece_at_ = 0;  // how much of the message at next_ is sent, when it goes in pieces
+  uint64_t delivered_;     // all before it have arrived
+  OutLane::Start consumed_;
+  uint64_t ring_mask_;
+  uint64_t arena_size_;
+  Feed& feed_;
+  std::array<Message, 32> staged_;
+  std::vector<SentMessage> ring_;  // messages in flight, by position
+  BlockMap pieces_;                // pieces that have arrived
+  LaneGeometry geometry_;
+  OutLaneStats stats_;
+};
+
+}  // namespace penstock

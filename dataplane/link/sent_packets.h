@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// SentPackets: packets that the peer has to acknowledge, oldest first, and which of them are lost:
+// by RFC 9002's packet and time thresholds. A lost packet is remembered for as long as an ACK can
+// still speak of it, so that a needless retransmission is noticed and the packet threshold grows
+// with the path's reordering.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "dataplane/link/frame.h"
+#include "dataplane/wire/ack.h"
+
+namespace penstock {
+
+struct SentPacket {
+  enum class State : uint8_t { kInFlight, kAcked, kLost, kProbed };
+
+  uint64_t packet = 0;
+  uint64_t at = 0;  // when it was sent
+  Sent what;
+  State state = State::kInFlight;
+};
+
+class SentPackets {
+ public:
+  static constexpr uint64_t kFirstThreshold = 3;
+  static constexpr uint64_t kLastThreshold = 128;
+
+  // `window`: packets in flight at most, a power of two up to the 256 that an ACK speaks of.
+  explicit SentPackets(uint32_t window) : ring_(2 * size_t{window}), window_(window) {}
+
+  uint32_t in_flight() const { return in_flight_; }
+  uint32_t window() const { return window_; }
+  bool full() const { return in_flight_ >= window_; }
+
+  // When !full(). The ring holds two windows, so at its full length the oldest is not in flight:
+  // so many younger ones were acknowledged that it was lost long ago.
+  void add(uint64_t packet, uint64_t now, const Sent& what) {
+    if (tail_ - head_ == ring_.size()) head_++;
+    SentPacket& p = slot(tail_++);
+    p = {packet, now, what, SentPacket::State::kInFlight};
+    in_flight_++;
+    last_at_ = now;
+  }
+
+  // Calls `acked(packet, spurious)` for each that `a` says came and that was not known to;
+  // spurious: it had been given up. Returns whether the largest was among them, and its time of
+  // transmission in `largest_sent_at`.
+  template <class F>
+  bool on_ack(const Ack& a, uint64_t& largest_sent_at, F&& acked) {
+    bool largest = false;
+    for (uint64_t i = head_; i != tail_; i++) {
+      SentPacket& p = slot(i);
+      if (p.packet > a.largest) break;
+      if (p.state == SentPacket::State::kAcked || !a.has(p.packet)) continue;
+      const bool given_up = p.state != SentPacket::State::kInFlight;
+      if (p.state == SentPacket::State::kLost) widen(a.largest - p.packet);
+      if (!given_up) in_flight_--;
+      p.state = SentPacket::State::kAcked;
+      if (p.packet == a.largest) {
+        largest = true;
+        largest_sent_at = p.at;
+      }
+      acked(p, given_up);
+    }
+    largest_acked_ = std::max(largest_acked_, a.largest);
+    trim();
+    return largest;
+  }
+
+  // Calls `lost(packet)` for each that counts as lost at `now`. Returns when to look again, ~0 for
+  // never.
+  template <class F>
+  uint64_t find_lost(uint64_t now, uint64_t loss_delay, F&& lost) {
+    uint64_t next = ~uint64_t{0};
+    for (uint64_t i = head_; i != tail_; i++) {
+      SentPacket& p = slot(i);
+      if (p.packet >= largest_acked_) break;
+      if (p.state != SentPacket::State::kInFlight) continue;
+      if (largest_acked_ - p.packet < threshold_ && p.at + loss_delay > now) {
+        next = std::min(next, p.at + loss_delay);
+        continue;
+      }
+      p.state = SentPacket::State::kLost;
+      in_flight_--;
+      lost(p);
+    }
+    trim();
+    return next;
+  }
+
+  // Gives up the oldest packet in flight, for a probe that sends its contents again; null: none.
+  SentPacket* probe() {
+    for (uint64_t i = head_; i != tail_; i++) {
+      SentPacket& p = slot(i);
+      if (p.state != SentPacket::State::kInFlight) continue;
+      p.state = SentPacket::State::kProbed;
+      in_flight_--;
+      return &p;
+    }
+    return nullptr;
+  }
+
+  // Nothing of this lane has to arrive any more.
+  void forget(const OutLane* lane) {
+    for (uint64_t i = head_; i != tail_; i++)
+      if (slot(i).what.lane == lane) slot(i).what.lane = nullptr;
+  }
+
+  void reset() { *this = SentPackets(window_); }
+
+  // When the newest was sent.
+  uint64_t last_at() const { return last_at_; }
+  uint64_t threshold() const { return threshold_; }
+
+ private:
+  SentPacket& slot(uint64_t i) { return ring_[i & (ring_.size() - 1)]; }
+
+  // Lets go of the oldest: acknowledged, or given up and out of every ACK's sight.
+  void trim() {
+    while (head_ != tail_) {
+      const SentPacket& p = slot(head_);
+      if (p.state == SentPacket::State::kInFlight) return;
+      const bool out_of_sight = p.packet + kAckBits < largest_acked_;
+      if (p.state != SentPacket::State::kAcked && !out_of_sight) return;
+      head_++;
+    }
+  }
+
+  void widen(uint64_t distance) {
+    threshold_ = std::clamp(distance + 1, threshold_, kLastThreshold);
+  }
+
+  std::vector<SentPacket> ring_;
+  uint32_t window_;
+  uint32_t in_flight_ = 0;
+  uint64_t head_ = 0;
+  uint64_t tail_ = 0;
+  uint64_t largest_acked_ = 0;
+  uint64_t threshold_ = kFirstThreshold;
+  uint64_t last_at_ = 0;
+};
+
+}  // namespace penstock
