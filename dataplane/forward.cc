@@ -16,14 +16,16 @@ void Forward::set_topic(uint32_t topic, TopicUse use) {
   if (topic < use_.size()) use_[topic] = use;
 }
 
-// The link asks for messages when it has room; all there is to do is to tell it that some are here,
-// and to let go of a tail that nobody wanted.
+// The link asks for messages when it has room and stops asking when it found none; all there is to
+// do is to tell it that some came, and to let go of a tail that nobody wanted.
 uint32_t Forward::poll(uint64_t /*now*/) {
-  const bool more = held_ ? use_[held_message_.topic] != TopicUse::kUnknown : reader_.ready();
-  if (more) path_->link.wake(&out_);
+  if (dry_ && (reader_.ready() || (held_ && use_[held_message_.topic] != TopicUse::kUnknown))) {
+    dry_ = false;
+    path_->link.wake(&out_);
+  }
   if (released_end_ == given_end_ && !held_ && reader_.released() != reader_.position())
     reader_.release();
-  return more ? 1 : 0;
+  return 0;
 }
 
 size_t Forward::next(std::span<Message> out) {
@@ -51,6 +53,7 @@ size_t Forward::next(std::span<Message> out) {
     given_end_ = m.position + 1;
     n++;
   }
+  dry_ = n == 0;
   return n;
 }
 

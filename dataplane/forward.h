@@ -42,6 +42,7 @@ class Forward final : public LaneTask, public Feed {
 
   // LaneTask
   uint32_t poll(uint64_t now) override;
+  bool quiet() const override { return dry_ && !held_ && !reader_.ready(); }
 
   // Feed
   size_t next(std::span<Message> out) override;
@@ -59,6 +60,7 @@ class Forward final : public LaneTask, public Feed {
   LinkPath* path_;
   Region* region_;
   bool every_topic_;
+  bool dry_ = true;    // the link found nothing more and will not ask before it is woken
   bool held_ = false;  // held_message_ was read and waits for control to decide on its topic
   Message held_message_;
   uint64_t given_end_ = 0;     // one past the last message given to the link

@@ -91,6 +91,7 @@ class GroupSource final : public LaneTask {
   void remove_remote(RemoteMember* remote);
 
   uint32_t poll(uint64_t now) override;
+  bool quiet() const override { return !held_ && !reader_.ready(); }
 
   const Counter& dispatched() const { return dispatched_; }
   const Counter& skipped() const { return skipped_; }

@@ -2,7 +2,7 @@
 // (GroupSource). Owned by control, used by one worker between add_task and remove_task.
 //
 // An idle lane costs a turn nothing. A task that found nothing arms its reader slot, is polled for
-// kLingerNs more, and is then left alone until its publisher rings the bell. The publisher uses no
+// a while more, and is then left alone until its publisher rings the bell. The publisher uses no
 // fence between publishing and looking at the armed word, so a bell can be missed in the moment of
 // arming; lingering outlives any store buffer, and as a backstop the worker looks at one idle task
 // every idle turn.
@@ -24,6 +24,9 @@ class LaneTask {
   // Does what can be done now, a burst at most; returns the work done. Called every turn while
   // active.
   virtual uint32_t poll(uint64_t now) = 0;
+
+  // Nothing to read: the publisher will ring. False also while something read waits for room.
+  virtual bool quiet() const { return !reader_.ready(); }
 
   LaneReader& reader() { return reader_; }
   const LaneReader& reader() const { return reader_; }

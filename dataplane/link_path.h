@@ -1,5 +1,5 @@
 // LinkPath: a link and the way its frames take: the headers in front of them and the neighbour that
-// they go to. Owned by control, used by the worker that it was added to.
+// they go to. Owned by control, used by the worker whose port it was added to.
 #pragma once
 
 #include <cstdint>
@@ -12,20 +12,31 @@ namespace penstock {
 
 struct LinkPath {
   struct Config {
-    LinkConfig link;  // max_frame is set by LinkPath from `max_packet`
-    IpAddress local;  // of the port
+    LinkConfig link;  // max_frame is filled in by the port
     IpAddress remote;
     uint16_t local_udp = 0;  // source port: path entropy
     uint16_t remote_udp = 0;
-    uint32_t max_frame = 0;  // bytes of an Ethernet frame that the port can send
   };
-  explicit LinkPath(const Config& config);
+
+  // `max_frame`: bytes of an Ethernet frame that the port can send.
+  LinkPath(const Config& c, uint32_t max_frame) : config(c), link(link_config(c, max_frame)) {}
 
   Config config;
   Link link;
+  // The worker's.
   Encap encap;
-  bool resolved = false;      // the next hop's MAC is in `encap`
-  uint64_t next_resolve = 0;  // when to ask for it again
+  IpAddress next_hop;
+  bool resolved = false;  // the next hop's MAC is in `encap`
+
+ private:
+  static LinkConfig link_config(const Config& c, uint32_t max_frame) {
+    constexpr uint32_t kMaxUdp = 65'507;
+    const size_t headers = kEthernetSize + (c.remote.is_v4() ? kIpv4Size : kIpv6Size) + kUdpSize;
+    LinkConfig l = c.link;
+    l.max_frame = max_frame - static_cast<uint32_t>(headers);
+    if (l.max_frame > kMaxUdp) l.max_frame = kMaxUdp;
+    return l;
+  }
 };
 
 }  // namespace penstock

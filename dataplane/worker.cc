@@ -1,0 +1,123 @@
+#include "dataplane/worker.h"
+
+#include <algorithm>
+#include <ctime>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+
+#include "dataplane/base/event.h"
+
+namespace penstock {
+
+Worker::Worker(const Config& config)
+    : config_(config),
+      tasks_(config.index),
+      idle_(config.idle),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (auto e = make_event(); e.ok()) own_event_ = Fd(*e);
+  if (auto e = make_event(); e.ok()) done_event_ = Fd(*e);
+  if (own_event_) (void)add_wake_event(own_event_.get());
+}
+
+bool Worker::post(Command* command) {
+  if (commands_.push({&command, 1}) == 0) return false;
+  ring_event(own_event_.get());
+  return true;
+}
+
+Command* Worker::take_done() {
+  Command* c = nullptr;
+  return done_.pop({&c, 1}) == 1 ? c : nullptr;
+}
+
+void Worker::stop() {
+  stop_.set();
+  ring_event(own_event_.get());
+}
+
+// Frames first: what they bring frees room and may be acknowledged below. Then what publishers here
+// have new. Then out, so that both leave in this same turn. Commands last and one at a time: they
+// are rare, and never more urgent than traffic.
+uint32_t Worker::turn(uint64_t now) {
+  stats_.turns.add(1);
+  uint32_t work = port_ != nullptr ? port_->receive(now) : 0;
+  work += tasks_.poll(now);
+  if (port_ != nullptr) work += port_->transmit(now);
+  work += run_commands(now);
+  if (port_ != nullptr && port_->take_noticed()) ring_event(done_event_.get());
+  if (work == 0) {
+    tasks_.sweep();
+  } else {
+    stats_.busy_turns.add(1);
+  }
+  return work;
+}
+
+uint32_t Worker::run_commands(uint64_t now) {
+  Command* c = nullptr;
+  if (commands_.pop({&c, 1}) == 0) return 0;
+  c->run(*this, now);
+  // As large as the other ring, and control takes before it posts more: it cannot stay full.
+  while (done_.push({&c, 1}) == 0)
+    pause_cpu();
+  ring_event(done_event_.get());
+  return 1;
+}
+
+void Worker::run() {
+  prctl(PR_SET_TIMERSLACK, 1'000UL);
+  enable_remote_fence();
+  while (!stop_.is_set()) {
+    const uint64_t now = clock_.now();
+    const uint32_t work = turn(now);
+    if (const uint64_t sleep_ns = idle_.turn(work, now); sleep_ns != 0) {
+      sleep(now, sleep_ns);
+    } else if (work != 0) {
+      nap_ns_ = kNapNs;
+    }
+    if (now - recalibrated_ > kRecalibrateNs) {
+      clock_.recalibrate();
+      recalibrated_ = now;
+    }
+  }
+}
+
+// Sleeps on events. A port that cannot wake us bounds the sleep, ever longer while nothing comes.
+void Worker::sleep(uint64_t now, uint64_t max_ns) {
+  uint64_t ns = max_ns;
+  if (tasks_.blocked()) {
+    ns = kNapNs;
+  } else if (port_ != nullptr && !port_->wakes()) {
+    ns = std::min(ns, nap_ns_);
+    nap_ns_ = std::min(nap_ns_ * 2, kPolledNapNs);
+  }
+  if (port_ != nullptr) {
+    const uint64_t deadline = port_->next_deadline();
+    if (deadline <= now) return;
+    ns = std::min(ns, deadline - now);
+  }
+  tasks_.arm_all();
+  if (config_.armed != nullptr) config_.armed->store(config_.armed->load_relaxed() + 1);  // odd
+  remote_fence();
+  if (tasks_.nothing_new() && !stop_.is_set()) {
+    stats_.sleeps.add(1);
+    epoll_event events[16];
+    const timespec timeout{static_cast<time_t>(ns / 1'000'000'000),
+                           static_cast<long>(ns % 1'000'000'000)};
+    epoll_pwait2(epoll_.get(), events, 16, &timeout, nullptr);
+  }
+  if (config_.armed != nullptr) config_.armed->store(config_.armed->load_relaxed() + 1);  // even
+}
+
+Errc Worker::add_wake_event(int fd) {
+  epoll_event e{};
+  e.events = EPOLLIN | EPOLLET;  // an event that rang before is not read, only waited for
+  e.data.fd = fd;
+  return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &e) == 0 ? Errc::kOk : Errc::kSystem;
+}
+
+void Worker::remove_wake_event(int fd) {
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+}
+
+}  // namespace penstock
