@@ -2,12 +2,13 @@
 //
 //   sleeper                            waker
 //   armed = odd                        publish
-//   membarrier (fences every waker)    armed odd and not rung yet?  -> ring_event
-//   look again, then sleep
+//   remote_fence (fences every waker)  local_fence
+//   look again, then sleep             armed odd and not rung yet?  -> ring_event
 //
 // The waker pays a plain load; the sleeper, who has time, pays the system call (membarrier(2)).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include "dataplane/base/errc.h"
@@ -29,5 +30,11 @@ bool enable_remote_fence();
 // load it makes after sees this thread's stores. A system call: only when about to sleep, or to
 // join.
 void remote_fence();
+
+// The other half: what stands before it in the program comes before what stands after, once the
+// other side has called remote_fence(). No instruction: it only holds the compiler.
+inline void local_fence() {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
 
 }  // namespace penstock

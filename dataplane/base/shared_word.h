@@ -1,5 +1,5 @@
-// SharedWord: a 64-bit word in memory that other cores or other processes read. One writer, unless
-// a function says otherwise. Lock-free by assertion, so that two processes may share it.
+// Words in memory that other cores or other processes read. One writer, unless a function says
+// otherwise. Lock-free by assertion, so that two processes may share them.
 #pragma once
 
 #include <atomic>
@@ -29,5 +29,29 @@ class SharedWord {
 
 static_assert(sizeof(SharedWord) == 8);
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
+
+// A field that may be written while it is read. Each access is whole and happens once, so a copy
+// that was checked stays what was checked; that the copies of several fields belong together is
+// somebody else's business (a stamp before and after).
+template <class T>
+class Raced {
+ public:
+  T get() const { return v_.load(std::memory_order_relaxed); }
+  void set(T v) { v_.store(v, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<T> v_{};
+  static_assert(std::atomic<T>::is_always_lock_free && sizeof(std::atomic<T>) == sizeof(T));
+};
+
+// What this thread stored before is seen before what it stores after, and what it loaded before was
+// loaded before what it loads after. x86 does so by itself: the compiler has to be told.
+inline void keep_order() {
+#if defined(__x86_64__)
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+#else
+  std::atomic_thread_fence(std::memory_order_acq_rel);
+#endif
+}
 
 }  // namespace penstock

@@ -63,38 +63,50 @@ struct LaneHeader {
   uint32_t topics;
   uint64_t lane_id;
   uint64_t epoch;
-  // Written by the publisher.
+  // Written by the publisher at each message.
   alignas(kPair) SharedWord head;  // messages published
-  SharedWord reserved;             // arena position that may already be overwritten, see LaneReader
+  // Written by the publisher now and then.
+  alignas(kPair) SharedWord reserved;  // what lies an arena before it may be overwritten already
   SharedWord topic_count;
 };
-static_assert(sizeof(LaneHeader) == 256 && offsetof(LaneHeader, head) == 128);
-static_assert(offsetof(LaneHeader, reserved) == 136 && offsetof(LaneHeader, topic_count) == 144);
+static_assert(sizeof(LaneHeader) == 384 && offsetof(LaneHeader, head) == 128);
+static_assert(offsetof(LaneHeader, reserved) == 256 && offsetof(LaneHeader, topic_count) == 264);
+static_assert(offsetof(LaneHeader, version) == 8 && offsetof(LaneHeader, ring_log2) == 12);
+static_assert(offsetof(LaneHeader, arena_log2) == 16 && offsetof(LaneHeader, topics) == 20);
+static_assert(offsetof(LaneHeader, lane_id) == 24 && offsetof(LaneHeader, epoch) == 32);
 
 struct Topic {
   SharedWord len;  // stored last: a row with len 0 is not there yet
   char name[312];
 };
-static_assert(sizeof(Topic) == 320);
+static_assert(sizeof(Topic) == 320 && offsetof(Topic, name) == 8);
 
 // Descriptor.flags
 enum : uint16_t {
   kFlagGap = 1,  // no message: `key` messages will not come, for reason `parts` (a Drop)
 };
 
+// One message. The writer clears the stamp, writes the fields, then stamps; a reader copies the
+// fields between two looks at the stamp, because a reader that does not hold the writer back
+// (lossy, or evicted) can be lapped while it copies.
 struct alignas(kLine) Descriptor {
-  SharedWord stamp;    // position + 1, stored last
-  uint64_t arena_pos;  // arena position of the first byte: counts up for ever, place = & (size - 1)
-  uint64_t len;        // bytes, all parts and the part table included
-  uint64_t time_ns;    // publisher's CLOCK_REALTIME, or 0 when it does not stamp
-  uint64_t key;        // sticky routing key, 0 = none
-  uint64_t source;     // position in the lane where it was first published
-  uint32_t topic;      // row of the topic table
-  uint16_t parts;      // 1, or the number of parts (then a table of u32 lengths stands in front)
-  uint16_t flags;
-  uint64_t origin;  // lane id where it was first published
+  SharedWord stamp;           // position + 1; 0 while the fields change
+  Raced<uint64_t> arena_pos;  // arena position of the first byte: counts up for ever
+  Raced<uint64_t> len;        // bytes, all parts and the part table included
+  Raced<uint64_t> time_ns;    // publisher's CLOCK_REALTIME, or 0 when it does not stamp
+  Raced<uint64_t> key;        // sticky routing key, 0 = none
+  Raced<uint64_t> source;     // position in the lane where it was first published
+  Raced<uint32_t> topic;      // row of the topic table
+  Raced<uint16_t> parts;      // 1, or the number of parts (then a table of u32 lengths in front)
+  Raced<uint16_t> flags;
+  Raced<uint64_t> origin;  // lane id where it was first published
 };
-static_assert(sizeof(Descriptor) == 64 && offsetof(Descriptor, topic) == 48);
+static_assert(sizeof(Descriptor) == 64 && offsetof(Descriptor, stamp) == 0);
+static_assert(offsetof(Descriptor, arena_pos) == 8 && offsetof(Descriptor, len) == 16);
+static_assert(offsetof(Descriptor, time_ns) == 24 && offsetof(Descriptor, key) == 32);
+static_assert(offsetof(Descriptor, source) == 40 && offsetof(Descriptor, topic) == 48);
+static_assert(offsetof(Descriptor, parts) == 52 && offsetof(Descriptor, flags) == 54);
+static_assert(offsetof(Descriptor, origin) == 56);
 
 // A reader's state as the node sees it, in the node page.
 enum class ReaderState : uint8_t {
@@ -108,17 +120,31 @@ enum class ReaderState : uint8_t {
 // that was reused is told from the one before.
 struct ReaderMark {
   SharedWord state;
-  SharedWord start;  // first position of this reader
+  SharedWord start;  // first position of this reader; kStartUnknown while the node finds out
 };
+static_assert(sizeof(ReaderMark) == 16);
+
+inline constexpr uint64_t kStartUnknown = ~uint64_t{0};
+
+constexpr uint64_t pack_mark(ReaderState state, uint32_t generation) {
+  return uint64_t{generation} << 32 | static_cast<uint64_t>(state);
+}
+constexpr ReaderState mark_state(uint64_t packed) {
+  return static_cast<ReaderState>(packed & 0xff);
+}
+constexpr uint32_t mark_generation(uint64_t packed) {
+  return static_cast<uint32_t>(packed >> 32);
+}
 
 struct NodePage {
-  SharedWord generation;  // +1 at each change of a mark; the writer looks at it on every publish
+  SharedWord generation;  // +1 at each change of a mark
   SharedWord closed;      // 0, or a CloseReason: no more messages will come than are there
   uint64_t pad[6];
   ReaderMark marks[kMaxReaders];
   uint8_t rest[4096 - 64 - kMaxReaders * sizeof(ReaderMark)];
 };
 static_assert(sizeof(NodePage) == 4096 && offsetof(NodePage, marks) == 64);
+static_assert(offsetof(NodePage, closed) == 8);
 
 enum class CloseReason : uint8_t {
   kOpen = 0,
@@ -137,6 +163,7 @@ struct alignas(kPair) ReaderSlot {
   alignas(kLine) SharedWord armed;  // odd: wake me when something comes; even: I am awake
 };
 static_assert(sizeof(ReaderSlot) == 128 && offsetof(ReaderSlot, armed) == 64);
+static_assert(offsetof(ReaderSlot, generation) == 8);
 
 // A client's (or worker's) position table: one memfd, mapped read-only by the writers it reads.
 struct PositionTable {

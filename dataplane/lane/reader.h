@@ -45,8 +45,11 @@ class LaneReader {
   Next next(Message& m) {
     const Descriptor& d = ring_[next_ & ring_mask_];
     const uint64_t stamp = d.stamp.load();  // pairs with the store in LaneWriter
-    if (stamp != next_ + 1) return stamp > next_ + 1 ? overrun(m) : Next::kEmpty;
-    return take(d, m);
+    if (stamp != next_ + 1) return none(m, stamp);
+    if (!take(d, next_, m)) [[unlikely]]
+      return odd(m);
+    next_++;
+    return Next::kMessage;
   }
 
   // True when next() would not say kEmpty. One load.
@@ -80,7 +83,7 @@ class LaneReader {
   }
   bool armed() const { return slot_->armed.load_relaxed() % 2 == 1; }
 
-  // True once the lane is closed and everything in it was returned.
+  // True once the lane is closed and next() will return nothing more.
   bool finished() const;
   CloseReason close_reason() const { return static_cast<CloseReason>(page_->closed.load()); }
   bool evicted() const;
@@ -94,31 +97,29 @@ class LaneReader {
   const Join& join() const { return join_; }
 
  private:
-  Next take(const Descriptor& d, Message& m) {
-    m.data = arena_ + (d.arena_pos & arena_mask_);
-    m.arena_pos = d.arena_pos;
-    m.len = d.len;
-    m.position = next_;
-    m.time_ns = d.time_ns;
-    m.key = d.key;
-    m.source = d.source;
-    m.origin = d.origin;
-    m.topic = d.topic;
-    m.parts = d.parts;
-    m.flags = d.flags;
-    if (m.flags != 0 || !sane(m)) [[unlikely]]
-      return odd(m);
-    next_++;
-    return Next::kMessage;
-  }
-  // What was copied lies within the lane, whoever wrote it. m.data is derived from m.arena_pos, so
-  // a writer that changes the descriptor meanwhile cannot move it outside.
-  bool sane(const Message& m) const {
+  // Copies a descriptor once and checks the copy. False: it is a gap, makes no sense, or was
+  // overwritten meanwhile.
+  bool take(const Descriptor& d, uint64_t position, Message& m) const {
+    m.arena_pos = d.arena_pos.get();
+    m.len = d.len.get();
+    m.time_ns = d.time_ns.get();
+    m.key = d.key.get();
+    m.source = d.source.get();
+    m.origin = d.origin.get();
+    m.topic = d.topic.get();
+    m.parts = d.parts.get();
+    m.flags = d.flags.get();
+    m.position = position;
     const uint64_t offset = m.arena_pos & arena_mask_;
-    return m.len <= arena_mask_ + 1 - offset && m.topic < topics_ && m.parts != 0;
+    m.data = arena_ + offset;
+    keep_order();
+    return d.stamp.load_relaxed() == position + 1 && m.flags == 0 &&
+           m.len <= arena_mask_ + 1 - offset && m.topic < topics_ && m.parts != 0;
   }
+  Next none(Message& m, uint64_t stamp);
   Next odd(Message& m);
   Next overrun(Message& m);
+  bool lapped(uint64_t stamp) const;
   Next gap(Message& m, uint64_t to, uint64_t reason);
 
   const Descriptor* ring_ = nullptr;

@@ -2,18 +2,8 @@
 
 #include <algorithm>
 
-#include "dataplane/base/event.h"
-
 namespace penstock {
 namespace {
-
-ReaderState state_of(uint64_t packed) {
-  return static_cast<ReaderState>(packed & 0xff);
-}
-
-uint32_t generation_of(uint64_t packed) {
-  return static_cast<uint32_t>(packed >> 32);
-}
 
 bool reads(ReaderState s) {
   return s == ReaderState::kReliable || s == ReaderState::kLossy;
@@ -43,11 +33,17 @@ LaneWriter::LaneWriter(std::byte* memory, const LaneGeometry& geometry, const No
       geometry_(geometry) {
   lane_id_ = header_->lane_id;
   head_ = header_->head.load();
-  fill_ = header_->reserved.load();
+  // The writer before may have died between stamping messages and counting them.
+  for (uint64_t n = ring_size_; n != 0 && ring_[head_ & (ring_size_ - 1)].stamp.load() == head_ + 1;
+       n--)
+    head_++;
+  header_->head.store(head_);
+  fill_ = reserved_ = header_->reserved.load();
   topics_ = static_cast<uint32_t>(header_->topic_count.load());
-  // With no page there is nobody to wait for until attach_reader says so.
+  tail_ = head_ > ring_size_ ? head_ - ring_size_ : 0;
+  // Full until the first look at the readers.
   ring_limit_ = head_;
-  arena_limit_ = fill_;
+  arena_limit_ = soft_limit_ = fill_;
 }
 
 Result<uint32_t> LaneWriter::add_topic(std::string_view name) {
@@ -76,82 +72,108 @@ Errc LaneWriter::send_parts(Meta meta, std::span<const std::span<const std::byte
   return Errc::kOk;
 }
 
-// Readers that joined are held at their start, or, while the node has not yet said where they
-// start, one message before the head: the node reads the head after a remote fence, so at most
-// the message that was being published can lie before what it reads.
 void LaneWriter::refresh() {
-  if (page_ == nullptr) return;
+  seen_generation_ = ~uint64_t{0};  // no page ever says so
+  look_at_readers();
+}
+
+// Who reads. A reader that has just joined holds at the tail of the last look: nothing from there
+// on was overwritten.
+void LaneWriter::read_marks() {
   seen_generation_ = page_->generation.load();
   active_count_ = 0;
-  wakeable_count_ = 0;
-  bool lossy = false;
+  const auto old = sleepers_;
+  const uint32_t old_count = sleeper_count_;
+  sleeper_count_ = 0;
   for (uint32_t i = 0; i < kMaxReaders; i++) {
     Reader& r = readers_[i];
     const uint64_t state = page_->marks[i].state.load();
-    if (state != r.state) {
-      const bool same_join = generation_of(state) == generation_of(r.state);
-      r.state = state;
-      if (reads(state_of(state)) && !same_join) r.hold = head_ > 0 ? head_ - 1 : 0;
-    }
-    if (!reads(state_of(r.state))) continue;
+    if (mark_generation(state) != mark_generation(r.state)) r.hold = tail_;
+    r.state = state;
+    if (!reads(mark_state(state))) continue;
     active_[active_count_++] = static_cast<uint8_t>(i);
-    lossy |= state_of(r.state) == ReaderState::kLossy;
-    const bool attached = r.slot != nullptr && r.slot_generation == generation_of(r.state);
-    if (attached && (r.wake.event_fd >= 0 || r.wake.bell != nullptr))
-      wakeable_[wakeable_count_++] = static_cast<uint8_t>(i);
+    if (r.slot == nullptr || r.slot_generation != mark_generation(state)) continue;
+    if (r.wake.event_fd < 0 && r.wake.bell == nullptr) continue;
+    Sleeper& s = sleepers_[sleeper_count_++];
+    s = {.armed = &r.slot->armed, .index = i, .generation = r.slot_generation};
+    for (uint32_t k = 0; k < old_count; k++)
+      if (old[k].index == i && old[k].generation == s.generation) s = old[k];
   }
-  if (lossy && !lossy_readers_) header_->reserved.store_first(fill_);
-  lossy_readers_ = lossy;
-  look_at_readers();
 }
 
 uint64_t LaneWriter::consumed(Reader& r, const ReaderMark& mark) {
-  if (r.slot == nullptr || r.slot_generation != generation_of(r.state) ||
-      r.slot->generation.load() != r.slot_generation) {
+  const bool attached = r.slot != nullptr && r.slot_generation == mark_generation(r.state);
+  if (!attached || r.slot->generation.load() != r.slot_generation) {
     const uint64_t start = mark.start.load();
-    if (start != ~uint64_t{0}) r.hold = std::min(start, head_);
+    if (start != kStartUnknown) r.hold = std::max(r.hold, std::min(start, head_));
     return r.hold;
   }
   const uint64_t said = r.slot->position.load();  // pairs with the store in LaneReader::release
-  if (said > head_ || said < r.hold) {
-    lies_ += said > head_ ? 1 : 0;
-    return r.hold;
+  if (said > head_) {
+    lies_++;
+  } else {
+    r.hold = std::max(r.hold, said);
   }
-  r.hold = said;
-  return said;
+  return r.hold;
 }
 
+// Why once a lap is often enough. The node joins a reader so: mark, generation + 1, remote_fence(),
+// start = header's head. A look stores the head, then loads the generation, then works out a tail,
+// at most that head. Either it saw the new generation: then it minds the reader. Or its load came
+// before the fence: then the node saw the head that was stored before it, so start >= that tail,
+// and all that the look allows to overwrite lies a lap before start.
 LaneWriter::Tail LaneWriter::look_at_readers() {
+  header_->head.store(head_);
+  local_fence();  // pairs with the remote_fence() in LaneDesk::join
+  if (page_changed()) read_marks();
   uint64_t tail = head_;
   for (uint32_t k = 0; k < active_count_; k++) {
     Reader& r = readers_[active_[k]];
-    if (state_of(r.state) != ReaderState::kReliable) continue;
+    if (mark_state(r.state) != ReaderState::kReliable) continue;
     tail = std::min(tail, consumed(r, page_->marks[active_[k]]));
   }
-  const uint64_t arena = tail < head_ ? ring_[tail & (ring_size_ - 1)].arena_pos : fill_;
+  tail_ = tail;
+  const uint64_t arena = tail < head_ ? ring_[tail & (ring_size_ - 1)].arena_pos.get() : fill_;
   ring_limit_ = tail + ring_size_;
   arena_limit_ = arena + arena_size_;
+  soft_limit_ = std::min(arena_limit_, reserved_);
   return {tail, arena};
 }
 
-bool LaneWriter::make_room(uint64_t next) {
-  look_at_readers();
-  return head_ < ring_limit_ && next <= arena_limit_;
+bool LaneWriter::make_room(uint64_t start, uint64_t len) {
+  if (len > arena_size_) return false;
+  const uint64_t next = arena_next(start, len);
+  if (head_ >= ring_limit_ || next > arena_limit_) {
+    look_at_readers();
+    if (head_ >= ring_limit_ || next > arena_limit_) return false;
+  }
+  if (next > reserved_) reserve(start, len);
+  return true;
+}
+
+// Tells readers that don't hold us back what will be overwritten, before it is. In steps of a
+// sixteenth of the arena, because it takes a store that everything later waits for; never so far
+// that the message itself would count as overwritten.
+void LaneWriter::reserve(uint64_t start, uint64_t len) {
+  const uint64_t next = arena_next(start, len);
+  reserved_ = std::max(next, std::min(next + arena_size_ / 16, start + arena_size_));
+  header_->reserved.store_first(reserved_);
+  soft_limit_ = std::min(arena_limit_, reserved_);
 }
 
 void LaneWriter::attach_reader(uint32_t index, uint32_t generation, const ReaderSlot* slot,
                                const Wake& wake) {
+  if (index >= kMaxReaders) return;
   Reader& r = readers_[index];
   r.slot = slot;
   r.slot_generation = generation;
   r.wake = wake;
-  r.rung = 0;
-  r.sleeper_rung = 0;
   refresh();
   wake_sleepers();  // what was published before this reader could be woken
 }
 
 void LaneWriter::detach_reader(uint32_t index) {
+  if (index >= kMaxReaders) return;
   readers_[index].slot = nullptr;
   readers_[index].wake = {};
   refresh();
@@ -159,21 +181,19 @@ void LaneWriter::detach_reader(uint32_t index) {
 
 // Once per value of `armed`: a reader that armed gets one event, however much is published before
 // it wakes.
-void LaneWriter::ring(Reader& r, uint64_t armed) {
-  if (armed % 2 == 0) {
-    r.rung = armed;
+void LaneWriter::ring(Sleeper& s, uint64_t armed) {
+  s.rung = armed;
+  if (armed % 2 == 0) return;
+  const Wake& wake = readers_[s.index].wake;
+  if (wake.bell == nullptr) {
+    ring_event(wake.event_fd);
     return;
   }
-  r.rung = armed;
-  if (r.wake.bell == nullptr) {
-    ring_event(r.wake.event_fd);
-    return;
-  }
-  r.wake.bell->set_bits(r.wake.bell_bit);
-  const uint64_t asleep = r.wake.sleeper->load_relaxed();
-  if (asleep % 2 == 1 && asleep != r.sleeper_rung) {
-    r.sleeper_rung = asleep;
-    ring_event(r.wake.event_fd);
+  wake.bell->set_bits(wake.bell_bit);  // also keeps what follows behind it
+  const uint64_t asleep = wake.sleeper->load_relaxed();
+  if (asleep % 2 == 1 && asleep != s.sleeper_rung) {
+    s.sleeper_rung = asleep;
+    if (wake.event_fd >= 0) ring_event(wake.event_fd);
   }
 }
 

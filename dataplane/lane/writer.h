@@ -3,8 +3,9 @@
 //
 //   loan(len) ──▶ bytes in the arena ──▶ commit(meta) ──▶ every reader sees it
 //
-// The hot path reads two words that others write: the node page's generation (changes when somebody
-// joins or leaves) and, once per lap or when full, the readers' positions.
+// The hot path reads nothing that others write but the armed words of readers that sleep. Once a
+// lap, or when full, the writer looks at the node page (who reads?) and at the readers' positions;
+// see look_at_readers() for why that is often enough.
 #pragma once
 
 #include <array>
@@ -15,6 +16,7 @@
 #include <string_view>
 
 #include "dataplane/base/errc.h"
+#include "dataplane/base/event.h"
 #include "dataplane/lane/layout.h"
 #include "dataplane/lane/message.h"
 
@@ -60,13 +62,11 @@ class LaneWriter {
   // Room for `len` contiguous bytes, 64-byte aligned, or null: a reliable reader is behind (or len
   // is larger than the arena: see fits()). A second loan before commit() replaces the first.
   std::byte* loan(uint64_t len) {
-    if (page_ != nullptr && page_->generation.load() != seen_generation_) refresh();
     const uint64_t start = arena_place(fill_, len, arena_size_);
     const uint64_t next = arena_next(start, len);
-    if (head_ >= ring_limit_ || next > arena_limit_) [[unlikely]] {
-      if (!make_room(next)) return nullptr;
+    if (head_ >= ring_limit_ || next > soft_limit_ || len > arena_size_) [[unlikely]] {
+      if (!make_room(start, len)) return nullptr;
     }
-    if (lossy_readers_) header_->reserved.store_first(next);
     loan_start_ = start;
     loan_next_ = next;
     loan_len_ = len;
@@ -105,8 +105,13 @@ class LaneWriter {
 
   // --- mirrors: a link places bytes in any order, then publishes in order ---
 
-  // Where the bytes of a message at `arena_pos` go. The caller has checked it against its credit.
-  std::byte* at(uint64_t arena_pos) { return arena_ + (arena_pos & (arena_size_ - 1)); }
+  // Where `len` bytes at `arena_pos` go. The caller has checked both against its credit, and they
+  // don't straddle the end of the arena.
+  std::byte* at(uint64_t arena_pos, uint64_t len) {
+    if (arena_pos + len > reserved_) [[unlikely]]
+      reserve(arena_pos, len);
+    return arena_ + (arena_pos & (arena_size_ - 1));
+  }
 
   // Publishes position head() with bytes that already lie at `arena_pos`.
   uint64_t publish_placed(const Meta& meta, uint64_t arena_pos, uint64_t len, uint64_t source,
@@ -125,13 +130,15 @@ class LaneWriter {
   }
   void flush() {
     header_->head.store(head_);
+    local_fence();  // pairs with the remote_fence() of a reader that goes to sleep
     wake_sleepers();
   }
 
   // --- readers ---
 
   // What every reliable reader has let go of, as a position and as an arena position: up to
-  // tail + ring size and arena tail + arena size may be written. Looks at the readers.
+  // tail + ring size and arena tail + arena size may be written. Looks at the node page and at the
+  // readers; closes a burst of publish_quietly() as far as the header is concerned.
   struct Tail {
     uint64_t position;
     uint64_t arena;
@@ -146,13 +153,13 @@ class LaneWriter {
   // Forgets slot and wake of a reader whose mark is free or evicted.
   void detach_reader(uint32_t index);
 
-  // Looks at the node page now instead of at the next loan.
+  // Looks at the node page and the readers now instead of at the next lap.
   void refresh();
 
   // How many readers there are, as of the last look.
   uint32_t reader_count() const { return active_count_; }
   bool has_readers() {
-    if (page_ != nullptr && page_->generation.load() != seen_generation_) refresh();
+    if (page_changed()) refresh();
     return active_count_ != 0;
   }
 
@@ -162,45 +169,58 @@ class LaneWriter {
  private:
   struct Reader {
     uint64_t state = 0;  // as in ReaderMark
-    uint64_t hold = 0;   // what it certainly consumed
+    uint64_t hold = 0;   // what it certainly let go of
     const ReaderSlot* slot = nullptr;
     uint32_t slot_generation = 0;
-    uint64_t rung = 0;  // value of armed that was rung for
-    uint64_t sleeper_rung = 0;
     Wake wake;
   };
+  // A reader to wake, as the hot path needs it.
+  struct Sleeper {
+    const SharedWord* armed = nullptr;
+    uint64_t rung = 0;  // value of armed that was rung for
+    uint64_t sleeper_rung = 0;
+    uint32_t index = 0;
+    uint32_t generation = 0;
+  };
 
-  bool make_room(uint64_t next);
+  bool page_changed() const {
+    return page_ != nullptr && page_->generation.load() != seen_generation_;
+  }
+  bool make_room(uint64_t start, uint64_t len);
+  void reserve(uint64_t start, uint64_t len);
+  void read_marks();
   uint64_t consumed(Reader& r, const ReaderMark& mark);
-  void ring(Reader& r, uint64_t armed);
+  void ring(Sleeper& s, uint64_t armed);
 
   void write_descriptor(uint64_t position, uint64_t arena_pos, uint64_t len, const Meta& meta,
                         uint64_t source, uint64_t origin) {
     Descriptor& d = ring_[position & (ring_size_ - 1)];
-    d.arena_pos = arena_pos;
-    d.len = len;
-    d.time_ns = meta.time_ns;
-    d.key = meta.key;
-    d.source = source;
-    d.topic = meta.topic;
-    d.parts = meta.parts;
-    d.flags = meta.flags;
-    d.origin = origin;
+    d.stamp.store_relaxed(0);
+    keep_order();
+    d.arena_pos.set(arena_pos);
+    d.len.set(len);
+    d.time_ns.set(meta.time_ns);
+    d.key.set(meta.key);
+    d.source.set(source);
+    d.topic.set(meta.topic);
+    d.parts.set(meta.parts);
+    d.flags.set(meta.flags);
+    d.origin.set(origin);
     d.stamp.store(position + 1);  // pairs with the load in LaneReader::next
   }
 
   uint64_t publish_head() {
-    header_->head.store(++head_);
-    wake_sleepers();
+    head_++;
+    flush();
     return head_ - 1;
   }
 
   void wake_sleepers() {
-    for (uint32_t i = 0; i < wakeable_count_; i++) {
-      Reader& r = readers_[wakeable_[i]];
-      const uint64_t armed = r.slot->armed.load_relaxed();
-      if (armed != r.rung) [[unlikely]]
-        ring(r, armed);
+    for (uint32_t i = 0; i < sleeper_count_; i++) {
+      Sleeper& s = sleepers_[i];
+      const uint64_t armed = s.armed->load_relaxed();
+      if (armed != s.rung) [[unlikely]]
+        ring(s, armed);
     }
   }
 
@@ -214,19 +234,21 @@ class LaneWriter {
   uint64_t fill_ = 0;
   uint64_t ring_limit_ = 0;   // head_ may grow to here before the readers are looked at again
   uint64_t arena_limit_ = 0;  // the same for arena positions
+  uint64_t reserved_ = 0;     // as in the header
+  uint64_t soft_limit_ = 0;   // the smaller of arena_limit_ and reserved_
+  uint64_t tail_ = 0;         // every reliable reader has let go of what lies before
   uint64_t loan_start_ = 0;
   uint64_t loan_next_ = 0;
   uint64_t loan_len_ = 0;
-  uint64_t seen_generation_ = ~uint64_t{0};
   uint64_t lane_id_ = 0;
-  bool lossy_readers_ = false;
-  uint32_t wakeable_count_ = 0;
+  uint32_t sleeper_count_ = 0;
   uint32_t active_count_ = 0;
   uint32_t topics_ = 0;
+  uint64_t seen_generation_ = ~uint64_t{0};
   uint64_t lies_ = 0;
   LaneGeometry geometry_;
-  std::array<uint8_t, kMaxReaders> wakeable_{};  // indices of readers with a slot and a wake
-  std::array<uint8_t, kMaxReaders> active_{};    // indices of readers
+  std::array<Sleeper, kMaxReaders> sleepers_{};
+  std::array<uint8_t, kMaxReaders> active_{};  // indices of readers
   std::array<Reader, kMaxReaders> readers_{};
 };
 
