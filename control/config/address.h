@@ -1,4 +1,4 @@
-// Addresses as people write them. Pure functions; the error is a sentence's end.
+// Addresses of the config: each that of one host. Pure functions; the error is a sentence's end.
 #pragma once
 
 #include <string>
@@ -9,14 +9,12 @@
 
 namespace penstock {
 
-Parsed<IpAddress> parse_address(std::string_view text);    // "10.1.0.1", "fd00::1"
+Parsed<IpAddress> parse_host(std::string_view text);       // "10.1.0.1", "fd00::1"
+Parsed<MacAddress> parse_host_mac(std::string_view text);  // "02:00:00:00:00:01"
 Parsed<IpPrefix> parse_prefix(std::string_view text);      // "10.1.0.1/24"
-Parsed<MacAddress> parse_mac(std::string_view text);       // "02:00:00:00:00:01"
 Parsed<Neighbour> parse_neighbour(std::string_view text);  // "10.1.0.2=02:00:00:00:00:02"
 
-std::string format_address(const IpAddress& address);
-std::string format_prefix(const IpPrefix& prefix);
-std::string format_mac(const MacAddress& mac);
+std::string format(const IpPrefix& prefix);
 
 // Whether `address` is in the prefix's network.
 bool contains(const IpPrefix& prefix, const IpAddress& address);

@@ -73,8 +73,8 @@ class Checker {
       }
       if (port.address.address == other.address.address) {
         complain(place, "address",
-                 fmt::format("{} is taken by port {}{}", format_address(port.address.address),
-                             other.name, where));
+                 fmt::format("{} is taken by port {}{}", format(port.address.address), other.name,
+                             where));
       }
     }
     if (port.queues == 0) port.queues = config_.workers.count;
@@ -85,14 +85,12 @@ class Checker {
     }
     if (port.gateway && !contains(port.address, *port.gateway)) {
       complain(place, "gateway",
-               fmt::format("{} is not in {}", format_address(*port.gateway),
-                           format_prefix(port.address)));
+               fmt::format("{} is not in {}", format(*port.gateway), format(port.address)));
     }
     for (const Neighbour& row : port.neighbours) {
       if (!contains(port.address, row.address)) {
         complain(place, "neighbours",
-                 fmt::format("{} is not in {}", format_address(row.address),
-                             format_prefix(port.address)));
+                 fmt::format("{} is not in {}", format(row.address), format(port.address)));
       }
     }
   }
@@ -118,8 +116,7 @@ class Checker {
       }
       if (peer.address == other.address && peer.udp_port == other.udp_port) {
         complain(place, "address",
-                 fmt::format("{} is taken by peer {}{}", format_address(peer.address), other.name,
-                             where));
+                 fmt::format("{} is taken by peer {}{}", format(peer.address), other.name, where));
       }
     }
     if (const PortOptions* port = port_of(peer, place)) check_route(peer, *port, place);
@@ -149,17 +146,17 @@ class Checker {
   }
 
   void check_route(const PeerOptions& peer, const PortOptions& port, const std::string& place) {
-    const std::string address = format_address(peer.address);
-    if (peer.address.v6 != port.address.address.v6) {
+    const std::string address = format(peer.address);
+    if (peer.address.family != port.address.address.family) {
       complain(place, "address",
                fmt::format("{} is not of the family of port {}, {}", address, port.name,
-                           format_prefix(port.address)));
+                           format(port.address)));
     } else if (peer.address == port.address.address) {
       complain(place, "address", fmt::format("{} is port {}'s own", address, port.name));
     } else if (!contains(port.address, peer.address) && !port.gateway && !peer.mac) {
       complain(place, "address",
                fmt::format("{} is not in {}, and port {} has no gateway", address,
-                           format_prefix(port.address), port.name));
+                           format(port.address), port.name));
     }
   }
 

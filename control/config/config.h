@@ -3,24 +3,15 @@
 // options.cc and nowhere else: a Config that was not loaded holds zeros, not defaults.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "dataplane/lane/layout.h"
+#include "dataplane/net/address.h"
 
 namespace penstock {
-
-using MacAddress = std::array<uint8_t, 6>;
-
-// An IPv4 address stands in the first four bytes, the rest is zero.
-struct IpAddress {
-  std::array<uint8_t, 16> bytes{};
-  bool v6 = false;
-  bool operator==(const IpAddress&) const = default;
-};
 
 // "10.1.0.1/24": the address of a port and the length of its network's prefix.
 struct IpPrefix {
@@ -31,7 +22,7 @@ struct IpPrefix {
 // A static row of the neighbour table.
 struct Neighbour {
   IpAddress address;
-  MacAddress mac{};
+  MacAddress mac;
 };
 
 // The order of the enumerators is the order of the choices in the table.
@@ -85,8 +76,8 @@ struct PortOptions {
   IpPrefix address;
   std::optional<IpAddress> gateway;
   uint16_t udp_port = 0;
-  uint16_t mtu = 0;
-  uint32_t queues = 0;  // never 0 once loaded: as many as workers when the file says 0
+  std::optional<uint16_t> mtu;  // else the device's own
+  uint32_t queues = 0;          // never 0 once loaded: as many as workers when the file says 0
   std::vector<Neighbour> neighbours;
 };
 

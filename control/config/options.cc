@@ -25,11 +25,11 @@ constexpr Section kSections[] = {
 };
 
 constexpr DeviceKind kDeviceKinds[] = {
-    {"vhost", "/PATH", "vhost-user socket made here, for virtual machines and virtio peers"},
-    {"virtio", "/PATH", "virtio-user on a vhost-user socket made elsewhere"},
+    {"vhost", "/PATH", "the device side of a vhost-user socket"},
+    {"virtio-user", "/PATH", "the driver side, which makes the socket"},
     {"memif-server", "/PATH", "shared-memory interface, the side that makes the socket"},
     {"memif-client", "/PATH", "shared-memory interface, the side that connects"},
-    {"ring", "NAME", "rings inside one process"},
+    {"ring", "NAME", "one of two ports of that name in one process"},
     {"af_packet", "IFACE", "a kernel interface, by packet socket"},
     {"af_xdp", "IFACE", "a kernel interface, by XDP socket"},
     {"tap", "IFACE", "a tap interface that the node makes"},
@@ -127,8 +127,9 @@ constexpr Option kOptions[] = {
      false, false, R"("10.1.0.254")"},
     {"port.udp_port", Kind::kInteger, "9470", 1, 65535, "", kRestart,
      "UDP port that links come to.", [](Target t) -> Slot { return &t.port->udp_port; }},
-    {"port.mtu", Kind::kInteger, "1500", 1280, 9600, "", kRestart, "Largest IP packet, bytes.",
-     [](Target t) -> Slot { return &t.port->mtu; }},
+    {"port.mtu", Kind::kInteger, "", 1280, 9600, "", kRestart,
+     "Largest IP packet, bytes; the device's own if absent.",
+     [](Target t) -> Slot { return &t.port->mtu; }, false, false, "1500"},
     {"port.queues", Kind::kInteger, "0", 0, 32, "", kRestart,
      "Queue pairs, each for a worker; 0: one for each worker.",
      [](Target t) -> Slot { return &t.port->queues; }},

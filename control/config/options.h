@@ -36,8 +36,8 @@ enum class Applies : uint8_t { kRestart, kLive };  // a change needs a restart, 
 
 // Where a value goes.
 using Slot =
-    std::variant<uint64_t*, uint32_t*, uint16_t*, std::string*, IdleMode*, HugePages*, LogLevel*,
-                 LogFormat*, std::vector<uint32_t>*, IpPrefix*, IpAddress*,
+    std::variant<uint64_t*, uint32_t*, uint16_t*, std::optional<uint16_t>*, std::string*, IdleMode*,
+                 HugePages*, LogLevel*, LogFormat*, std::vector<uint32_t>*, IpPrefix*, IpAddress*,
                  std::optional<IpAddress>*, std::optional<MacAddress>*, std::vector<Neighbour>*>;
 
 // What a row's slot is taken from: `port` and `peer` are set while one of theirs is read.

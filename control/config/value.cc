@@ -51,6 +51,8 @@ std::optional<std::string> assign_number(const Option& option, uint64_t value,
       [&](auto* to) {
         using T = std::remove_pointer_t<decltype(to)>;
         if constexpr (std::is_integral_v<T>) *to = static_cast<T>(value);
+        if constexpr (std::is_same_v<T, std::optional<uint16_t>>)
+          *to = static_cast<uint16_t>(value);
       },
       slot);
   return std::nullopt;
@@ -169,11 +171,11 @@ std::optional<std::string> assign_text(const Option& option, const std::string& 
       return store<IpPrefix>(option, text, parse_prefix(text), slot);
     case Kind::kAddress:
       if (std::holds_alternative<IpAddress*>(slot)) {
-        return store<IpAddress>(option, text, parse_address(text), slot);
+        return store<IpAddress>(option, text, parse_host(text), slot);
       }
-      return store<std::optional<IpAddress>>(option, text, parse_address(text), slot);
+      return store<std::optional<IpAddress>>(option, text, parse_host(text), slot);
     case Kind::kMac:
-      return store<std::optional<MacAddress>>(option, text, parse_mac(text), slot);
+      return store<std::optional<MacAddress>>(option, text, parse_host_mac(text), slot);
     case Kind::kText:
     case Kind::kName:
     case Kind::kPath:

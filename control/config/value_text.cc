@@ -29,25 +29,28 @@ std::string in_file(const std::string& text) {
   }
   return out + '"';
 }
+std::string in_file(const std::optional<uint16_t>& number) {
+  return number ? fmt::format("{}", *number) : "";
+}
 std::string in_file(const std::vector<uint32_t>& cpus) {
   return cpus.empty() ? "" : quoted(format_cpus(cpus));
 }
 std::string in_file(const IpPrefix& prefix) {
-  return quoted(format_prefix(prefix));
+  return quoted(format(prefix));
 }
 std::string in_file(const IpAddress& address) {
-  return quoted(format_address(address));
+  return quoted(format(address));
 }
 std::string in_file(const std::optional<IpAddress>& address) {
-  return address ? quoted(format_address(*address)) : "";
+  return address ? quoted(format(*address)) : "";
 }
 std::string in_file(const std::optional<MacAddress>& mac) {
-  return mac ? quoted(format_mac(*mac)) : "";
+  return mac ? quoted(format(*mac)) : "";
 }
 std::string in_file(const std::vector<Neighbour>& rows) {
   std::vector<std::string> texts;
   for (const Neighbour& row : rows) {
-    texts.push_back(fmt::format("\"{}={}\"", format_address(row.address), format_mac(row.mac)));
+    texts.push_back(fmt::format("\"{}={}\"", format(row.address), format(row.mac)));
   }
   return texts.empty() ? "" : fmt::format("[{}]", fmt::join(texts, ", "));
 }

@@ -121,7 +121,8 @@ const Bad kValues[] = {
      "0777"},
     {"DeviceKind", config_with(std::string(kPort).replace(kPort.find("vhost"), 5, "vhots")),
      "c.toml:5: port.device: \"vhots:/run/x.sock\" is not allowed (did you mean \"vhost\"?); "
-     "allowed: \"vhost:/PATH\", \"virtio:/PATH\", \"memif-server:/PATH\", \"memif-client:/PATH\", "
+     "allowed: \"vhost:/PATH\", \"virtio-user:/PATH\", \"memif-server:/PATH\", "
+     "\"memif-client:/PATH\", "
      "\"ring:NAME\", \"af_packet:IFACE\", \"af_xdp:IFACE\", \"tap:IFACE\", \"pci:0000:03:00.0\""},
     {"DevicePath", config_with(std::string(kPort).replace(kPort.find(":/run"), 5, ":run")),
      "c.toml:5: port.device: \"vhost:run/x.sock\" is not allowed; allowed: \"vhost:/PATH\""},
@@ -220,7 +221,7 @@ level = "debug"
 format = "json"
 [[port]]
 name = "p0"
-device = "virtio:/tmp/v.sock"
+device = "virtio-user:/tmp/v.sock"
 address = "fd00::1/64"
 gateway = "fd00::ff"
 udp_port = 1000
@@ -247,10 +248,10 @@ mac = "02:00:00:00:00:02"
   EXPECT_EQ(loaded->log.format, LogFormat::kJson);
   ASSERT_EQ(loaded->ports.size(), 1u);
   EXPECT_TRUE(loaded->ports[0].gateway.has_value());
-  EXPECT_EQ(loaded->ports[0].mtu, 9000u);
+  EXPECT_EQ(loaded->ports[0].mtu, 9000);
   EXPECT_EQ(loaded->ports[0].neighbours.size(), 1u);
   ASSERT_EQ(loaded->peers.size(), 1u);
-  EXPECT_EQ(loaded->peers[0].mac, (MacAddress{2, 0, 0, 0, 0, 2}));
+  EXPECT_EQ(loaded->peers[0].mac, (MacAddress{{2, 0, 0, 0, 0, 2}}));
 }
 
 TEST(Load, FillsInWhatFollows) {
