@@ -10,28 +10,29 @@
 
 namespace penstock {
 
-#define PENSTOCK_DROPS(row)                                                                        \
-  row(kNone, "none", "nothing was dropped") row(                                                   \
-      kOverrun, "overrun", "message: a lossy reader was lapped by the writer")                     \
-      row(kMalformed, "malformed", "message: its descriptor made no sense") row(                   \
-          kEvicted, "evicted", "message: its reader was evicted")                                  \
-          row(kReaderDied, "reader_died", "message: its reader died before it took it") row(       \
-              kPublisherDied, "publisher_died", "message: its publisher died before it was whole") \
-              row(kPeerDown, "peer_down", "message: the peer node went away before it had it")     \
-                  row(kTooBig, "too_big", "message: larger than the inbox of its receiver")        \
-                      row(kNoMember, "no_member", "message: its group has no member left") row(    \
-                          kBadFrame, "bad_frame", "frame: truncated or malformed")                 \
-                          row(kBadChecksum, "bad_checksum", "frame: checksum wrong") row(          \
-                              kBadVersion, "bad_version", "frame: another protocol version")       \
-                              row(kStaleEpoch, "stale_epoch",                                      \
-                                  "frame: from an earlier life of its sender")                     \
-                                  row(kUnknownPeer, "unknown_peer",                                \
-                                      "frame: from or for no link of ours")                        \
-                                      row(kForeign, "foreign", "frame: not for us") row(           \
-                                          kDuplicate, "duplicate", "frame: had it already")        \
-                                          row(kNoCredit, "no_credit",                              \
-                                              "frame: outside the room that was granted")          \
-                                              row(kNoBuffer, "no_buffer", "frame: no buffer free")
+// One row a line:
+// clang-format off
+#define PENSTOCK_DROPS(row) \
+  row(kNone, "none", "nothing was dropped") \
+  row(kOverrun, "overrun", "message: a lossy reader was lapped by the writer") \
+  row(kMalformed, "malformed", "message: its descriptor made no sense") \
+  row(kEvicted, "evicted", "message: its reader was evicted") \
+  row(kReaderDied, "reader_died", "message: its reader died before it took it") \
+  row(kPublisherDied, "publisher_died", "message: its publisher died before it was whole") \
+  row(kPeerDown, "peer_down", "message: the peer node went away before it had it") \
+  row(kTooBig, "too_big", "message: larger than the inbox of its receiver") \
+  row(kNoMember, "no_member", "message: its group has no member left") \
+  row(kBadFrame, "bad_frame", "frame: truncated or malformed") \
+  row(kBadChecksum, "bad_checksum", "frame: checksum wrong") \
+  row(kBadVersion, "bad_version", "frame: another protocol version") \
+  row(kStaleEpoch, "stale_epoch", "frame: from an earlier life of its sender") \
+  row(kUnknownPeer, "unknown_peer", "frame: from or for no link of ours") \
+  row(kForeign, "foreign", "frame: not for us") \
+  row(kNoLane, "no_lane", "frame: for a lane that is not here, or not any more") \
+  row(kDuplicate, "duplicate", "frame: had it already") \
+  row(kNoCredit, "no_credit", "frame: outside the room that was granted") \
+  row(kNoBuffer, "no_buffer", "frame: no buffer free")
+// clang-format on
 
 enum class Drop : uint8_t {
 #define PENSTOCK_ROW(name, text, what) name,

@@ -50,9 +50,11 @@ class [[nodiscard]] Result {
 
   bool ok() const { return v_.index() == 0; }
   Errc error() const { return ok() ? Errc::kOk : std::get<1>(v_); }
-  T& operator*() { return std::get<0>(v_); }
-  const T& operator*() const { return std::get<0>(v_); }
+  T& operator*() & { return std::get<0>(v_); }
+  const T& operator*() const& { return std::get<0>(v_); }
+  T&& operator*() && { return std::move(std::get<0>(v_)); }
   T* operator->() { return &std::get<0>(v_); }
+  const T* operator->() const { return &std::get<0>(v_); }
 
  private:
   std::variant<T, Errc> v_;
