@@ -159,6 +159,8 @@ enum class CloseReason : uint8_t {
 struct alignas(kPair) ReaderSlot {
   SharedWord position;    // messages consumed: the credit to the writer, absolute
   SharedWord generation;  // of the join
+  SharedWord overrun;     // of `position`: messages that a lossy reader missed
+  SharedWord malformed;   // of `position`: descriptors that made no sense
   // A line of its own: written only when the reader goes to sleep or wakes.
   alignas(kLine) SharedWord armed;  // odd: wake me when something comes; even: I am awake
 };

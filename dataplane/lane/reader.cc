@@ -32,6 +32,8 @@ LaneReader::LaneReader(const Join& join)
       header_(reinterpret_cast<const LaneHeader*>(join.memory)),
       join_(join) {
   slot_->position.store(join.start);
+  slot_->overrun.store(0);
+  slot_->malformed.store(0);
   disarm();
   slot_->generation.store(join.generation);
 }
@@ -82,6 +84,9 @@ LaneReader::Next LaneReader::gap(Message& m, uint64_t to, uint64_t reason) {
   m.parts = static_cast<uint16_t>(reason);
   m.flags = kFlagGap;
   next_ = to;
+  SharedWord& count =
+      reason == static_cast<uint64_t>(Drop::kMalformed) ? slot_->malformed : slot_->overrun;
+  count.store(count.load_relaxed() + m.key);
   return Next::kGap;
 }
 
