@@ -86,14 +86,16 @@ class InLane {
   bool holding() const { return granted_.position != head_; }
 
   Drop check_place(uint64_t position, uint64_t arena, uint64_t len) const;
-  Drop place_gap(uint64_t position, uint64_t arena, const Record& r);
-  void publish(const Meta& meta, uint64_t arena, uint64_t len, uint64_t source);
+  Drop place(uint64_t position, uint64_t arena, uint64_t span, const Record& r);
+  Drop place_waiting(uint64_t position, uint64_t arena, uint64_t span, const Record& r);
+  void publish(const Meta& meta, uint64_t arena, uint64_t span, uint64_t source);
   void publish_waiting();
   void look();
 
   const uint32_t alias_;
   const uint32_t epoch_;
-  bool active_ = false;   // in the link's list of lanes with credit to give
+  bool giving_ = false;   // in the link's list of lanes whose readers hold something
+  bool owed_ = false;     // the next ACK has to name it
   uint32_t waiting_ = 0;  // entries of ring_ that are not empty
   uint64_t head_;         // next position to publish
   uint64_t fill_;         // of the arena, when all before head_ is in it
@@ -101,6 +103,7 @@ class InLane {
   LaneWriter::Tail seen_;
   uint64_t ring_mask_;
   uint64_t arena_size_;
+  uint32_t topics_;
   LaneWriter& mirror_;
   const uint64_t origin_;
   std::vector<Waiting> ring_;

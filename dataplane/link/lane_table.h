@@ -24,7 +24,8 @@ class LaneTable {
   };
 
   // Room for `lanes`.
-  explicit LaneTable(uint32_t lanes) : entries_(std::bit_ceil(2 * size_t{lanes})), room_(lanes) {}
+  explicit LaneTable(uint32_t lanes)
+      : entries_(std::bit_ceil(2 * size_t{lanes})), old_(entries_.size()), room_(lanes) {}
 
   // The entry of an alias, or null when it was never added.
   Entry* find(uint32_t alias) {
@@ -86,14 +87,15 @@ class LaneTable {
   }
 
   void forget_removed() {
-    std::vector<Entry> old(entries_.size());
-    old.swap(entries_);
+    old_.swap(entries_);
+    entries_.assign(old_.size(), Entry{});
     used_ = 0;
-    for (const Entry& e : old)
+    for (const Entry& e : old_)
       if (e.lane != nullptr) insert(e.lane);
   }
 
   std::vector<Entry> entries_;
+  std::vector<Entry> old_;  // room to rebuild in
   uint32_t room_;
   uint32_t used_ = 0;   // entries, of which
   uint32_t lanes_ = 0;  // have a lane

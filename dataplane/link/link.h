@@ -161,57 +161,73 @@ class Link {
   struct Peer {
     uint64_t epoch = 0;
     uint32_t connection = 0;
-    uint32_t nonce = 0;  // 0: not known
   };
 
   // --- link.cc: frames in ---
-  Drop take(const HopHeader& hop, std::span<const std::byte> frame,
-            std::span<const std::byte> payload, uint64_t now);
+  Drop take(std::span<const std::byte> frame, std::span<const std::byte> payload, uint64_t now);
   Drop take_session(const HopHeader& hop, std::span<const std::byte> body,
                     std::span<const std::byte> payload, uint64_t now);
   Drop take_contents(const HopHeader& hop, std::span<const std::byte> body,
                      std::span<const std::byte> payload, uint64_t now);
-  Drop on_batch(std::span<const std::byte> body);
-  Drop on_piece(std::span<const std::byte> body, std::span<const std::byte> payload);
+  Drop on_batch(std::span<const std::byte> body, uint64_t now);
+  Drop on_piece(std::span<const std::byte> body, std::span<const std::byte> payload, uint64_t now);
+  Drop on_ping(const HopHeader& hop, std::span<const std::byte> body);
+  Drop on_pong(std::span<const std::byte> body, uint64_t now);
   Drop find_in(uint32_t alias, uint32_t epoch, InLane*& lane);
-  void touch(InLane* lane);
+  void touch(InLane* lane, uint64_t now);
+  void pass_time(uint64_t now);
 
   // --- link_send.cc: frames out ---
-  size_t send_control_frames(std::span<TxFrame> frames, uint64_t now);
+  size_t send_setup(std::span<TxFrame> frames, uint64_t now);
+  size_t send_session(std::span<TxFrame> frames, uint64_t now);
   size_t send_again(std::span<TxFrame> frames, uint64_t now);
   size_t send_lanes(std::span<TxFrame> frames, uint64_t now);
   size_t send_lane(OutLane& lane, std::span<TxFrame> frames, uint64_t now);
+  void send_contents(TxFrame& frame, const Sent& what, bool again, uint64_t now);
   void send_ack(TxFrame& frame, uint64_t now);
-  void send_ping(TxFrame& frame, uint8_t flags, uint64_t now);
+  void send_token(TxFrame& frame, FrameType type, uint8_t flags, uint64_t token, uint64_t now);
   void finish(TxFrame& frame, FrameType type, uint8_t flags, uint32_t connection, uint64_t now);
-  void sent(const Sent& what, uint64_t now);
-  bool ack_due(uint64_t now) const;
+  bool ack_due(uint64_t now) const {
+    return send_ack_ || owed_ != 0 || received_.ack_at(config_.ack_delay_ns) <= now;
+  }
+  bool contents_waiting() const {
+    return again_head_ != again_tail_ || control_ != nullptr || round_head_ != round_tail_;
+  }
   uint32_t body_room() const { return limit_ - static_cast<uint32_t>(kHopHeaderSize); }
-  void activate(OutLane* lane);
 
-  // --- loss.cc: acknowledgements and loss ---
+  // --- link_loss.cc: acknowledgements, loss, timers ---
   Drop on_ack(std::span<const std::byte> body, uint64_t now);
   void on_credits(const CreditView& credits, uint64_t now);
+  void sample(uint64_t round_ns, uint64_t delay_ns);
+  void settle(OutLane* lane);
   void find_lost(uint64_t now);
-  void probe(uint64_t now);
-  void again(const Sent& what);
-  uint64_t probe_timeout() const;
+  void probe();
+  void again(const Sent& what) { again_[again_tail_++ & (again_.size() - 1)] = what; }
   void arm_probe();
+  void arm_credit_probe(uint64_t now);
+  void run_timers(uint64_t now);
+  void look_at_credits(uint64_t now);
+
+  // --- link_lanes.cc: lanes come and go ---
+  void activate(OutLane* lane);
+  void owe(InLane* lane);
+  void detach_all();
 
   // --- link_setup.cc: sessions ---
   Drop on_hello(std::span<const std::byte> body, uint64_t now);
   Drop on_hello_ack(const HopHeader& hop, std::span<const std::byte> body, uint64_t now);
-  Drop on_close(std::span<const std::byte> body, uint64_t now);
+  Drop on_close(const HopHeader& hop, std::span<const std::byte> body, uint64_t now);
   Drop check_hello(const Hello& h, uint64_t now);
+  void accept(const Hello& h);
   void begin_session(uint64_t now);
   void come_up(uint64_t now);
   void go_down(LinkEvent::Why why, LinkClose close, uint64_t now);
   void refuse(const Hello& h, LinkClose reason, uint64_t now);
   void refused(LinkEvent::Why why, LinkClose close, uint64_t now);
-  Hello hello() const;
-  void push(const LinkEvent& e);
-  void run_timers(uint64_t now);
-  void run_credit_timer(uint64_t now);
+  Hello hello(uint32_t nonce) const;
+  // Whether the caller is so far behind with next_event() that nothing may happen now.
+  bool events_full() const { return events_tail_ - events_head_ > events_.size() / 2; }
+  void push(const LinkEvent& e) { events_[events_tail_++ % events_.size()] = e; }
 
   LinkConfig config_;
   LinkState state_ = LinkState::kIdle;
@@ -219,18 +235,21 @@ class Link {
   // The session.
   uint32_t connection_ = 0;
   uint32_t nonce_ = 0;
+  uint32_t sessions_ = 0;  // begun
   uint32_t limit_;
   Peer peer_;
-  uint64_t known_epoch_ = 0;  // the highest that this peer has shown, in any session
   uint64_t next_packet_ = 1;
   uint64_t last_call_ = 0;  // the latest `now`
   uint64_t last_heard_ = 0;
+  // What the peer has shown so far, in any session: the highest epoch, and in it the last nonce.
+  uint64_t known_epoch_ = 0;
+  uint32_t known_nonce_ = 0;
 
   // What is to be sent besides lanes.
   bool send_hello_ = false;
   bool send_hello_ack_ = false;
   bool send_close_ = false;
-  bool send_ack_now_ = false;  // with every credit: the peer asked
+  bool send_ack_ = false;
   bool send_pong_ = false;
   bool send_ping_ = false;
   uint8_t ping_flags_ = 0;
@@ -240,14 +259,15 @@ class Link {
   uint64_t pong_token_ = 0;
   uint64_t ping_token_ = 0;
 
-  // Timers, ~0 when not running.
-  uint64_t hello_at_ = ~uint64_t{0};
+  // Timers, kNever when not running.
+  static constexpr uint64_t kNever = ~uint64_t{0};
+  uint64_t hello_at_ = kNever;
   uint64_t hello_pause_ = 0;
-  uint64_t alive_at_ = ~uint64_t{0};  // when to look whether the peer lives
-  uint64_t lost_at_ = ~uint64_t{0};
-  uint64_t probe_at_ = ~uint64_t{0};
-  uint64_t credit_probe_at_ = ~uint64_t{0};
-  uint64_t credit_look_at_ = ~uint64_t{0};
+  uint64_t alive_at_ = kNever;  // when to look whether the peer lives
+  uint64_t lost_at_ = kNever;
+  uint64_t probe_at_ = kNever;
+  uint64_t credit_probe_at_ = kNever;
+  uint64_t credit_look_at_ = kNever;
   uint64_t credit_pause_ = 0;
   uint64_t refuse_at_ = 0;   // not before: CLOSE as an answer
   uint64_t refused_at_ = 0;  // not before: kRefused
@@ -270,8 +290,9 @@ class Link {
   OutLane* control_ = nullptr;  // when active
   uint32_t blocked_ = 0;        // OutLanes that wait for credit
   std::vector<OutLane*> touched_;
-  std::vector<InLane*> giving_;  // InLanes with credit to give
+  std::vector<InLane*> giving_;  // InLanes whose readers hold something
   size_t giving_at_ = 0;
+  uint32_t owed_ = 0;  // of these, such as the next ACK has to name
 
   std::array<LinkEvent, 8> events_;
   uint64_t events_head_ = 0;

@@ -24,6 +24,7 @@
 #include "dataplane/link/feed.h"
 #include "dataplane/link/frame.h"
 #include "dataplane/wire/ack.h"
+#include "dataplane/wire/batch.h"
 
 namespace penstock {
 
@@ -103,9 +104,8 @@ class OutLane {
 
   enum class Next : uint8_t { kDry, kBlocked, kBatch, kPiece };
 
-  // What can be sent next; asks the feed when nothing is staged. `body_room`: of a frame behind the
-  // hop header.
-  Next peek(uint32_t body_room);
+  // What can be sent next; asks the feed when nothing is staged.
+  Next peek();
 
   // Writes a BATCH body of as many messages as fit, when peek() said kBatch.
   Sent write_batch(std::span<std::byte> body, uint32_t& size);
@@ -121,10 +121,16 @@ class OutLane {
   // True when it says more than the last one.
   bool on_credit(const Credit& credit);
 
+  SentMessage& record(uint64_t position) { return ring_[position & ring_mask_]; }
   bool refill();
   bool room_for(uint64_t len) const;
-  SentMessage& record(uint64_t position) { return ring_[position & ring_mask_]; }
+  void put_piece(const Message& m, uint64_t position, uint64_t offset, TxFrame& frame);
+  void finish_pieces();
   void give_up(uint64_t position);
+  bool rewrite_piece(Sent& sent, TxFrame& frame);
+  void rewrite_batch(Sent& sent, TxFrame& frame, uint32_t body_room);
+  Record record_again(uint64_t position);
+  void arrived_before(uint64_t position);
 
   const uint32_t alias_;
   const uint32_t epoch_;
@@ -136,7 +142,8 @@ class OutLane {
   uint64_t fill_;          // of the mirror's arena, when all before next_ is in it
   uint64_t piece_at_ = 0;  // how much of the message at next_ is sent, when it goes in pieces
   uint64_t delivered_;     // all before it have arrived
-  OutLane::Start consumed_;
+  uint64_t settled_;       // the feed knows of all before it
+  Start consumed_;         // by the mirror's readers, as the peer said last
   uint64_t ring_mask_;
   uint64_t arena_size_;
   Feed& feed_;

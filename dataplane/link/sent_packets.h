@@ -109,7 +109,12 @@ class SentPackets {
       if (slot(i).what.lane == lane) slot(i).what.lane = nullptr;
   }
 
-  void reset() { *this = SentPackets(window_); }
+  // A new session.
+  void reset() {
+    in_flight_ = 0;
+    head_ = tail_ = largest_acked_ = last_at_ = 0;
+    threshold_ = kFirstThreshold;
+  }
 
   // When the newest was sent.
   uint64_t last_at() const { return last_at_; }

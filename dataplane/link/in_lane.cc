@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/link/in_lane.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace penstock {
+namespace {
+
+constexpr uint64_t kGoodPart = 8;  // of the ring or the arena: worth an ACK of its own
+
+bool aligned(uint64_t arena_pos) {
+  return arena_pos % kArenaAlign == 0;
+}
+
+Meta meta_of(const Record& r) {
+  return {r.topic, r.parts, static_cast<uint16_t>(r.gap ? kFlagGap : 0), r.gap ? 0 : r.time, r.key};
+}
+
+}  // namespace
+
+InLane::InLane(uint32_t alias, uint32_t epoch, LaneWriter& mirror, uint64_t origin)
+    : alias_(alias),
+      epoch_(epoch),
+      head_(mirror.head()),
+      fill_(mirror.fill()),
+      granted_{head_, fill_},
+      seen_{head_, fill_},
+      ring_mask_(mirror.geometry().ring_size() - 1),
+      arena_size_(mirror.geometry().arena_size()),
+      topics_(mirror.geometry().topics),
+      mirror_(mirror),
+      origin_(origin),
+      ring_(mirror.geometry().ring_size()),
+      pieces_(arena_size_) {}
+
+// Whether a message may lie there: in the room that was granted, contiguous, and for the next one
+// in order exactly where the arithmetic puts it.
+Drop InLane::check_place(uint64_t position, uint64_t arena, uint64_t len) const {
+  if (position - granted_.position > ring_mask_) return Drop::kNoCredit;
+  if (len > arena_size_ || !aligned(arena) || arena_place(arena, len, arena_size_) != arena)
+    return Drop::kBadFrame;
+  const bool next = position == head_;
+  const uint64_t expected = arena_place(fill_, len, arena_size_);
+  if (next && arena != expected) return Drop::kBadFrame;
+  const uint64_t end = arena_next(arena, len);
+  if (arena < fill_ || end < arena) return Drop::kNoCredit;
+  // An empty mirror takes whatever its arena can hold, however much the wrap wastes.
+  if (end - granted_.arena > arena_size_ && !(next && position == granted_.position))
+    return Drop::kNoCredit;
+  return Drop::kNone;
+}
+
+Drop InLane::on_batch(const BatchHeader& h, std::span<const std::byte> body) {
+  BatchReader in(body);
+  Record r;
+  uint64_t position = h.position;
+  uint64_t at = h.arena_position;
+  const uint64_t old_head = head_;
+  bool fresh = false;
+  Drop why = Drop::kNone;
+  while (why == Drop::kNone && in.next(r)) {
+    const uint64_t span = r.gap ? r.time : r.len;  // a gap's time: the arena it stands for
+    if (span > arena_size_) {
+      why = Drop::kBadFrame;
+      break;
+    }
+    const uint64_t arena = arena_place(at, span, arena_size_);
+    if (position == h.position && arena != at) why = Drop::kBadFrame;
+    const Drop one = why == Drop::kNone ? place(position, arena, span, r) : why;
+    if (one == Drop::kDuplicate) {
+      stats_.duplicates.add(1);
+    } else {
+      why = one;
+      fresh |= one == Drop::kNone;
+    }
+    at = arena_next(arena, span);
+    position++;
+  }
+  if (head_ != old_head) {
+    stats_.delivered.add(head_ - old_head);
+    mirror_.flush();
+  }
+  if (in.malformed()) return Drop::kBadFrame;
+  if (why != Drop::kNone) return why;
+  return fresh ? Drop::kNone : Drop::kDuplicate;
+}
+
+// One message of a batch, `span` bytes of the arena.
+Drop InLane::place(uint64_t position, uint64_t arena, uint64_t span, const Record& r) {
+  // Positions behind the head, however far: the difference is negative.
+  if (static_cast<int64_t>(position - head_) < 0) return Drop::kDuplicate;
+  if (const Drop d = check_place(position, arena, span); d != Drop::kNone) return d;
+  if (r.topic >= topics_ || (r.gap && r.parts >= kDrops)) return Drop::kBadFrame;
+  if (waiting_ != 0 || position != head_) return place_waiting(position, arena, span, r);
+  if (!r.gap && r.len != 0) std::memcpy(mirror_.at(arena, r.len), r.bytes, r.len);
+  publish(meta_of(r), arena, span, r.source);
+  return Drop::kNone;
+}
+
+// The same when it, or others, must wait.
+Drop InLane::place_waiting(uint64_t position, uint64_t arena, uint64_t span, const Record& r) {
+  Waiting& w = ring_[position & ring_mask_];
+  if (w.state == State::kWhole) return Drop::kDuplicate;
+  if (w.state == State::kPieces) {
+    // Its sender lost the bytes half-way: the gap overrules what has come.
+    if (!r.gap || w.arena != arena || w.len != span) return Drop::kBadFrame;
+    pieces_.clear(w.arena, w.len, w.piece);
+  } else {
+    waiting_++;
+  }
+  if (!r.gap && r.len != 0) std::memcpy(mirror_.at(arena, r.len), r.bytes, r.len);
+  const Meta m = meta_of(r);
+  w = {arena, span, m.time_ns, m.key, r.source, m.topic, 0, m.parts, m.flags, 0, State::kWhole};
+  if (position != head_) stats_.out_of_order.add(1);
+  publish_waiting();
+  return Drop::kNone;
+}
+
+Drop InLane::on_piece(const Fragment& f) {
+  const FragmentHeader& h = f.header;
+  if (static_cast<int64_t>(h.position - head_) < 0) {
+    stats_.duplicates.add(1);
+    return Drop::kDuplicate;
+  }
+  if (const Drop d = check_place(h.position, h.arena_position, h.message_len); d != Drop::kNone)
+    return d;
+  if (h.topic >= topics_ || !aligned(h.fragment_size)) return Drop::kBadFrame;
+  Waiting& w = ring_[h.position & ring_mask_];
+  if (w.state == State::kEmpty) {
+    const uint64_t pieces = (h.message_len + h.fragment_size - 1) / h.fragment_size;
+    w = {h.arena_position,
+         h.message_len,
+         h.time,
+         h.key,
+         h.source,
+         h.topic,
+         static_cast<uint32_t>(pieces),
+         h.parts,
+         0,
+         h.fragment_size,
+         State::kPieces};
+    waiting_++;
+  }
+  if (w.arena != h.arena_position || w.len != h.message_len) return Drop::kBadFrame;
+  if (w.state == State::kPieces && w.piece != h.fragment_size) return Drop::kBadFrame;
+  const uint64_t arena = w.arena + h.offset;
+  if (w.state == State::kWhole || pieces_.test_and_set(arena)) {
+    stats_.duplicates.add(1);
+    return Drop::kDuplicate;
+  }
+  std::memcpy(mirror_.at(arena, f.piece.size()), f.piece.data(), f.piece.size());
+  if (--w.left != 0) return Drop::kNone;
+  pieces_.clear(w.arena, w.len, w.piece);
+  w.state = State::kWhole;
+  const uint64_t old_head = head_;
+  publish_waiting();
+  if (head_ == old_head) {
+    stats_.out_of_order.add(1);
+    return Drop::kNone;
+  }
+  stats_.delivered.add(head_ - old_head);
+  mirror_.flush();
+  return Drop::kNone;
+}
+
+void InLane::publish(const Meta& meta, uint64_t arena, uint64_t span, uint64_t source) {
+  const bool gap = (meta.flags & kFlagGap) != 0;
+  mirror_.publish_quietly(meta, arena, gap ? 0 : span, source, origin_);
+  if (gap) {
+    stats_.gaps.add(1);
+  } else {
+    stats_.bytes.add(span);
+  }
+  fill_ = arena_next(arena, span);
+  head_++;
+}
+
+void InLane::publish_waiting() {
+  for (;;) {
+    Waiting& w = ring_[head_ & ring_mask_];
+    if (w.state != State::kWhole) return;
+    w.state = State::kEmpty;
+    waiting_--;
+    Meta meta{w.topic, w.parts, w.flags, w.time, w.key};
+    // What came early could only be checked against the credit. Where it now proves to lie wrong,
+    // nothing of it is shown.
+    if (w.arena != arena_place(fill_, w.len, arena_size_)) {
+      stats_.malformed.add(1);
+      meta = {0, static_cast<uint16_t>(Drop::kMalformed), kFlagGap, 0, 1};
+      w.arena = std::max(w.arena, arena_place(fill_, w.len, arena_size_));
+    }
+    publish(meta, w.arena, w.len, w.source);
+  }
+}
+
+void InLane::look() {
+  LaneWriter::Tail t = mirror_.look_at_readers();
+  if (t.position == head_) t.arena = fill_;
+  // A reader that joined holds no more than was granted before it came.
+  seen_.position = std::max(seen_.position, t.position);
+  seen_.arena = std::max(seen_.arena, t.arena);
+}
+
+Credit InLane::grant() {
+  look();
+  granted_ = seen_;
+  return {alias_, epoch_, granted_.position, granted_.arena};
+}
+
+bool InLane::credit_grew(bool idle) {
+  look();
+  const uint64_t positions = seen_.position - granted_.position;
+  const uint64_t bytes = seen_.arena - granted_.arena;
+  if (idle && seen_.position == head_) return positions != 0;
+  return positions > ring_mask_ / kGoodPart || bytes >= arena_size_ / kGoodPart;
+}
+
+}  // namespace penstock

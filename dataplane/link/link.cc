@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// Frames in: checked from the outside in, so that nothing is looked at twice or believed too early.
+#include "dataplane/link/link.h"
+
+#include "dataplane/wire/batch.h"
+#include "dataplane/wire/crc32c.h"
+#include "dataplane/wire/fragment.h"
+#include "dataplane/wire/ping.h"
+
+namespace penstock {
+namespace {
+
+constexpr uint64_t kFirstLookNs = 10'000;  // at readers, when a mirror was written to
+
+bool carries_contents(FrameType type) {
+  return type == FrameType::kBatch || type == FrameType::kFragment;
+}
+
+}  // namespace
+
+Drop Link::on_frame(const std::byte* data, uint32_t len, const std::byte* payload,
+                    uint32_t payload_len, uint64_t now) {
+  pass_time(now);
+  stats_.rx_frames.add(1);
+  stats_.rx_bytes.add(uint64_t{len} + payload_len);
+  const Drop d = take({data, len}, {payload, payload_len}, now);
+  if (d != Drop::kNone) stats_.drops.add(d);
+  return d;
+}
+
+// A side that was not run for long does not know whether the peer was silent.
+void Link::pass_time(uint64_t now) {
+  if (state_ == LinkState::kUp && now > last_call_ + config_.dead_after_ns / 4) {
+    last_heard_ = now;
+    stats_.stalls.add(1);
+  }
+  last_call_ = now;
+}
+
+Drop Link::take(std::span<const std::byte> frame, std::span<const std::byte> payload,
+                uint64_t now) {
+  const auto hop = parse_hop(frame);
+  if (!hop) {
+    const bool foreign = !frame.empty() && wire_version(frame) != kWireVersion;
+    return foreign ? Drop::kBadVersion : Drop::kBadFrame;
+  }
+  if (state_ == LinkState::kIdle || state_ == LinkState::kClosed) return Drop::kUnknownPeer;
+  const bool unnamed = hop->connection == 0;
+  const bool may_be_unnamed = hop->type == FrameType::kHello || hop->type == FrameType::kClose;
+  if (unnamed ? !may_be_unnamed : hop->connection != connection_) return Drop::kUnknownPeer;
+  if (!check(frame, payload)) return Drop::kBadChecksum;
+  const auto body = frame.subspan(kHopHeaderSize);
+  // Only a fragment is sent in two pieces of memory, and so may come in two.
+  if (!payload.empty() && hop->type != FrameType::kFragment) return Drop::kBadFrame;
+  switch (hop->type) {
+    case FrameType::kHello:
+      return on_hello(body, now);
+    case FrameType::kHelloAck:
+      return on_hello_ack(*hop, body, now);
+    case FrameType::kClose:
+      return on_close(*hop, body, now);
+    default:
+      return take_session(*hop, body, payload, now);
+  }
+}
+
+// A frame that names our connection shows that the peer knows this session.
+Drop Link::take_session(const HopHeader& hop, std::span<const std::byte> body,
+                        std::span<const std::byte> payload, uint64_t now) {
+  if (peer_.connection == 0) return Drop::kUnknownPeer;
+  if (hop.incarnation != static_cast<uint16_t>(peer_.epoch)) return Drop::kStaleEpoch;
+  if (received_.has(hop.packet)) {
+    stats_.duplicates.add(1);
+    return Drop::kDuplicate;
+  }
+  if (state_ == LinkState::kConnecting) {
+    if (events_full()) return Drop::kNoBuffer;
+    come_up(now);
+  }
+  last_heard_ = now;
+  const Drop d = take_contents(hop, body, payload, now);
+  if (d == Drop::kNone || d == Drop::kDuplicate)
+    received_.add(hop.packet, now, carries_contents(hop.type), (hop.flags & kHopAckNow) != 0);
+  return d;
+}
+
+Drop Link::take_contents(const HopHeader& hop, std::span<const std::byte> body,
+                         std::span<const std::byte> payload, uint64_t now) {
+  switch (hop.type) {
+    case FrameType::kBatch:
+      return on_batch(body, now);
+    case FrameType::kFragment:
+      return on_piece(body, payload, now);
+    case FrameType::kAck:
+      return on_ack(body, now);
+    case FrameType::kPing:
+      return on_ping(hop, body);
+    case FrameType::kPong:
+      return on_pong(body, now);
+    default:
+      return Drop::kBadFrame;
+  }
+}
+
+// kNone and no lane: it was removed here, which its sender will hear of; until then what comes for
+// it is acknowledged, or it would be sent for ever.
+Drop Link::find_in(uint32_t alias, uint32_t epoch, InLane*& lane) {
+  const auto* e = in_.find(alias);
+  if (e == nullptr || epoch > e->epoch) return Drop::kNoLane;
+  lane = epoch == e->epoch ? e->lane : nullptr;
+  if (lane == nullptr) stats_.drops.add(Drop::kNoLane);
+  return Drop::kNone;
+}
+
+Drop Link::on_batch(std::span<const std::byte> body, uint64_t now) {
+  const auto h = parse_batch(body);
+  if (!h) return Drop::kBadFrame;
+  InLane* lane = nullptr;
+  if (const Drop d = find_in(h->alias, h->epoch, lane); lane == nullptr) return d;
+  const Drop d = lane->on_batch(*h, body);
+  touch(lane, now);
+  return d;
+}
+
+Drop Link::on_piece(std::span<const std::byte> body, std::span<const std::byte> payload,
+                    uint64_t now) {
+  const auto f = parse_fragment(body, payload);
+  if (!f) return Drop::kBadFrame;
+  InLane* lane = nullptr;
+  if (const Drop d = find_in(f->header.alias, f->header.epoch, lane); lane == nullptr) return d;
+  const Drop d = lane->on_piece(*f);
+  touch(lane, now);
+  return d;
+}
+
+// The lane has something that its readers will let go of.
+void Link::touch(InLane* lane, uint64_t now) {
+  last_contents_ = now;
+  if (!lane->giving_) {
+    lane->giving_ = true;
+    giving_.push_back(lane);
+  }
+  credit_pause_ = kFirstLookNs;
+  if (credit_look_at_ > now + kFirstLookNs) credit_look_at_ = now + kFirstLookNs;
+}
+
+Drop Link::on_ping(const HopHeader& hop, std::span<const std::byte> body) {
+  const auto token = parse_ping(body);
+  if (!token) return Drop::kBadFrame;
+  send_pong_ = true;
+  pong_token_ = *token;
+  if ((hop.flags & kHopAckNow) == 0) return Drop::kNone;
+  // The peer waits for credit, and may have missed what it was told.
+  send_ack_ = true;
+  in_.for_each([this](InLane& lane) { owe(&lane); });
+  return Drop::kNone;
+}
+
+Drop Link::on_pong(std::span<const std::byte> body, uint64_t now) {
+  const auto token = parse_ping(body);
+  if (!token) return Drop::kBadFrame;
+  if (*token != ping_token_ || ping_token_ == 0) return Drop::kDuplicate;
+  if (now >= ping_token_) sample(now - ping_token_, 0);
+  ping_token_ = 0;
+  return Drop::kNone;
+}
+
+}  // namespace penstock

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lanes come and go: by command, or all at once when a session ends.
+#include <algorithm>
+
+#include "dataplane/link/link.h"
+
+namespace penstock {
+
+Errc Link::add_out(OutLane* lane) {
+  if (state_ != LinkState::kUp) return Errc::kClosed;
+  if (lane->state_ != OutLane::State::kDetached) return Errc::kBusy;
+  if (const Errc e = out_.add(lane); e != Errc::kOk) return e;
+  activate(lane);
+  return Errc::kOk;
+}
+
+Errc Link::add_in(InLane* lane) {
+  if (state_ != LinkState::kUp) return Errc::kClosed;
+  return in_.add(lane);
+}
+
+void Link::activate(OutLane* lane) {
+  lane->state_ = OutLane::State::kActive;
+  if (lane->alias() == kControlAlias) {
+    control_ = lane;
+  } else {
+    round_[round_tail_++ & (round_.size() - 1)] = lane;
+  }
+}
+
+Errc Link::remove_out(uint32_t alias) {
+  OutLane* lane = out_.remove(alias);
+  if (lane == nullptr) return Errc::kNotFound;
+  packets_.forget(lane);
+  for (uint64_t i = again_head_; i != again_tail_; i++) {
+    Sent& s = again_[i & (again_.size() - 1)];
+    if (s.lane == lane) s.lane = nullptr;
+  }
+  if (lane->state_ == OutLane::State::kBlocked) blocked_--;
+  if (control_ == lane) control_ = nullptr;
+  // Out of the round; the others keep their order.
+  uint64_t to = round_head_;
+  for (uint64_t i = round_head_; i != round_tail_; i++) {
+    OutLane* l = round_[i & (round_.size() - 1)];
+    if (l != lane) round_[to++ & (round_.size() - 1)] = l;
+  }
+  round_tail_ = to;
+  lane->state_ = OutLane::State::kDetached;
+  return Errc::kOk;
+}
+
+Errc Link::remove_in(uint32_t alias) {
+  InLane* lane = in_.remove(alias);
+  if (lane == nullptr) return Errc::kNotFound;
+  std::erase(giving_, lane);
+  if (lane->owed_) owed_--;
+  lane->owed_ = lane->giving_ = false;
+  return Errc::kOk;
+}
+
+// The next ACK names the lane's credit, whether or not it grew.
+void Link::owe(InLane* lane) {
+  if (!lane->giving_) {
+    lane->giving_ = true;
+    giving_.push_back(lane);
+  }
+  if (!lane->owed_) owed_++;
+  lane->owed_ = true;
+}
+
+void Link::detach_all() {
+  out_.for_each([](OutLane& lane) { lane.state_ = OutLane::State::kDetached; });
+  in_.for_each([](InLane& lane) { lane.owed_ = lane.giving_ = false; });
+  out_.clear();
+  in_.clear();
+  giving_.clear();
+  control_ = nullptr;
+  round_head_ = round_tail_ = 0;
+  again_head_ = again_tail_ = 0;
+  owed_ = blocked_ = 0;
+}
+
+}  // namespace penstock

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the peer acknowledges and grants, what is lost, and the timers of a session.
+#include <algorithm>
+
+#include "dataplane/link/link.h"
+
+namespace penstock {
+namespace {
+
+constexpr uint32_t kDoublings = 6;
+constexpr uint64_t kLastProbePauseNs = 1'000'000'000;
+constexpr uint32_t kCreditDoublings = 3;
+constexpr uint64_t kLastCreditProbeNs = 100'000'000;
+constexpr size_t kCreditLooks = 8;           // lanes a look
+constexpr uint64_t kLastLookNs = 5'000'000;  // pause between looks at readers that don't move
+constexpr uint64_t kIdleDelays = 4;          // ACK delays without contents: the lanes are idle
+constexpr uint64_t kHelloPauseNs = 50'000'000;
+constexpr uint64_t kLastHelloPauseNs = 1'000'000'000;
+
+}  // namespace
+
+Drop Link::on_ack(std::span<const std::byte> body, uint64_t now) {
+  const auto f = parse_ack(body);
+  if (!f || f->ack.largest >= next_packet_) return Drop::kBadFrame;
+  stats_.acks_in.add(1);
+  bool any = false;
+  uint64_t sent_at = 0;
+  const bool largest = packets_.on_ack(f->ack, sent_at, [&](const SentPacket& p, bool spurious) {
+    any = true;
+    if (spurious) stats_.spurious.add(1);
+    if (p.what.lane == nullptr) return;
+    p.what.lane->acked(p.what);
+    settle(p.what.lane);
+  });
+  if (largest && now >= sent_at) {
+    const uint64_t delay = uint64_t{f->ack.delay} << kTickShift;
+    sample(now - sent_at, std::min(delay, config_.ack_delay_ns));
+  }
+  if (any) probes_ = 0;
+  find_lost(now);
+  on_credits(f->credits, now);
+  for (OutLane* lane : touched_) {
+    lane->touched_ = false;
+    lane->settle();
+  }
+  touched_.clear();
+  arm_probe();
+  return Drop::kNone;
+}
+
+void Link::sample(uint64_t round_ns, uint64_t delay_ns) {
+  rtt_.sample(round_ns, delay_ns);
+  stats_.srtt_ns.store_relaxed(rtt_.smoothed());
+  stats_.min_rtt_ns.store_relaxed(rtt_.min());
+}
+
+// Once for all that an ACK says of a lane.
+void Link::settle(OutLane* lane) {
+  if (lane->touched_) return;
+  lane->touched_ = true;
+  touched_.push_back(lane);
+}
+
+void Link::on_credits(const CreditView& credits, uint64_t now) {
+  bool more = false;
+  for (size_t i = 0; i < credits.size(); i++) {
+    const Credit c = credits[i];
+    const auto* e = out_.find(c.alias);
+    if (e == nullptr || e->lane == nullptr || e->epoch != c.epoch) continue;
+    OutLane* lane = e->lane;
+    if (!lane->on_credit(c)) continue;
+    settle(lane);
+    if (lane->state_ != OutLane::State::kBlocked) continue;
+    more = true;
+    blocked_--;
+    activate(lane);
+  }
+  if (!more) return;
+  credit_probes_ = 0;
+  credit_probe_at_ = kNever;
+  arm_credit_probe(now);
+}
+
+void Link::find_lost(uint64_t now) {
+  lost_at_ = packets_.find_lost(now, rtt_.loss_delay(), [this](const SentPacket& p) {
+    stats_.lost.add(1);
+    if (p.what.lane != nullptr) again(p.what);
+  });
+}
+
+// Nothing was heard for too long: the last packets, or all ACKs, are lost. The two oldest go again;
+// the rest is not given up, and the window stays.
+void Link::probe() {
+  probes_++;
+  for (int i = 0; i < 2; i++) {
+    const SentPacket* p = packets_.probe();
+    if (p == nullptr) break;
+    stats_.probes.add(1);
+    if (p->what.lane != nullptr) again(p->what);
+  }
+}
+
+void Link::arm_probe() {
+  stats_.in_flight.store_relaxed(packets_.in_flight());
+  if (packets_.in_flight() == 0) {
+    probe_at_ = kNever;
+    return;
+  }
+  const uint64_t timeout = rtt_.probe_timeout(config_.min_pto_ns);
+  const uint64_t pause = timeout << std::min(probes_, kDoublings);
+  probe_at_ = packets_.last_at() + std::min(pause, std::max(timeout, kLastProbePauseNs));
+}
+
+// A lane waits for credit. What told us of it may be lost, so ask now and then.
+void Link::arm_credit_probe(uint64_t now) {
+  if (blocked_ == 0 || credit_probe_at_ != kNever) return;
+  const uint64_t timeout = rtt_.probe_timeout(config_.min_pto_ns);
+  const uint64_t pause = timeout << std::min(credit_probes_, kCreditDoublings);
+  credit_probe_at_ = now + std::min(pause, std::max(timeout, kLastCreditProbeNs));
+}
+
+void Link::run_timers(uint64_t now) {
+  if (state_ == LinkState::kConnecting && now >= hello_at_) {
+    send_hello_ = true;
+    hello_at_ = now + hello_pause_;
+    hello_pause_ = std::clamp(2 * hello_pause_, kHelloPauseNs, kLastHelloPauseNs);
+  }
+  if (state_ != LinkState::kUp) return;
+  if (now >= alive_at_) {
+    const uint64_t silence = now - std::min(now, last_heard_);
+    if (silence >= config_.dead_after_ns) {
+      go_down(LinkEvent::kSilent, LinkClose::kSilent, now);
+      return;
+    }
+    send_ping_ |= silence >= config_.dead_after_ns / 5;
+    alive_at_ = std::min(now + config_.dead_after_ns / 5, last_heard_ + config_.dead_after_ns);
+  }
+  if (now >= lost_at_) find_lost(now);
+  if (now >= probe_at_) {
+    probe();
+    arm_probe();
+  }
+  if (now >= credit_probe_at_) {
+    credit_probe_at_ = kNever;
+    credit_probes_++;
+    arm_credit_probe(now);
+    if (blocked_ != 0) {
+      send_ping_ = true;
+      ping_flags_ = kHopAckNow;
+      stats_.credit_probes.add(1);
+    }
+  }
+  if (now >= credit_look_at_) look_at_credits(now);
+}
+
+// Readers that let go of a good part while nothing came: the peer may wait for it.
+void Link::look_at_credits(uint64_t now) {
+  const bool idle = now - last_contents_ > kIdleDelays * config_.ack_delay_ns;
+  bool grew = false;
+  for (size_t i = std::min(giving_.size(), kCreditLooks); i > 0; i--) {
+    if (giving_at_ >= giving_.size()) giving_at_ = 0;
+    InLane* lane = giving_[giving_at_++];
+    if (!lane->credit_grew(idle)) continue;
+    owe(lane);
+    grew = true;
+  }
+  credit_pause_ = grew ? credit_pause_ : std::min(2 * credit_pause_, kLastLookNs);
+  credit_look_at_ = giving_.empty() ? kNever : now + credit_pause_;
+}
+
+}  // namespace penstock

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sessions: how they begin, and how they end.
+//
+//   A                                   B
+//   HELLO {my connection a, nonce} ───▶ knows A, may be called by it as soon as A answers
+//   up                              ◀── HELLO_ACK to a {my connection b, the same nonce}
+//   PING to b ────────────────────────▶ up: whoever says b has heard of this session
+//
+// Both sides call, so either's HELLO may be lost, and both may be answered.
+#include <algorithm>
+#include <bit>
+#include <cassert>
+
+#include "dataplane/link/link.h"
+
+namespace penstock {
+namespace {
+
+constexpr uint64_t kAnswerPauseNs = 1'000'000'000;  // between refusals, in and out
+constexpr uint32_t kMaxFrame = 65000;               // so that a piece's length fits 16 bits
+
+// Later on a clock that wraps.
+bool newer(uint32_t a, uint32_t b) {
+  return static_cast<int32_t>(a - b) > 0;
+}
+
+// Where the session part of the connection ids starts, so that two lives of a node differ.
+uint32_t mix(uint64_t seed, uint64_t epoch) {
+  uint64_t x = (seed ^ epoch * 0x9e3779b97f4a7c15) * 0xbf58476d1ce4e5b9;
+  x ^= x >> 31;
+  return static_cast<uint32_t>(x);
+}
+
+}  // namespace
+
+Link::Link(const LinkConfig& config)
+    : config_(config),
+      limit_(std::clamp<uint32_t>(config.max_frame, kHelloFrameSize, kMaxFrame)),
+      packets_(std::bit_floor(std::clamp<uint32_t>(config.window, 1, kAckBits))),
+      again_(4 * size_t{packets_.window()}),
+      out_(config.max_lanes),
+      in_(config.max_lanes),
+      round_(std::bit_ceil(size_t{config.max_lanes})) {
+  config_.max_frame = limit_;
+  assert(config.index < 4096 && config.self_epoch != 0);
+  touched_.reserve(config.max_lanes);
+  giving_.reserve(config.max_lanes);
+}
+
+void Link::start(uint64_t now) {
+  if (state_ != LinkState::kIdle) return;
+  begin_session(now);
+}
+
+void Link::begin_session(uint64_t now) {
+  state_ = LinkState::kConnecting;
+  sessions_++;
+  const uint32_t part = (mix(config_.seed, config_.self_epoch) + sessions_) & 0xfff;
+  connection_ = connection_id(config_.worker, part << 12 | config_.index);
+  // A later session has a later nonce, that of another Link to the same peer included.
+  const auto clock = static_cast<uint32_t>(now >> 20) | 1u;
+  nonce_ = sessions_ == 1 || newer(clock, nonce_) ? clock : nonce_ + 1;
+  peer_ = {};
+  limit_ = config_.max_frame;
+  next_packet_ = config_.first_packet;
+  detach_all();
+  packets_.reset();
+  received_ = {};
+  rtt_ = {};
+  probes_ = credit_probes_ = 0;
+  send_hello_ack_ = send_ack_ = send_pong_ = send_ping_ = false;
+  ping_flags_ = 0;
+  ping_token_ = 0;
+  alive_at_ = lost_at_ = probe_at_ = credit_probe_at_ = credit_look_at_ = kNever;
+  hello_at_ = now;
+  hello_pause_ = 0;
+}
+
+Hello Link::hello(uint32_t nonce) const {
+  return {.path = config_.path,
+          .max_frame = static_cast<uint16_t>(config_.max_frame),
+          .node = config_.self_id,
+          .epoch = config_.self_epoch,
+          .peer_epoch = known_epoch_,
+          .connection = connection_,
+          .nonce = nonce};
+}
+
+// What is wrong with a HELLO or HELLO_ACK, whatever the state.
+Drop Link::check_hello(const Hello& h, uint64_t now) {
+  if (h.node != config_.peer_id || h.path != config_.path) return Drop::kUnknownPeer;
+  if (h.protocol != kProtocol) {
+    refuse(h, LinkClose::kVersion, now);
+    refused(LinkEvent::kPeerVersion, LinkClose::kVersion, now);
+    return Drop::kBadVersion;
+  }
+  if (h.connection == 0 || h.max_frame < kHelloFrameSize || h.epoch == 0) return Drop::kBadFrame;
+  if (h.epoch < known_epoch_) {
+    refuse(h, LinkClose::kReplaced, now);
+    return Drop::kStaleEpoch;
+  }
+  if (h.peer_epoch > config_.self_epoch) {
+    refused(LinkEvent::kStaleHere, LinkClose::kReplaced, now);
+    return Drop::kStaleEpoch;
+  }
+  return events_full() ? Drop::kNoBuffer : Drop::kNone;
+}
+
+Drop Link::on_hello(std::span<const std::byte> body, uint64_t now) {
+  const auto h = parse_hello(body);
+  if (!h) return Drop::kBadFrame;
+  if (const Drop d = check_hello(*h, now); d != Drop::kNone) return d;
+  const bool same_epoch = h->epoch == known_epoch_;
+  if (same_epoch && known_nonce_ != 0 && newer(known_nonce_, h->nonce)) return Drop::kStaleEpoch;
+  if (state_ == LinkState::kUp) {
+    const bool same = h->epoch == peer_.epoch && h->connection == peer_.connection;
+    if (!same) {
+      const bool restarted = h->epoch > peer_.epoch;
+      go_down(restarted ? LinkEvent::kPeerRestarted : LinkEvent::kPeerReset, LinkClose::kUnknown,
+              now);
+    }
+  }
+  if (state_ == LinkState::kConnecting) accept(*h);
+  known_epoch_ = h->epoch;
+  known_nonce_ = h->nonce;
+  send_hello_ack_ = true;
+  hello_ack_nonce_ = h->nonce;
+  return Drop::kNone;
+}
+
+Drop Link::on_hello_ack(const HopHeader& hop, std::span<const std::byte> body, uint64_t now) {
+  const auto h = parse_hello_ack(body);
+  if (!h) return Drop::kBadFrame;
+  if (hop.incarnation != static_cast<uint16_t>(h->epoch)) return Drop::kStaleEpoch;
+  if (const Drop d = check_hello(*h, now); d != Drop::kNone) return d;
+  if (h->nonce != nonce_) return Drop::kStaleEpoch;
+  if (state_ == LinkState::kUp) return Drop::kDuplicate;
+  accept(*h);
+  if (h->epoch != known_epoch_) known_nonce_ = 0;
+  known_epoch_ = h->epoch;
+  come_up(now);
+  send_ping_ = true;
+  return Drop::kNone;
+}
+
+// The peer, as this session will know it.
+void Link::accept(const Hello& h) {
+  peer_ = {h.epoch, h.connection};
+  limit_ = std::min<uint32_t>(config_.max_frame, h.max_frame);
+}
+
+void Link::come_up(uint64_t now) {
+  state_ = LinkState::kUp;
+  send_hello_ = false;
+  hello_at_ = kNever;
+  last_heard_ = now;
+  alive_at_ = now + config_.dead_after_ns / 5;
+  stats_.sessions.add(1);
+  push({.kind = LinkEvent::kUp, .peer_epoch = peer_.epoch});
+}
+
+void Link::go_down(LinkEvent::Why why, LinkClose close, uint64_t now) {
+  push({LinkEvent::kDown, why, close, peer_.epoch});
+  begin_session(now);
+}
+
+void Link::close(LinkClose reason, uint64_t now) {
+  if (state_ == LinkState::kClosed) return;
+  const bool was_up = state_ == LinkState::kUp;
+  if (peer_.connection != 0) {
+    close_ = {reason, 0};
+    close_connection_ = peer_.connection;
+    send_close_ = true;
+  }
+  if (was_up) go_down(LinkEvent::kClosedHere, reason, now);
+  state_ = LinkState::kClosed;
+  send_hello_ = false;
+}
+
+Drop Link::on_close(const HopHeader& hop, std::span<const std::byte> body, uint64_t now) {
+  const auto c = parse_close(body);
+  if (!c) return Drop::kBadFrame;
+  if (state_ == LinkState::kUp) {
+    if (hop.connection == 0 || hop.incarnation != static_cast<uint16_t>(peer_.epoch))
+      return Drop::kUnknownPeer;
+    if (events_full()) return Drop::kNoBuffer;
+    go_down(LinkEvent::kPeerClosed, c->reason, now);
+    hello_at_ = now + 50'000'000;
+    return Drop::kNone;
+  }
+  if (c->reason == LinkClose::kVersion) refused(LinkEvent::kPeerVersion, c->reason, now);
+  if (c->reason == LinkClose::kReplaced) refused(LinkEvent::kStaleHere, c->reason, now);
+  return Drop::kNone;
+}
+
+// Tells the sender of a HELLO why not, at most once a second.
+void Link::refuse(const Hello& h, LinkClose reason, uint64_t now) {
+  if (now < refuse_at_ || h.connection == 0) return;
+  refuse_at_ = now + kAnswerPauseNs;
+  close_ = {reason, reason == LinkClose::kVersion ? uint32_t{kProtocol} : 0};
+  close_connection_ = h.connection;
+  send_close_ = true;
+}
+
+// Tells our caller why there is no session, at most once a second.
+void Link::refused(LinkEvent::Why why, LinkClose close, uint64_t now) {
+  if (now < refused_at_ || state_ != LinkState::kConnecting || events_full()) return;
+  refused_at_ = now + kAnswerPauseNs;
+  push({LinkEvent::kRefused, why, close, known_epoch_});
+}
+
+bool Link::next_event(LinkEvent& out) {
+  if (events_head_ == events_tail_) return false;
+  out = events_[events_head_++ % events_.size()];
+  return true;
+}
+
+}  // namespace penstock

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/link/out_lane.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/base/drop.h"
+#include "dataplane/wire/batch.h"
+#include "dataplane/wire/fragment.h"
+#include "dataplane/wire/hop_header.h"
+
+namespace penstock {
+namespace {
+
+// Up to here copying into a shared frame is cheaper than a second segment of its own.
+constexpr uint64_t kCopyMax = 1024;
+
+bool is_gap(const Message& m) {
+  return (m.flags & kFlagGap) != 0;
+}
+
+// Whether a message goes whole, among others, rather than from where it lies.
+bool fits_batch(const Message& m) {
+  return m.len <= kCopyMax && m.parts <= UINT8_MAX && m.topic <= UINT16_MAX;
+}
+
+Record gap_record(uint64_t messages, uint64_t reason, uint64_t arena_bytes) {
+  Record r;
+  r.gap = true;
+  r.key = messages;
+  r.parts = static_cast<uint8_t>(reason);
+  r.time = arena_bytes;
+  return r;
+}
+
+Record message_record(const Message& m) {
+  return {m.data,
+          static_cast<uint32_t>(m.len),
+          static_cast<uint16_t>(m.topic),
+          static_cast<uint8_t>(m.parts),
+          false,
+          m.time_ns,
+          m.key,
+          m.source};
+}
+
+// A message that cannot go, or must not: its place in the order goes as a gap.
+void make_gap(Message& m, Drop why) {
+  const uint64_t position = m.position;
+  m = Message{};
+  m.position = position;
+  m.flags = kFlagGap;
+  m.key = 1;
+  m.parts = static_cast<uint16_t>(why);
+}
+
+}  // namespace
+
+OutLane::OutLane(uint32_t alias, uint32_t epoch, const LaneGeometry& mirror, Feed& feed,
+                 Start start)
+    : alias_(alias),
+      epoch_(epoch),
+      next_(start.position),
+      fill_(start.arena),
+      delivered_(start.position),
+      settled_(start.position),
+      consumed_(start),
+      ring_mask_(mirror.ring_size() - 1),
+      arena_size_(mirror.arena_size()),
+      feed_(feed),
+      ring_(mirror.ring_size()),
+      pieces_(mirror.arena_size()),
+      geometry_(mirror) {}
+
+bool OutLane::refill() {
+  staged_at_ = 0;
+  staged_end_ = static_cast<uint32_t>(feed_.next(staged_));
+  uint64_t bytes = 0;
+  for (Message& m : std::span(staged_).first(staged_end_)) {
+    if (m.len > arena_size_) [[unlikely]] {
+      stats_.too_big.add(1);
+      make_gap(m, Drop::kTooBig);
+    } else if (is_gap(m)) [[unlikely]] {
+      m.len = 0;
+    } else if (m.len == 0 && m.parts > UINT8_MAX) [[unlikely]] {
+      stats_.broken.add(1);
+      make_gap(m, Drop::kMalformed);
+    }
+    bytes += m.len;
+  }
+  stats_.sent.add(staged_end_);
+  stats_.bytes.add(bytes);
+  return staged_end_ != 0;
+}
+
+bool OutLane::room_for(uint64_t len) const {
+  const uint64_t end = arena_next(arena_place(fill_, len, arena_size_), len);
+  if (next_ - consumed_.position > ring_mask_) return false;
+  // Into an empty mirror goes whatever its arena can hold, however much the wrap wastes.
+  return end - consumed_.arena <= arena_size_ || consumed_.position == next_;
+}
+
+OutLane::Next OutLane::peek() {
+  if (staged_at_ == staged_end_ && !refill()) return Next::kDry;
+  const Message& m = staged_[staged_at_];
+  if (piece_at_ != 0) return Next::kPiece;
+  if (!room_for(m.len)) return Next::kBlocked;
+  return fits_batch(m) ? Next::kBatch : Next::kPiece;
+}
+
+Sent OutLane::write_batch(std::span<std::byte> body, uint32_t& size) {
+  const Message& first = staged_[staged_at_];
+  const uint64_t start = arena_place(fill_, first.len, arena_size_);
+  const bool gap_first = is_gap(first);
+  BatchWriter out({alias_, epoch_, next_, start, gap_first ? 0 : first.source}, body);
+  const uint64_t from = next_;
+  do {
+    const Message& m = staged_[staged_at_];
+    if (!fits_batch(m) || !room_for(m.len)) break;
+    const bool gap = is_gap(m);
+    if (!out.append(gap ? gap_record(m.key, m.parts, 0) : message_record(m))) break;
+    const uint64_t arena = arena_place(fill_, m.len, arena_size_);
+    record(next_) = {m.position,
+                     arena,
+                     gap ? m.key : m.len,
+                     1,
+                     0,
+                     gap ? Kind::kGap : Kind::kWhole,
+                     static_cast<uint8_t>(m.parts)};
+    fill_ = arena_next(arena, m.len);
+    next_++;
+    staged_at_++;
+  } while (staged_at_ != staged_end_ || refill());
+  size = static_cast<uint32_t>(out.size());
+  return {this, from, 0, static_cast<uint32_t>(next_ - from), false};
+}
+
+// Header and piece of a FRAGMENT, behind the hop header of `frame`.
+void OutLane::put_piece(const Message& m, uint64_t position, uint64_t offset, TxFrame& frame) {
+  const SentMessage& s = record(position);
+  const auto len = static_cast<uint32_t>(std::min<uint64_t>(s.piece, s.len - offset));
+  std::byte* at = frame.data + kHopHeaderSize;
+  write_fragment({alias_, epoch_, position, s.arena, s.len, offset, m.time_ns, m.key, m.source,
+                  m.topic, m.parts, s.piece, len},
+                 {at, kFragmentHeaderSize});
+  frame.len = kHopHeaderSize + kFragmentHeaderSize;
+  frame.region = feed_.region();
+  if (frame.region == nullptr) {
+    std::memcpy(at + kFragmentHeaderSize, m.data + offset, len);
+    frame.len += len;
+    return;
+  }
+  frame.payload = m.data + offset;
+  frame.payload_len = len;
+}
+
+Sent OutLane::write_piece(TxFrame& frame, uint32_t body_room) {
+  const Message& m = staged_[staged_at_];
+  if (piece_at_ == 0) {
+    // Pieces begin at block boundaries of the arena: see BlockMap.
+    const uint64_t room = body_room - kFragmentHeaderSize;
+    const uint64_t piece = m.len <= room ? arena_next(0, m.len) : room & ~(kArenaAlign - 1);
+    record(next_) = {m.position,
+                     arena_place(fill_, m.len, arena_size_),
+                     m.len,
+                     static_cast<uint32_t>((m.len + piece - 1) / piece),
+                     static_cast<uint16_t>(piece),
+                     Kind::kPieces,
+                     0};
+  }
+  const Sent what{this, next_, piece_at_, 1, true};
+  put_piece(m, next_, piece_at_, frame);
+  const SentMessage& s = record(next_);
+  piece_at_ += s.piece;
+  if (piece_at_ >= s.len) finish_pieces();
+  return what;
+}
+
+// The message at next_ is sent whole, or no longer worth it.
+void OutLane::finish_pieces() {
+  const SentMessage& s = record(next_);
+  fill_ = arena_next(s.arena, s.len);
+  next_++;
+  staged_at_++;
+  piece_at_ = 0;
+}
+
+// Its bytes can't be had any more. What arrived of it is overruled by a gap in its place.
+void OutLane::give_up(uint64_t position) {
+  SentMessage& s = record(position);
+  if (s.kind == Kind::kPieces) pieces_.clear(s.arena, s.len, s.piece);
+  s.kind = Kind::kBroken;
+  s.left = 1;
+  stats_.broken.add(1);
+  if (position == next_) finish_pieces();
+}
+
+void OutLane::rewrite(Sent& sent, TxFrame& frame, uint32_t body_room) {
+  if (sent.piece && !rewrite_piece(sent, frame)) return;
+  if (!sent.piece) rewrite_batch(sent, frame, body_room);
+}
+
+// False: that was all. True: it goes on as a batch, if sent.piece is false.
+bool OutLane::rewrite_piece(Sent& sent, TxFrame& frame) {
+  const SentMessage& s = record(sent.position);
+  if (sent.position < delivered_ || s.kind != Kind::kPieces || s.left == 0 ||
+      pieces_.test(s.arena + sent.offset)) {
+    sent.count = 0;
+    return false;
+  }
+  Message m;
+  if (feed_.look(s.source, m) && m.len == s.len && !is_gap(m)) {
+    put_piece(m, sent.position, sent.offset, frame);
+    return false;
+  }
+  give_up(sent.position);
+  sent = {this, sent.position, 0, 1, false};
+  return true;
+}
+
+// The record of a message that goes once more; its reason or its bytes.
+Record OutLane::record_again(uint64_t position) {
+  const SentMessage& s = record(position);
+  if (s.kind == Kind::kGap) return gap_record(s.len, s.reason, 0);
+  if (s.kind == Kind::kWhole) {
+    Message m;
+    const bool same = feed_.look(s.source, m) && m.len == s.len;
+    if (same && fits_batch(m) && !is_gap(m)) return message_record(m);
+    give_up(position);
+  }
+  return gap_record(1, static_cast<uint64_t>(Drop::kMalformed), s.len);
+}
+
+void OutLane::rewrite_batch(Sent& sent, TxFrame& frame, uint32_t body_room) {
+  while (sent.count != 0 && (sent.position < delivered_ || record(sent.position).left == 0)) {
+    sent.position++;
+    sent.count--;
+  }
+  if (sent.count == 0) return;
+  const Record first = record_again(sent.position);
+  BatchWriter out({alias_, epoch_, sent.position, record(sent.position).arena, first.source},
+                  {frame.data + kHopHeaderSize, body_room});
+  bool fits = out.append(first);
+  uint32_t n = 1;
+  while (n < sent.count && fits) {
+    fits = out.append(record_again(sent.position + n));
+    n += fits ? 1 : 0;
+  }
+  sent.count = n;
+  frame.len = static_cast<uint32_t>(kHopHeaderSize + out.size());
+}
+
+void OutLane::acked(const Sent& sent) {
+  if (sent.position + sent.count <= delivered_) return;
+  if (sent.piece) {
+    SentMessage& s = record(sent.position);
+    if (s.kind != Kind::kPieces || s.left == 0) return;
+    if (pieces_.test_and_set(s.arena + sent.offset)) return;
+    if (--s.left == 0) pieces_.clear(s.arena, s.len, s.piece);
+    return;
+  }
+  if (sent.position == delivered_) {
+    delivered_ += sent.count;
+    return;
+  }
+  for (uint32_t i = 0; i < sent.count; i++)
+    if (sent.position + i >= delivered_) record(sent.position + i).left = 0;
+}
+
+void OutLane::settle() {
+  while (delivered_ != next_ && record(delivered_).left == 0)
+    delivered_++;
+  if (delivered_ == settled_) return;
+  stats_.delivered.add(delivered_ - settled_);
+  settled_ = delivered_;
+  feed_.released(record(delivered_ - 1).source + 1);
+}
+
+// What readers have consumed has arrived, even where no ACK could say so any more.
+void OutLane::arrived_before(uint64_t position) {
+  for (; delivered_ < position; delivered_++) {
+    SentMessage& s = record(delivered_);
+    if (s.kind == Kind::kPieces && s.left != 0) pieces_.clear(s.arena, s.len, s.piece);
+    s.left = 0;
+  }
+}
+
+bool OutLane::on_credit(const Credit& credit) {
+  const bool sane = credit.position >= consumed_.position && credit.position <= next_ &&
+                    credit.arena_position >= consumed_.arena && credit.arena_position <= fill_;
+  if (!sane) return false;
+  const bool more = credit.position > consumed_.position || credit.arena_position > consumed_.arena;
+  consumed_ = {credit.position, credit.arena_position};
+  arrived_before(credit.position);
+  return more;
+}
+
+}  // namespace penstock
