@@ -29,9 +29,9 @@ class Gather {
 
  private:
   uint32_t step_ = 0;
-  size_t missing_ = have_.size();
   std::vector<Layers> layers_;
-  std::vector<bool> have_;
+  std::vector<bool> have_;  // of each rank, each layer
+  size_t missing_ = have_.size();
 };
 
 }  // namespace penstock::demo

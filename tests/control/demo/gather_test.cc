@@ -39,6 +39,14 @@ TEST(Gather, IsWholeWhenEveryLayerOfEveryRankIsThere) {
   EXPECT_EQ(gather.layers()[0][1].back(), 2.0F);
 }
 
+TEST(Gather, BeginsWithStepZero) {
+  Gather gather(1);
+  EXPECT_FALSE(gather.whole());
+  EXPECT_TRUE(take(gather, gradient(0, 0, 0), 1));
+  EXPECT_TRUE(take(gather, gradient(0, 0, 1), 1));
+  EXPECT_TRUE(gather.whole());
+}
+
 TEST(Gather, TakesNothingTwiceAndNothingOfAnotherStepOrRank) {
   Gather gather(1);
   gather.start(1);
