@@ -1,0 +1,45 @@
+// Pacer: when a hot path should look at something slow (the control socket) again. About every
+// millisecond, without reading a clock at each call: it learns how many calls a millisecond holds.
+#pragma once
+
+#include <cstdint>
+
+#include "dataplane/base/clock.h"
+
+namespace penstock::client {
+
+class Pacer {
+ public:
+  // One call of the hot path; true: it is time. A caller that is slower than a call a millisecond
+  // gets true each time.
+  bool due() { return --left_ == 0 && decide(Clock::raw_ns()); }
+
+  // The next call decides anew.
+  void soon() { left_ = interval_ = 1; }
+
+  // For callers that have other reasons to look, and know the time: true when the last look is
+  // `gap_ns` ago.
+  bool due_after(uint64_t gap_ns, uint64_t now) {
+    if (now - last_ns_ < gap_ns) return false;
+    last_ns_ = now;
+    return true;
+  }
+
+ private:
+  static constexpr uint64_t kGapNs = 1'000'000;
+  static constexpr uint32_t kMostCalls = 1024;
+
+  bool decide(uint64_t now) {
+    const bool yes = due_after(kGapNs, now);
+    if (yes && interval_ > 1) interval_ /= 2;
+    if (!yes && interval_ < kMostCalls) interval_ *= 2;
+    left_ = interval_;
+    return yes;
+  }
+
+  uint32_t left_ = 1;
+  uint32_t interval_ = 1;
+  uint64_t last_ns_ = 0;
+};
+
+}  // namespace penstock::client
