@@ -9,9 +9,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <tl/expected.hpp>
 
 #include "dataplane/port.h"
+#include "drivers/dpdk/or_sentence.h"
 #include "drivers/dpdk/port_spec.h"
 
 namespace penstock {
@@ -28,7 +28,7 @@ class DpdkDevice {
  public:
   // Opens, configures and starts. Needs a started Eal. The error is one sentence that names the
   // port, says what is wrong and what to do about it.
-  static tl::expected<std::unique_ptr<DpdkDevice>, std::string> open(const PortSpec& spec);
+  static OrSentence<std::unique_ptr<DpdkDevice>> open(const PortSpec& spec);
 
   DpdkDevice(const DpdkDevice&) = delete;
   DpdkDevice& operator=(const DpdkDevice&) = delete;

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 
+#include "dataplane/base/line.h"
 #include "dataplane/base/shared_word.h"
 #include "dataplane/port.h"
 

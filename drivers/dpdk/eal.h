@@ -10,10 +10,10 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <tl/expected.hpp>
 #include <vector>
 
 #include "dataplane/base/errc.h"
+#include "drivers/dpdk/or_sentence.h"
 #include "drivers/dpdk/placement.h"
 #include "drivers/dpdk/port_spec.h"
 
@@ -22,7 +22,7 @@ namespace penstock {
 enum class UseHugePages : uint8_t { kAuto, kNever, kRequire };
 
 struct EalOptions {
-  std::span<const PortSpec> ports;  // those of PCI are allowed, the others add to the memory
+  std::span<const PortSpec> ports = {};  // those of PCI are allowed, the others add to the memory
   UseHugePages huge = UseHugePages::kAuto;
   uint64_t buffers_bytes = 0;  // for the buffers of all ports; 0: what the ports need
 };
@@ -39,8 +39,7 @@ class Eal {
   // Starts DPDK. The calling thread (and later DPDK's own) stays on the plan's housekeeping CPUs.
   // SIGPIPE is ignored from here on: a peer of a vhost-user socket may vanish at any time. The
   // error is one sentence: what was refused, what DPDK said, what to do about it.
-  static tl::expected<std::unique_ptr<Eal>, std::string> start(const Plan& plan,
-                                                               const EalOptions& options);
+  static OrSentence<std::unique_ptr<Eal>> start(const Plan& plan, const EalOptions& options);
   Eal(const Eal&) = delete;
   Eal& operator=(const Eal&) = delete;
   ~Eal();  // after every device is closed

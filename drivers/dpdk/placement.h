@@ -8,19 +8,20 @@
 
 #include <cstdint>
 #include <string>
-#include <tl/expected.hpp>
 #include <vector>
+
+#include "drivers/dpdk/or_sentence.h"
 
 namespace penstock {
 
 struct PlacementRequest {
   uint32_t workers = 1;
-  std::vector<std::string> pci;  // NICs by address, "0000:3b:00.0"
-  std::vector<uint32_t> cpus;    // workers come from these, in this order; empty: choose
+  std::vector<std::string> pci = {};  // NICs by address, "0000:3b:00.0"
+  std::vector<uint32_t> cpus = {};    // workers come from these, in this order; empty: choose
 
   // Another machine than this one, for tests: one of hwloc's synthetic descriptions or an XML text.
-  std::string synthetic;
-  std::string xml;
+  std::string synthetic = {};
+  std::string xml = {};
 };
 
 struct Plan {
@@ -38,7 +39,7 @@ struct Plan {
 };
 
 // The plan, or a sentence about what is impossible. May take 10 ms.
-tl::expected<Plan, std::string> place(const PlacementRequest& request);
+OrSentence<Plan> place(const PlacementRequest& request);
 
 // For `penstock topology`.
 std::string describe(const Plan& plan);

@@ -1,9 +1,10 @@
 #include "drivers/dpdk/port_spec.h"
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
 #include <optional>
+
+#include "drivers/dpdk/buffers.h"
 
 namespace penstock {
 namespace {
@@ -144,18 +145,11 @@ std::string take_option(std::string_view option, PortSpec& spec) {
   return "";
 }
 
-// The slot of a packet socket's ring that holds a frame behind the kernel's own header.
-uint32_t packet_slot(const PortSpec& spec) {
-  constexpr uint32_t kKernelHeader = 96;
-  return std::max(uint32_t{2048}, std::bit_ceil(spec.max_frame() + kKernelHeader));
-}
-
 }  // namespace
 
-tl::expected<PortSpec, std::string> parse_port(std::string_view text, uint32_t mtu,
-                                               uint16_t queues) {
+OrSentence<PortSpec> parse_port(std::string_view text, uint32_t mtu, uint16_t queues) {
   const auto wrong = [text](const std::string& why) {
-    return tl::unexpected("port " + quoted(text) + ": " + why);
+    return sentence("port " + quoted(text) + ": " + why);
   };
   std::string_view rest = text;
   std::string_view word = rest.substr(0, rest.find_first_of(":,"));
@@ -216,14 +210,15 @@ std::string device_arguments(const PortSpec& spec, const std::string& mac) {
     case PortKind::kVhost:
       return "iface=" + spec.target + ",queues=" + queues + ",client=1";
     case PortKind::kVirtioUser:
-      return "path=" + spec.target + ",queues=" + queues + ",queue_size=256,server=1,mac=" + mac;
+      return "path=" + spec.target + ",queues=" + queues +
+             ",queue_size=" + std::to_string(descriptors(spec.kind)) + ",server=1,mac=" + mac;
     case PortKind::kMemifServer:
     case PortKind::kMemifClient: {
       // A frame must fit one buffer: 22.11 corrupts chains under back-pressure.
       const uint32_t buffer = std::max(uint32_t{2048}, (spec.max_frame() + 63) / 64 * 64);
       return std::string("role=") + (spec.kind == PortKind::kMemifServer ? "server" : "client") +
-             ",socket=" + spec.target + ",socket-abstract=no,bsize=" + std::to_string(buffer) +
-             ",mac=" + mac;
+             ",socket=" + spec.target +
+             ",socket-abstract=no,rsize=8,bsize=" + std::to_string(buffer) + ",mac=" + mac;
     }
     case PortKind::kAfPacket: {
       const uint32_t slot = packet_slot(spec);

@@ -16,7 +16,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <tl/expected.hpp>
+
+#include "drivers/dpdk/or_sentence.h"
 
 namespace penstock {
 
@@ -47,8 +48,7 @@ struct PortSpec {
 // Reads "KIND:TARGET[,mtu=N][,queues=N]". What the text leaves open comes from the arguments; mtu
 // 0: the kind's own default. The error is one sentence that names the wrong word and what is
 // possible.
-tl::expected<PortSpec, std::string> parse_port(std::string_view text, uint32_t mtu = 0,
-                                               uint16_t queues = 1);
+OrSentence<PortSpec> parse_port(std::string_view text, uint32_t mtu = 0, uint16_t queues = 1);
 
 // The word of a kind: "vhost".
 const char* text(PortKind kind);

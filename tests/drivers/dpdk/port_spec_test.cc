@@ -114,9 +114,9 @@ TEST(PortSpec, MakesTheArgumentsOfVirtualDevices) {
   EXPECT_EQ(arguments("virtio-user:/v"),
             "path=/v,queues=1,queue_size=256,server=1,mac=02:00:00:00:00:01");
   EXPECT_EQ(arguments("memif-client:/m,mtu=9000"),
-            "role=client,socket=/m,socket-abstract=no,bsize=9024,mac=02:00:00:00:00:01");
+            "role=client,socket=/m,socket-abstract=no,rsize=8,bsize=9024,mac=02:00:00:00:00:01");
   EXPECT_EQ(arguments("memif-server:/m"),
-            "role=server,socket=/m,socket-abstract=no,bsize=2048,mac=02:00:00:00:00:01");
+            "role=server,socket=/m,socket-abstract=no,rsize=8,bsize=2048,mac=02:00:00:00:00:01");
   EXPECT_EQ(arguments("af_packet:v"), "iface=v,qpairs=1,blocksz=4096,framesz=2048,framecnt=512");
   EXPECT_EQ(arguments("af_packet:v,mtu=9000"),
             "iface=v,qpairs=1,blocksz=16384,framesz=16384,framecnt=512");

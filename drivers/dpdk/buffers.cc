@@ -1,0 +1,64 @@
+#include "drivers/dpdk/buffers.h"
+
+#include <bit>
+
+namespace penstock {
+namespace {
+
+// What a worker may hold at a time: a burst each way, its cache, and what it lets lie for a turn.
+constexpr uint32_t kHeld = 64 + 2 * kBufferCache;
+constexpr uint32_t kMbuf = 128 + 64;         // DPDK's own words before each buffer
+constexpr uint32_t kReference = kMbuf + 64;  // an mbuf without room
+constexpr uint32_t kPage = 4096;
+
+uint32_t whole_lines(uint32_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+
+}  // namespace
+
+uint64_t BufferPlan::bytes() const {
+  return uint64_t{rx_count} * (kMbuf + rx_room) + uint64_t{tx_count} * (kMbuf + tx_room) +
+         uint64_t{payloads} * kReference;
+}
+
+uint32_t packet_slot(const PortSpec& spec) {
+  constexpr uint32_t kKernelHeader = 96;
+  return std::max(uint32_t{2048}, std::bit_ceil(spec.max_frame() + kKernelHeader));
+}
+
+uint16_t descriptors(PortKind kind) {
+  switch (kind) {
+    case PortKind::kPci:
+      return 1024;
+    case PortKind::kAfXdp:
+      return 2048;  // the kernel's ring; the driver fills it whole
+    default:
+      return 256;
+  }
+}
+
+BufferPlan plan_buffers(const PortSpec& spec) {
+  constexpr uint32_t kVlan = 8;  // two tags, which a device may leave in
+  const uint32_t room = kHeadroom + whole_lines(spec.max_frame() + kVlan);
+  const uint32_t count = spec.queues * (descriptors(spec.kind) + kHeld);
+  BufferPlan plan{count, room, count, room, count};
+  switch (spec.kind) {
+    case PortKind::kAfXdp:
+      // A page holds a buffer: that is how the kernel counts in this memory.
+      plan.rx_room = kPage - kMbuf;
+      plan.rx_count = 2 * count;
+      break;
+    case PortKind::kAfPacket:
+      plan.rx_room = kHeadroom + packet_slot(spec);  // the driver asks for as much
+      break;
+    case PortKind::kRing:
+      plan.rx_count = spec.queues * kHeld;  // what comes lies in the other side's buffers
+      break;
+    default:
+      break;
+  }
+  return plan;
+}
+
+}  // namespace penstock
