@@ -32,7 +32,7 @@ SharedWord& word(Ring& ring, uint64_t at) {
 }
 
 constexpr uint64_t record(size_t len) {
-  return 8 + ((len + 7) & ~size_t{7});
+  return (8 + len + 7) & ~uint64_t{7};
 }
 
 class Writer {

@@ -72,6 +72,9 @@ inline void on_child(int) {
   }
 }
 
+// A side that hangs ends itself: it must not go on spinning when whoever started it has given up.
+inline constexpr unsigned kMostSeconds = 30;
+
 // body(side) runs on both sides and returns when its work is done.
 template <class Body>
 void run_processes(const Cpus& cpus, Body body) {
@@ -84,6 +87,7 @@ void run_processes(const Cpus& cpus, Body body) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) std::_Exit(1);
   }
+  alarm(kMostSeconds);
   cpus.pin(side);
   body(side);
   if (side == 1) std::_Exit(0);
@@ -92,6 +96,7 @@ void run_processes(const Cpus& cpus, Body body) {
 
 template <class Body>
 void run_threads(const Cpus& cpus, Body body) {
+  alarm(kMostSeconds);
   std::thread right([&] {
     cpus.pin(1);
     body(1U);
