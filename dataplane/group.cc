@@ -22,10 +22,15 @@ RemoteMember::RemoteMember(LaneReader& reader, LinkPath* path, uint32_t alias, u
       path_(path),
       region_(region),
       fifo_(mirror.ring_size()),
+      allowed_(mirror.topics),
       out_(alias, epoch, mirror, *this) {}
 
-bool RemoteMember::take(uint64_t position) {
-  if (room() == 0) return false;
+void RemoteMember::allow(uint32_t topic) {
+  if (topic < allowed_.size()) allowed_[topic] = true;
+}
+
+bool RemoteMember::take(uint64_t position, uint32_t topic) {
+  if (room() == 0 || !takes(topic)) return false;
   fifo_[tail_++ & (fifo_.size() - 1)] = position;
   path_->link.wake(&out_);
   return true;
@@ -88,9 +93,12 @@ bool GroupSource::dispatch(const Message& m, uint32_t topic) {
   } else {
     for (size_t k = 0; k < all; k++) {
       const size_t i = (group_.turn_ + k) % all;
-      const uint64_t room = i < here
-                                ? room_share(*group_.members_[i]->inbox)
-                                : (remotes_[i - here]->room() << 16) / remotes_[i - here]->size();
+      uint64_t room = 0;
+      if (i < here) {
+        room = room_share(*group_.members_[i]->inbox);
+      } else if (const RemoteMember& r = *remotes_[i - here]; r.takes(m.topic)) {
+        room = (r.room() << 16) / r.size();
+      }
       if (room > most) {
         most = room;
         best = i;
@@ -99,7 +107,7 @@ bool GroupSource::dispatch(const Message& m, uint32_t topic) {
     if (best == all) return false;
   }
   if (best >= here) {
-    if (!remotes_[best - here]->take(m.position)) return false;
+    if (!remotes_[best - here]->take(m.position, m.topic)) return false;
   } else {
     GroupMember& member = *group_.members_[best];
     std::byte* to = member.inbox->loan(m.len);

@@ -41,7 +41,10 @@ class RemoteMember final : public Feed {
                const LaneGeometry& mirror, Region* region);
 
   // Takes the message if there is room; it is read again from the lane when the link asks.
-  bool take(uint64_t position);
+  bool take(uint64_t position, uint32_t topic);
+  // The peer has joined its members for a topic: messages of it may go there.
+  void allow(uint32_t topic);
+  bool takes(uint32_t topic) const { return topic < allowed_.size() && allowed_[topic]; }
   uint64_t size() const { return fifo_.size(); }
   uint64_t room() const { return fifo_.size() - (tail_ - released_); }
   // The oldest position that the peer does not have yet, or `none`.
@@ -64,6 +67,7 @@ class RemoteMember final : public Feed {
   uint64_t tail_ = 0;           // taken
   uint64_t given_ = 0;          // given to the link
   uint64_t released_ = 0;       // arrived
+  std::vector<bool> allowed_;   // by topic
   OutLane out_;
 };
 

@@ -67,6 +67,9 @@ class Worker {
   // Readable when commands have run or links have news; control reads it to clear. -1 when the
   // kernel gave none.
   int done_event() const { return done_event_.get(); }
+
+  // What wakes it from any core of this process.
+  int wake_event() const { return own_event_.get(); }
   const WorkerStats& stats() const { return stats_; }
   uint32_t index() const { return config_.index; }
 

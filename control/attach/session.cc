@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -75,6 +76,12 @@ bool Session::send(std::span<const std::byte> packet, std::span<const int> fds) 
     q.fds.emplace_back(fcntl(fd, F_DUPFD_CLOEXEC, 3));
   queue_.push_back(std::move(q));
   return true;
+}
+
+bool Session::dead() const {
+  if (!pidfd_) return false;
+  pollfd p{pidfd_.get(), POLLIN, 0};
+  return poll(&p, 1, 0) == 1;
 }
 
 bool Session::refuse(uint32_t request, uint32_t code, const std::string& text) {

@@ -62,6 +62,9 @@ class Session {
   bool flush();
   bool waiting() const { return !queue_.empty(); }
 
+  // The process that attached has died, whoever may still hold its socket.
+  bool dead() const;
+
   int fd() const { return socket_.get(); }
   // Readable when the process has died; -1 when the kernel cannot say.
   int pidfd() const { return pidfd_.get(); }

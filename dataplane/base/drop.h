@@ -21,6 +21,7 @@ namespace penstock {
   row(kPublisherDied, "publisher_died", "message: its publisher died before it was whole") \
   row(kPeerDown, "peer_down", "message: the peer node went away before it had it") \
   row(kTooBig, "too_big", "message: larger than the inbox of its receiver") \
+  row(kRefused, "refused", "message: the peer has no room for its lane") \
   row(kNoMember, "no_member", "message: its group has no member left") \
   row(kBadFrame, "bad_frame", "frame: truncated or malformed") \
   row(kBadChecksum, "bad_checksum", "frame: checksum wrong") \

@@ -58,6 +58,25 @@ Result<uint32_t> LaneWriter::add_topic(std::string_view name) {
   return topics_++;
 }
 
+Errc LaneWriter::put_topic(uint32_t id, std::string_view name) {
+  if (name.empty() || name.size() > kMaxTopicName) return Errc::kBadTopic;
+  if (id >= geometry_.topics) return Errc::kInvalid;
+  auto* table =
+      reinterpret_cast<Topic*>(reinterpret_cast<std::byte*>(header_) + geometry_.topics_at());
+  Topic& row = table[id];
+  if (row.len.load_relaxed() != 0)
+    return std::string_view(row.name, static_cast<size_t>(row.len.load_relaxed())) == name
+               ? Errc::kOk
+               : Errc::kInvalid;
+  std::memcpy(row.name, name.data(), name.size());
+  row.len.store(name.size());
+  if (id >= topics_) {
+    topics_ = id + 1;
+    header_->topic_count.store(topics_);
+  }
+  return Errc::kOk;
+}
+
 Errc LaneWriter::send_parts(Meta meta, std::span<const std::span<const std::byte>> parts) {
   if (parts.empty() || parts.size() > UINT16_MAX) return Errc::kInvalid;
   if (parts.size() == 1) return send(meta, parts[0]);

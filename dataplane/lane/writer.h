@@ -55,6 +55,9 @@ class LaneWriter {
   // Appends a topic and returns its id. kFull: the table is full; kBadTopic: empty or too long.
   // (What a topic may look like is dataplane/topic's business.)
   Result<uint32_t> add_topic(std::string_view name);
+  // Node: writes row `id` of a mirror or inbox, whose ids are given elsewhere. Rows between may stay
+  // empty. kInvalid: no such row, or it has another name.
+  Errc put_topic(uint32_t id, std::string_view name);
   uint32_t topic_count() const { return topics_; }
 
   // --- hot path ---

@@ -1,0 +1,230 @@
+// Node: the control plane of one host: who is attached, which lanes there are, who reads them, and
+// what goes to which peer. One thread; workers are reached by errands only, clients by their
+// sockets, peers by the control channels of their links.
+//
+//   clients ──socket──▶ ┌──────┐ ──errands──▶ workers
+//   peers ──channel──▶  │ Node │ ◀──notices── links
+//                       └──────┘
+//
+// Nothing here is per message. It never blocks: poll() does what can be done and returns.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/node/records.h"
+#include "dataplane/net_port.h"
+
+namespace penstock {
+
+struct NodeConfig {
+  uint64_t id = 0;
+  uint64_t epoch = 0;
+  std::string name;
+  LaneGeometry lane;    // for publishers that ask for nothing else
+  LaneGeometry mirror;  // at most
+  LaneGeometry inbox;   // for pullers that ask for nothing else
+  uint64_t max_arena_bytes = uint64_t{1} << 30;
+  bool huge_pages = false;
+  uint32_t max_clients = 1024;
+  uint32_t max_lanes = 256;          // of one client
+  uint32_t max_subscriptions = 256;  // of one client
+  std::vector<IdleConfig> workers;   // one for each
+};
+
+// A queue of a port, for tables; the daemon owns all it points to.
+struct PortRow {
+  std::string name;
+  std::string device;
+  std::string address;
+  uint32_t mtu = 0;
+  uint32_t worker = 0;
+  uint32_t queue = 0;
+  NetPort* net = nullptr;
+};
+
+class Node {
+ public:
+  // Says what happened that an operator should know of. Set-up and faults, never per message.
+  using Log = std::function<void(std::string_view)>;
+
+  // Makes the shared tables and the workers (not their threads). The text says what failed.
+  static std::unique_ptr<Node> create(const NodeConfig& config, Log log, std::string& error);
+  ~Node();
+
+  Worker& worker(uint32_t i) { return workers_[i]->worker; }
+  uint32_t worker_count() const { return static_cast<uint32_t>(workers_.size()); }
+
+  // --- before it runs ---
+  void add_port(PortRow row);
+  // Paths in the order of their index; path i runs on worker i % worker_count(), over that worker's
+  // port, which has it until the node is gone.
+  void add_peer(uint64_t id, std::string name, std::vector<PathRecord> paths);
+  // JSON text of the placement, for `show topology`.
+  void set_topology(std::string json) { topology_ = std::move(json); }
+
+  // --- the control thread ---
+
+  void add_client(std::unique_ptr<Session> session, uint64_t now);
+
+  // Does everything that can be done now; returns how much. `now` in ns, monotonic.
+  uint32_t poll(uint64_t now);
+
+  // Descriptors that say when poll() has something to do; level-triggered, in one epoll instance.
+  int events() const { return epoll_.get(); }
+  // Between two polls: true when it is safe to sleep on events() (at most kTickNs).
+  bool before_sleep();
+  void after_sleep();
+  static constexpr uint64_t kTickNs = 50'000'000;
+
+  // Tells peers and clients that it ends: no more messages will come from here.
+  void stop(uint64_t now);
+  // Nothing is on its way to a worker any more.
+  bool idle() const;
+
+  // The answer to a question, as JSON; see node_show.cc.
+  std::string show(std::string_view question);
+
+  const NodeConfig& config() const { return config_; }
+
+ private:
+  struct WorkerRecord {
+    explicit WorkerRecord(const Worker::Config& c) : worker(c), errands(worker) {}
+    Worker worker;
+    Errands errands;
+    NetPort* port = nullptr;
+    std::vector<std::unique_ptr<PositionTableRecord>> tables;
+  };
+
+  explicit Node(const NodeConfig& config, Log log) : config_(config), log_(std::move(log)) {}
+  bool open(std::string& error);
+
+  // node.cc
+  uint32_t poll_workers(uint64_t now);
+  uint32_t poll_clients(uint64_t now);
+  void tick(uint64_t now);
+  void log(const std::string& text) const { log_(text); }
+  Errands& errands(uint32_t worker) { return workers_[worker]->errands; }
+
+  // node_clients.cc: what clients ask for
+  bool take(ClientRecord& c, const Packet& packet);
+  bool on_hello(ClientRecord& c, const attach::Hello& m);
+  bool on_mapped(ClientRecord& c, const attach::Mapped& m);
+  bool on_declare(ClientRecord& c, const attach::Declare& m);
+  bool on_add_topic(ClientRecord& c, const attach::AddTopic& m);
+  bool on_subscribe(ClientRecord& c, const attach::Subscribe& m);
+  bool on_unsubscribe(ClientRecord& c, const attach::Unsubscribe& m);
+  bool on_close_lane(ClientRecord& c, const attach::CloseLane& m);
+  bool on_released(ClientRecord& c, const attach::Released& m);
+  bool on_query(ClientRecord& c, const attach::Query& m);
+  void client_gone(ClientRecord& c);
+  void retire(std::shared_ptr<ClientRecord> record);
+  void finish_subscribe(Subscription& s);
+  void end_subscription(Subscription& s, bool died);
+
+  // node_lanes.cc: lanes and who reads them
+  Result<LaneRecord*> make_lane(LaneKind kind, const LaneGeometry& geometry, const char* what);
+  void topic_added(LaneRecord& lane, uint32_t topic);
+  void join_subscription(LaneRecord& lane, Subscription& s);
+  Result<ReaderRecord*> join(LaneRecord& lane, PositionTableRecord& table, bool lossy);
+  void tell_writer(ReaderRecord& r, int event);
+  LaneReader::Join worker_join(const ReaderRecord& r) const;
+  void part(ReaderRecord& r, Drop undelivered);
+  Totals totals(const ReaderRecord& r) const;
+  void close_lane(LaneRecord& lane, CloseReason why);
+  void lane_progress(LaneRecord& lane);
+  void destroy_lane(LaneRecord& lane);
+  void free_lane(uint64_t id);
+  void check_readers(LaneRecord& lane);
+  PositionTableRecord* worker_table(uint32_t worker);
+  Wake worker_wake(uint32_t worker, BellPage* bells, uint32_t slot);
+
+  // node_groups.cc
+  Result<GroupRecord*> group_for(std::string_view filter);
+  Errc add_member(Subscription& s, const LaneGeometry& geometry);
+  void remove_member(Subscription& s, bool died);
+  void group_topic(GroupRecord& g, LaneRecord& lane, uint32_t topic);
+  SourceRecord* source_for(GroupRecord& g, LaneRecord& lane);
+  void remove_source(SourceRecord& s);
+  void end_group_if_unused(GroupRecord& g);
+  bool wanted_by_peer(const GroupRecord& g) const;
+  bool adopt_inbox(GroupRecord& g, LaneRecord& inbox, ReaderRecord& r);
+
+  // node_peers.cc: what peers ask for; node_forwards.cc: what we forward to them
+  void on_notice(const LinkNotice& notice, uint64_t now);
+  void path_up(PeerRecord& p, uint32_t path, uint64_t now);
+  void path_down(PeerRecord& p, uint32_t path, LinkEvent::Why why);
+  uint32_t poll_peer(PeerRecord& p);
+  void take(PeerRecord& p, std::span<const std::byte> message);
+  void on_sub_add(PeerRecord& p, const peer::SubAdd& m);
+  void on_sub_del(PeerRecord& p, const peer::SubDel& m);
+  void on_sub_ack(PeerRecord& p, const peer::SubAck& m);
+  void on_lane_ready(PeerRecord& p, const peer::LaneReady& m);
+  void on_lane_refused(PeerRecord& p, const peer::LaneRefused& m);
+  void send_bytes(PeerRecord& p, std::span<const std::byte> message);
+  template <class T>
+  void send(PeerRecord& p, const T& message) {
+    send_bytes(p, std::as_bytes(std::span(&message, 1)));
+  }
+  void offer(PeerRecord& p, LaneRecord& lane, Interest& interest);
+  ForwardRecord* forward_for(PeerRecord& p, LaneRecord& lane, GroupRecord* g);
+  void ask_topic(ForwardRecord& f, uint32_t topic);
+  void start_forward(ForwardRecord& f, const LaneGeometry& mirror);
+  void topic_ready(ForwardRecord& f, uint32_t topic);
+  void end_forward(ForwardRecord& f, Drop undelivered, bool tell);
+  ForwardRecord* find_forward(PeerRecord& p, uint32_t path, uint32_t alias);
+  void acknowledge(PeerRecord& p, uint64_t key, Interest& interest);
+  size_t skip_unwanted(LaneRecord& lane, ForwardRecord& f);
+  void wish(Mode mode, const std::string& filter, Subscription& s);
+  void unwish(Mode mode, const std::string& filter);
+
+  // node_mirrors.cc: what peers forward to us
+  void on_lane_topic(PeerRecord& p, const peer::LaneTopic& m);
+  void on_lane_close(PeerRecord& p, const peer::LaneClose& m);
+  LaneRecord* find_mirror(PeerRecord& p, uint32_t path, uint32_t alias);
+  Result<LaneRecord*> make_mirror(PeerRecord& p, const peer::LaneTopic& m);
+  void close_mirror(LaneRecord& lane, CloseReason why);
+
+  // node_show.cc
+  std::string show_lanes();
+  std::string show_links();
+  std::string show_ports();
+  std::string show_clients();
+  std::string show_drops();
+  std::string show_node();
+
+  NodeConfig config_;
+  Log log_;
+  std::string topology_ = "{}";
+  Fd epoll_;
+  Fd control_event_;  // rung by workers for the control channels
+  SealedMemory worker_page_;
+  Mapping worker_page_map_;
+  Fd worker_page_reader_;
+  std::vector<std::unique_ptr<WorkerRecord>> workers_;
+  std::vector<PortRow> ports_;
+  uint64_t now_ = 0;
+  uint64_t started_ = 0;
+  uint64_t next_tick_ = 0;
+
+  uint32_t next_client_ = 1;
+  uint64_t next_lane_ = 1;
+  uint64_t next_subscription_ = 1;
+  uint64_t next_wish_ = 1;
+  BellPage own_bells_;  // lanes that this process writes and its workers read
+  BellSlots own_bell_slots_;
+
+  std::map<uint32_t, std::unique_ptr<ClientRecord>> clients_;
+  std::map<uint64_t, std::unique_ptr<LaneRecord>> lanes_;
+  Totals left_;  // of lanes that are no more
+  std::map<std::string, std::unique_ptr<GroupRecord>, std::less<>> groups_;
+  std::map<uint64_t, std::unique_ptr<PeerRecord>> peers_;
+  std::map<std::pair<Mode, std::string>, Wish> wishes_;
+};
+
+}  // namespace penstock

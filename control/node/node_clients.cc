@@ -1,0 +1,368 @@
+// What clients ask for. Everything in a packet was written by somebody else.
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <fmt/format.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "control/node/node.h"
+#include "dataplane/base/event.h"
+#include "dataplane/topic/filter.h"
+#include "dataplane/topic/name.h"
+
+namespace penstock {
+namespace {
+
+constexpr uint64_t kSubscribePatienceNs = 5'000'000'000;
+
+// A fixed field as text: terminated, and nothing in it that a terminal would take for a command.
+template <size_t N>
+std::optional<std::string> text_of(const char (&field)[N]) {
+  const void* end = std::memchr(field, 0, N);
+  if (end == nullptr) return std::nullopt;
+  std::string s(field, static_cast<size_t>(static_cast<const char*>(end) - field));
+  for (const char ch : s)
+    if (static_cast<unsigned char>(ch) < 0x20 || ch == 0x7f) return std::nullopt;
+  return s;
+}
+
+bool is_zero(const LaneGeometry& g) {
+  return g.ring_log2 == 0 && g.arena_log2 == 0 && g.topics == 0;
+}
+
+bool refuse(ClientRecord& c, const attach::Header& h, Errc why, const std::string& text) {
+  return c.session->refuse(h.request, static_cast<uint32_t>(why), text);
+}
+
+template <class T>
+T answer(const attach::Header& to) {
+  T t;
+  t.header.request = to.request;
+  return t;
+}
+
+}  // namespace
+
+// False: the client broke the protocol and is detached.
+bool Node::take(ClientRecord& c, const Packet& packet) {
+  using attach::Type;
+  const Type type = packet.header().type;
+  const auto with = [&](auto handler, const auto* m) {
+    return m != nullptr && (this->*handler)(c, *m);
+  };
+  bool good = false;
+  if (c.state == ClientRecord::State::kConnected) {
+    good = type == Type::kHello && with(&Node::on_hello, packet.as<attach::Hello>());
+  } else if (c.state == ClientRecord::State::kWelcomed) {
+    good = type == Type::kMapped && with(&Node::on_mapped, packet.as<attach::Mapped>());
+  } else {
+    switch (type) {
+      case Type::kMapped:
+        good = with(&Node::on_mapped, packet.as<attach::Mapped>());
+        break;
+      case Type::kDeclare:
+        good = with(&Node::on_declare, packet.as<attach::Declare>());
+        break;
+      case Type::kAddTopic:
+        good = with(&Node::on_add_topic, packet.as<attach::AddTopic>());
+        break;
+      case Type::kSubscribe:
+        good = with(&Node::on_subscribe, packet.as<attach::Subscribe>());
+        break;
+      case Type::kUnsubscribe:
+        good = with(&Node::on_unsubscribe, packet.as<attach::Unsubscribe>());
+        break;
+      case Type::kCloseLane:
+        good = with(&Node::on_close_lane, packet.as<attach::CloseLane>());
+        break;
+      case Type::kReleased:
+        good = with(&Node::on_released, packet.as<attach::Released>());
+        break;
+      case Type::kQuery:
+        good = with(&Node::on_query, packet.as<attach::Query>());
+        break;
+      default:
+        break;
+    }
+  }
+  if (!good)
+    log(
+        fmt::format("client {} ({}, pid {}) broke the attach protocol with a packet of type {}; "
+                    "detached",
+                    c.id, c.name, c.session->who().pid, static_cast<uint32_t>(type)));
+  return good;
+}
+
+bool Node::on_hello(ClientRecord& c, const attach::Hello& m) {
+  const auto name = text_of(m.name);
+  if (!name) return false;
+  c.name = name->empty() ? fmt::format("client{}", c.id) : *name;
+  if (m.version != attach::kProtocolVersion) {
+    refuse(c, m.header, Errc::kVersion,
+           fmt::format("the client library speaks attach protocol {}, this node {}: install the "
+                       "same version of both",
+                       m.version, attach::kProtocolVersion));
+    return false;
+  }
+  auto positions = SealedMemory::create("penstock-positions", sizeof(PositionTable));
+  auto bells = SealedMemory::create("penstock-bells", sizeof(BellPage));
+  if (!positions.ok() || !bells.ok())
+    return refuse(c, m.header, Errc::kNoMemory, "no memory for another client");
+  c.positions.id = c.id;
+  c.positions.memory = std::move(*positions);
+  c.bell_memory = std::move(*bells);
+  auto map = c.positions.memory.map(Access::kRead);
+  auto bell_map = c.bell_memory.map(Access::kReadWrite);
+  if (!map.ok() || !bell_map.ok())
+    return refuse(c, m.header, Errc::kNoMemory, "no memory for another client");
+  c.positions.map = std::move(*map);
+  c.bell_map = std::move(*bell_map);
+
+  std::vector<int> fds{c.positions.memory.fd(), c.bell_memory.fd(), worker_page_reader_.get()};
+  for (uint32_t w = 0; w < workers_.size(); w++) {
+    auto event = make_event();
+    if (!event.ok()) return refuse(c, m.header, Errc::kSystem, "out of descriptors");
+    c.worker_events.emplace_back(*event);
+    fds.push_back(*event);
+    const int fd = *event;
+    BellPage* page = c.bells();
+    errands(w).send([fd, page](Worker& worker, uint64_t) {
+      worker.tasks().add_bells(page);
+      (void)worker.add_wake_event(fd);
+    });
+  }
+  auto welcome = answer<attach::Welcome>(m.header);
+  welcome.client_id = c.id;
+  welcome.node_id = config_.id;
+  welcome.node_epoch = config_.epoch;
+  welcome.workers = worker_count();
+  c.state = ClientRecord::State::kWelcomed;
+  return c.session->send(std::as_bytes(std::span(&welcome, 1)), fds);
+}
+
+bool Node::on_mapped(ClientRecord& c, const attach::Mapped& m) {
+  if (m.lane_id == 0) {
+    if (c.state != ClientRecord::State::kWelcomed) return false;
+    (void)c.positions.memory.seal_writes();
+    (void)c.bell_memory.seal_writes();
+    c.state = ClientRecord::State::kAttached;
+    return true;
+  }
+  const auto it = c.lanes.find(m.lane_id);
+  if (it == c.lanes.end() || it->second->sealed) return false;
+  it->second->sealed = it->second->memory.seal_writes() == Errc::kOk;
+  return it->second->sealed;
+}
+
+bool Node::on_declare(ClientRecord& c, const attach::Declare& m) {
+  const auto name = text_of(m.name);
+  if (!name || m.kind > attach::Kind::kPusher) return false;
+  if (c.lanes.size() >= config_.max_lanes)
+    return refuse(c, m.header, Errc::kFull,
+                  fmt::format("a client may have {} publishers and pushers", config_.max_lanes));
+  const LaneGeometry g = is_zero(m.geometry) ? config_.lane : m.geometry;
+  if (!g.valid())
+    return refuse(c, m.header, Errc::kInvalid,
+                  "ring, arena or topics out of range: see penstock_sender_options");
+  if (g.arena_size() > config_.max_arena_bytes || g.ring_size() > config_.max_arena_bytes / 64)
+    return refuse(c, m.header, Errc::kTooBig,
+                  fmt::format("an arena of {} bytes; lane.max_arena allows {}", g.arena_size(),
+                              config_.max_arena_bytes));
+  const auto bell = c.bell_slots.take();
+  if (!bell) return refuse(c, m.header, Errc::kFull, "no bell is free");
+  auto made = make_lane(LaneKind::kLane, g, "penstock-lane");
+  if (!made.ok()) {
+    c.bell_slots.give_back(*bell);
+    return refuse(c, m.header, made.error(),
+                  fmt::format("no memory for a lane of {} bytes", g.total_bytes()));
+  }
+  LaneRecord& lane = **made;
+  lane.name = name->empty() ? c.name : *name;
+  lane.pusher = m.kind == attach::Kind::kPusher;
+  lane.publisher = &c;
+  lane.bells = c.bells();
+  lane.bell_slot = *bell;
+  c.lanes[lane.id] = &lane;
+  auto page = lane.page_memory.read_only_fd();
+  if (!page.ok()) return refuse(c, m.header, Errc::kSystem, "out of descriptors");
+  auto declared = answer<attach::Declared>(m.header);
+  declared.lane_id = lane.id;
+  declared.epoch = lane.epoch;
+  declared.geometry = g;
+  declared.bell_slot = *bell;
+  return c.session->send(declared, {lane.memory.fd(), (*page).get()});
+}
+
+bool Node::on_add_topic(ClientRecord& c, const attach::AddTopic& m) {
+  const auto it = c.lanes.find(m.lane_id);
+  const auto name = text_of(m.name);
+  if (it == c.lanes.end() || !it->second->sealed || !name) return false;
+  LaneRecord& lane = *it->second;
+  if (m.topic >= lane.geometry.topics) return false;
+  if (!valid_topic(*name))
+    return refuse(c, m.header, Errc::kBadTopic, fmt::format("'{}' is no topic", *name));
+  if (lane.topics.size() <= m.topic) lane.topics.resize(m.topic + 1);
+  if (!lane.topics[m.topic].empty() && lane.topics[m.topic] != *name) return false;
+  lane.topics[m.topic] = *name;
+  topic_added(lane, m.topic);
+  return c.session->send(answer<attach::Ok>(m.header));
+}
+
+bool Node::on_subscribe(ClientRecord& c, const attach::Subscribe& m) {
+  const auto filter = text_of(m.filter);
+  if (!filter || m.mode > Mode::kGroup) return false;
+  if (!valid_filter(*filter))
+    return refuse(c, m.header, Errc::kBadTopic, fmt::format("'{}' is no filter", *filter));
+  if (c.subscriptions.size() >= config_.max_subscriptions)
+    return refuse(c, m.header, Errc::kFull,
+                  fmt::format("a client may have {} subscriptions", config_.max_subscriptions));
+  auto s = std::make_unique<Subscription>();
+  s->id = next_subscription_++;
+  s->client = &c;
+  s->mode = m.mode;
+  s->filter = *filter;
+  s->lossy = m.mode == Mode::kBroadcast && m.lossy != 0;
+  s->news = Fd(epoll_create1(EPOLL_CLOEXEC));
+  if (!s->news) return refuse(c, m.header, Errc::kSystem, "out of descriptors");
+  Subscription& sub = *s;
+  c.subscriptions[s->id] = std::move(s);
+  sub.waiting = Waiting{m.header.request, now_ + kSubscribePatienceNs, {}};
+  if (m.mode == Mode::kGroup) {
+    const LaneGeometry g = is_zero(m.inbox) ? config_.inbox : m.inbox;
+    const Errc e = g.valid() && g.arena_size() <= config_.max_arena_bytes ? add_member(sub, g)
+                                                                          : Errc::kInvalid;
+    if (e != Errc::kOk) {
+      c.subscriptions.erase(sub.id);
+      return refuse(c, m.header, e, "no inbox of that size");
+    }
+  } else {
+    for (auto& [id, lane] : lanes_) {
+      if (!lane->sealed || lane->closed || lane->kind == LaneKind::kInbox || !lane->group.empty())
+        continue;
+      const bool match = std::any_of(lane->topics.begin(), lane->topics.end(), [&](const auto& t) {
+        return !t.empty() && matches(sub.filter, t);
+      });
+      if (match) join_subscription(*lane, sub);
+    }
+  }
+  wish(sub.mode, sub.filter, sub);
+  if (sub.waiting->peers.empty()) finish_subscribe(sub);
+  return true;
+}
+
+// Every peer that is up has acknowledged, or it took too long and the log says so.
+void Node::finish_subscribe(Subscription& s) {
+  for (const uint64_t peer : s.waiting->peers)
+    log(fmt::format("node {} did not acknowledge filter '{}' of client {} in time", peer, s.filter,
+                    s.client->name));
+  attach::Subscribed m;
+  m.header.request = s.waiting->request;
+  m.subscription = s.id;
+  s.waiting.reset();
+  s.client->session->send(m, {s.news.get()});
+}
+
+bool Node::on_unsubscribe(ClientRecord& c, const attach::Unsubscribe& m) {
+  const auto it = c.subscriptions.find(m.subscription);
+  if (it == c.subscriptions.end())
+    return refuse(c, m.header, Errc::kNotFound, "no such subscription");
+  end_subscription(*it->second, false);
+  c.subscriptions.erase(it);
+  return c.session->send(answer<attach::Ok>(m.header));
+}
+
+void Node::end_subscription(Subscription& s, bool died) {
+  unwish(s.mode, s.filter);
+  if (s.mode == Mode::kGroup) {
+    remove_member(s, died);
+    return;
+  }
+  const auto lanes = s.lanes;  // part() takes them out
+  for (const auto& [id, r] : lanes) {
+    LaneRecord& lane = *r->lane;
+    part(*r, died ? Drop::kReaderDied : Drop::kNone);
+    lane_progress(lane);
+  }
+}
+
+bool Node::on_close_lane(ClientRecord& c, const attach::CloseLane& m) {
+  const auto it = c.lanes.find(m.lane_id);
+  if (it == c.lanes.end()) return refuse(c, m.header, Errc::kNotFound, "no such publisher");
+  LaneRecord& lane = *it->second;
+  c.lanes.erase(it);
+  close_lane(lane, CloseReason::kPublisherLeft);
+  return c.session->send(answer<attach::Ok>(m.header));
+}
+
+bool Node::on_released(ClientRecord& c, const attach::Released& m) {
+  for (auto& [id, s] : c.subscriptions) {
+    const auto it = s->lanes.find(m.lane_id);
+    if (it == s->lanes.end()) continue;
+    ReaderRecord& r = *it->second;
+    if (r.slot != m.slot || r.generation != m.generation) continue;
+    LaneRecord& lane = *r.lane;
+    part(r, r.evicted ? Drop::kEvicted : Drop::kNone);
+    lane_progress(lane);
+    return true;
+  }
+  return true;  // it was on its way when we parted
+}
+
+bool Node::on_query(ClientRecord& c, const attach::Query& m) {
+  const auto question = text_of(m.text);
+  if (!question) return false;
+  const std::string json = show(*question);
+  auto memory = SealedMemory::create("penstock-answer", std::max<size_t>(json.size(), 1));
+  if (!memory.ok()) return refuse(c, m.header, Errc::kNoMemory, "no memory for the answer");
+  auto map = (*memory).map(Access::kReadWrite);
+  if (!map.ok()) return refuse(c, m.header, Errc::kNoMemory, "no memory for the answer");
+  std::memcpy((*map).data(), json.data(), json.size());
+  (void)(*memory).seal_writes();
+  auto fd = (*memory).read_only_fd();
+  if (!fd.ok()) return refuse(c, m.header, Errc::kSystem, "out of descriptors");
+  auto reply = answer<attach::Answer>(m.header);
+  reply.bytes = json.size();
+  return c.session->send(reply, {(*fd).get()});
+}
+
+// Its readers stop holding anybody back now; its lanes end with what was whole.
+void Node::client_gone(ClientRecord& c) {
+  const uint32_t id = c.id;
+  const bool died = c.session->dead() || !c.lanes.empty();
+  for (auto& [sid, s] : c.subscriptions)
+    end_subscription(*s, true);
+  c.subscriptions.clear();
+  const auto lanes = c.lanes;
+  c.lanes.clear();
+  for (const auto& [lid, lane] : lanes)
+    close_lane(*lane, died ? CloseReason::kPublisherDied : CloseReason::kPublisherLeft);
+  // Workers may still hear its bells: the record stays until they don't.
+  std::shared_ptr<ClientRecord> record(std::move(clients_[id]));
+  clients_.erase(id);
+  for (auto& [lid, lane] : lanes_) {
+    if (lane->publisher != &c) continue;
+    lane->publisher = nullptr;
+    lane->keep = record;
+  }
+  record->session.reset();
+  for (uint32_t w = 0; w < record->worker_events.size(); w++) {
+    const int fd = record->worker_events[w].get();
+    errands(w).send([fd](Worker& worker, uint64_t) { worker.remove_wake_event(fd); }, [record] {});
+  }
+  retire(std::move(record));
+}
+
+// Its bell page goes when no lane of it is left.
+void Node::retire(std::shared_ptr<ClientRecord> record) {
+  const bool last = std::none_of(lanes_.begin(), lanes_.end(),
+                                 [&](const auto& l) { return l.second->keep == record; });
+  if (!last || record->worker_events.empty()) return;
+  BellPage* page = record->bells();
+  for (uint32_t w = 0; w < workers_.size(); w++) {
+    errands(w).send([page](Worker& worker, uint64_t) { worker.tasks().remove_bells(page); },
+                    [record] {});
+  }
+}
+
+}  // namespace penstock

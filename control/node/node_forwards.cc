@@ -1,0 +1,224 @@
+// Forwards: our lanes on their way to peers, from the first topic asked for to the last message.
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "control/node/node.h"
+#include "dataplane/topic/filter.h"
+
+namespace penstock {
+
+// Every topic of the lane that the interest wants and the peer has not been asked to take.
+void Node::offer(PeerRecord& p, LaneRecord& lane, Interest& interest) {
+  if (lane.kind != LaneKind::kLane || !lane.sealed || lane.closed || !p.up()) return;
+  GroupRecord* g = nullptr;
+  if (interest.mode == Mode::kGroup) {
+    const auto it = groups_.find(interest.filter);
+    if (it == groups_.end() || !it->second->sources.contains(lane.id)) return;
+    g = it->second.get();
+  }
+  for (uint32_t t = 0; t < lane.topics.size(); t++) {
+    if (lane.topics[t].empty() || !matches(interest.filter, lane.topics[t])) continue;
+    ForwardRecord* f = forward_for(p, lane, g);
+    if (f == nullptr) return;
+    ask_topic(*f, t);
+    if (f->topics[t] == ForwardRecord::Use::kAsked && !interest.acknowledged)
+      interest.waiting.insert({f->alias, t});
+  }
+}
+
+// A broadcast forward joins the lane now: what is published from here on it holds until the peer is
+// ready.
+ForwardRecord* Node::forward_for(PeerRecord& p, LaneRecord& lane, GroupRecord* g) {
+  for (auto& f : lane.forwards)
+    if (f->peer == &p && f->group == g && !f->ending) return f.get();
+  const uint32_t worker = g != nullptr ? g->worker : lane.worker;
+  uint32_t index = 0;
+  while (index < p.paths.size() && (p.paths[index].worker != worker || !p.paths[index].up))
+    index++;
+  if (index == p.paths.size()) return nullptr;  // offered again when a path of that worker is up
+  auto f = std::make_unique<ForwardRecord>();
+  f->peer = &p;
+  f->lane = &lane;
+  f->group = g;
+  f->path = p.paths[index].path.get();
+  f->path_index = index;
+  f->alias = p.next_alias++;
+  if (g == nullptr) {
+    PositionTableRecord* table = worker_table(worker);
+    if (table == nullptr) return nullptr;
+    auto joined = join(lane, *table, false);
+    if (!joined.ok()) {
+      log(fmt::format("lane {} ({}) cannot be forwarded to node {}: {}", lane.id, lane.name, p.id,
+                      text(joined.error())));
+      return nullptr;
+    }
+    f->reader = *joined;
+    f->reader->forward = f.get();
+    tell_writer(*f->reader, -1);
+  }
+  ForwardRecord& made = *f;
+  lane.forwards.push_back(std::move(f));
+  return &made;
+}
+
+void Node::ask_topic(ForwardRecord& f, uint32_t topic) {
+  if (!f.topics.try_emplace(topic, ForwardRecord::Use::kAsked).second) return;
+  const LaneRecord& lane = *f.lane;
+  peer::LaneTopic m;
+  m.mode = f.group != nullptr ? Mode::kGroup : Mode::kBroadcast;
+  m.path = f.path_index;
+  m.alias = f.alias;
+  m.epoch = 1;
+  m.topic = topic;
+  m.lane_id = lane.id;
+  m.geometry = lane.geometry;
+  peer::set_text(m.name, lane.topics[topic]);
+  if (f.group != nullptr) peer::set_text(m.group, f.group->filter);
+  peer::set_text(m.publisher, lane.name);
+  send(*f.peer, m);
+}
+
+ForwardRecord* Node::find_forward(PeerRecord& p, uint32_t path, uint32_t alias) {
+  for (auto& [id, lane] : lanes_)
+    for (auto& f : lane->forwards)
+      if (f->peer == &p && f->path_index == path && f->alias == alias && !f->ending) return f.get();
+  return nullptr;
+}
+
+void Node::on_lane_ready(PeerRecord& p, const peer::LaneReady& m) {
+  ForwardRecord* f = find_forward(p, m.path, m.alias);
+  if (f == nullptr || !f->topics.contains(m.topic)) return;  // ended meanwhile
+  const bool started = f->forward != nullptr || f->remote != nullptr;
+  if (!m.mirror.valid() || m.mirror.topics > f->lane->geometry.topics ||
+      (started && !(m.mirror == f->mirror))) {
+    log(fmt::format("node {} answers with a mirror that makes no sense: lane {} not forwarded",
+                    p.id, f->lane->id));
+    end_forward(*f, Drop::kPeerDown, true);
+    return;
+  }
+  if (!started) start_forward(*f, m.mirror);
+  topic_ready(*f, m.topic);
+}
+
+void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
+  LaneRecord& lane = *f.lane;
+  f.mirror = mirror;
+  const uint32_t worker = f.peer->paths[f.path_index].worker;
+  if (f.group == nullptr) {
+    f.forward = std::make_unique<Forward>(Forward::Config{.join = worker_join(*f.reader),
+                                                          .path = f.path,
+                                                          .alias = f.alias,
+                                                          .epoch = 1,
+                                                          .mirror = mirror,
+                                                          .region = &lane.region,
+                                                          .every_topic = false});
+    f.forward->bells = lane.bells;
+    f.forward->bell_slot = lane.bell_slot;
+    errands(worker).send([forward = f.forward.get(), path = f.path](Worker& w, uint64_t) {
+      if (path->link.add_out(&forward->out()) == Errc::kOk) w.tasks().add(forward);
+    });
+    skip_unwanted(lane, f);
+    return;
+  }
+  GroupSource* source = f.group->sources.at(lane.id)->source.get();
+  f.remote =
+      std::make_unique<RemoteMember>(source->reader(), f.path, f.alias, 1, mirror, &lane.region);
+  errands(worker).send([remote = f.remote.get(), source, path = f.path](Worker&, uint64_t) {
+    if (path->link.add_out(&remote->out()) == Errc::kOk) source->add_remote(remote);
+  });
+}
+
+// The peer has joined its readers: messages of the topic may flow, and who waited for it may know.
+void Node::topic_ready(ForwardRecord& f, uint32_t topic) {
+  f.topics[topic] = ForwardRecord::Use::kReady;
+  const uint32_t worker = f.peer->paths[f.path_index].worker;
+  const auto done = [this, peer = f.peer->id, alias = f.alias, topic] {
+    const auto p = peers_.find(peer);
+    for (auto& [key, interest] : p->second->interests)
+      if (interest.waiting.erase({alias, topic}) != 0 && interest.waiting.empty())
+        acknowledge(*p->second, key, interest);
+  };
+  if (f.forward != nullptr) {
+    errands(worker).send([forward = f.forward.get(), topic](
+                             Worker&, uint64_t) { forward->set_topic(topic, TopicUse::kSend); },
+                         done);
+  } else {
+    errands(worker).send(
+        [remote = f.remote.get(), topic](Worker&, uint64_t) { remote->allow(topic); }, done);
+  }
+}
+
+// Topics that no interest of the peer wants are skipped. Returns how many are wanted.
+size_t Node::skip_unwanted(LaneRecord& lane, ForwardRecord& f) {
+  size_t wanted = 0;
+  if (f.group != nullptr) return 1;
+  for (uint32_t t = 0; t < lane.topics.size(); t++) {
+    if (lane.topics[t].empty()) continue;
+    const bool want =
+        std::any_of(f.peer->interests.begin(), f.peer->interests.end(), [&](const auto& i) {
+          return i.second.mode == Mode::kBroadcast && matches(i.second.filter, lane.topics[t]);
+        });
+    if (want) {
+      wanted++;
+    } else if (f.forward != nullptr) {
+      f.topics.erase(t);
+      errands(f.peer->paths[f.path_index].worker)
+          .send([forward = f.forward.get(), t](Worker&, uint64_t) {
+            forward->set_topic(t, TopicUse::kSkip);
+          });
+    }
+  }
+  return wanted;
+}
+
+void Node::on_lane_refused(PeerRecord& p, const peer::LaneRefused& m) {
+  ForwardRecord* f = find_forward(p, m.path, m.alias);
+  if (f == nullptr) return;
+  log(fmt::format("node {} refuses lane {} ({}): {}", p.id, f->lane->id, f->lane->name,
+                  text(static_cast<Errc>(m.code))));
+  for (auto& [key, interest] : p.interests) {
+    std::erase_if(interest.waiting, [&](const auto& w) { return w.first == m.alias; });
+    if (interest.waiting.empty()) acknowledge(p, key, interest);
+  }
+  end_forward(*f, Drop::kRefused, false);
+}
+
+// Takes the forward off its worker. What the peer has not got is dropped for `undelivered`. `tell`:
+// the session goes on, and the peer may close its mirror.
+void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
+  if (f.ending) return;
+  f.ending = true;
+  LaneRecord& lane = *f.lane;
+  const uint32_t worker = f.peer->paths[f.path_index].worker;
+  GroupSource* source = nullptr;
+  if (f.group != nullptr)
+    if (const auto it = f.group->sources.find(lane.id); it != f.group->sources.end())
+      source = it->second->source.get();
+  errands(worker).send(
+      [&f, source](Worker& w, uint64_t) {
+        if (f.forward != nullptr) w.tasks().remove(f.forward.get());
+        if (f.remote != nullptr && source != nullptr) source->remove_remote(f.remote.get());
+        if (f.path->link.up()) (void)f.path->link.remove_out(f.alias);
+      },
+      [this, &f, &lane, undelivered, tell] {
+        if (tell && f.peer->up() && (f.forward != nullptr || f.remote != nullptr)) {
+          peer::LaneClose m;
+          m.path = f.path_index;
+          m.alias = f.alias;
+          m.epoch = 1;
+          m.reason = static_cast<uint32_t>(lane.closed ? lane.reason : CloseReason::kPublisherLeft);
+          m.messages = f.forward != nullptr ? f.forward->out().stats().delivered.read()
+                                            : f.remote->out().stats().delivered.read();
+          send(*f.peer, m);
+        }
+        if (f.remote != nullptr) {
+          const uint64_t lost = f.remote->out().stats().in_flight();
+          if (lost != 0) lane.left.dropped[undelivered] += lost;
+        }
+        if (f.reader != nullptr) part(*f.reader, undelivered);
+        std::erase_if(lane.forwards, [&](const auto& e) { return e.get() == &f; });
+        lane_progress(lane);
+      });
+}
+
+}  // namespace penstock

@@ -1,0 +1,240 @@
+// Groups: subscriptions that share a filter and share the messages. A group's worker reads every
+// lane with a matching topic and writes the inboxes of the members here.
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "control/node/node.h"
+#include "dataplane/topic/filter.h"
+
+namespace penstock {
+namespace {
+
+// The topics of a lane by id, for a group: the row in its inboxes, or not its own.
+uint32_t inbox_topic(const GroupRecord& g, const std::string& name) {
+  const auto it = std::find(g.topics.begin(), g.topics.end(), name);
+  return it == g.topics.end() ? kNoTopic : static_cast<uint32_t>(it - g.topics.begin());
+}
+
+}  // namespace
+
+Result<GroupRecord*> Node::group_for(std::string_view filter) {
+  if (const auto it = groups_.find(filter); it != groups_.end()) return it->second.get();
+  auto g = std::make_unique<GroupRecord>();
+  g->filter = filter;
+  g->worker = static_cast<uint32_t>(std::hash<std::string_view>{}(filter) % workers_.size());
+  GroupRecord& made = *g;
+  groups_[made.filter] = std::move(g);
+  for (auto& [id, lane] : lanes_) {
+    if (!lane->sealed || lane->closed) continue;
+    const bool ours =
+        lane->group.empty() ? lane->kind == LaneKind::kLane : lane->group == made.filter;
+    if (!ours) continue;
+    for (uint32_t t = 0; t < lane->topics.size(); t++)
+      if (!lane->topics[t].empty()) group_topic(made, *lane, t);
+  }
+  return &made;
+}
+
+Errc Node::add_member(Subscription& s, const LaneGeometry& geometry) {
+  auto found = group_for(s.filter);
+  if (!found.ok()) return found.error();
+  GroupRecord& g = **found;
+  LaneGeometry inbox = geometry;
+  inbox.topics = std::max(inbox.topics, config_.inbox.topics);
+  auto made = make_lane(LaneKind::kInbox, inbox, "penstock-inbox");
+  if (!made.ok()) {
+    end_group_if_unused(g);
+    return made.error();
+  }
+  LaneRecord& lane = **made;
+  lane.worker = g.worker;
+  lane.name = g.filter;
+  lane.inbox_of = &s;
+  lane.bells = &own_bells_;
+  const auto bell = own_bell_slots_.take();
+  if (!bell) {
+    lane.closed = true;
+    lane_progress(lane);
+    return Errc::kFull;
+  }
+  lane.bell_slot = *bell;
+  lane.topics = g.topics;
+  lane.member = std::make_unique<GroupMember>();
+  lane.member->inbox = lane.writer.get();
+  s.group = &g;
+  s.inbox = &lane;
+  g.members.push_back(&s);
+  errands(g.worker).send([w = lane.writer.get(), names = g.topics](Worker&, uint64_t) {
+    for (uint32_t t = 0; t < names.size(); t++)
+      (void)w->put_topic(t, names[t]);
+  });
+  join_subscription(lane, s);
+  errands(g.worker).send(
+      [group = &g.group, m = lane.member.get()](Worker&, uint64_t) { group->add(m); });
+  return Errc::kOk;
+}
+
+// A source for the lane if it has not got one, and what its topic is called in the inboxes.
+void Node::group_topic(GroupRecord& g, LaneRecord& lane, uint32_t topic) {
+  const std::string& name = lane.topics[topic];
+  const bool wanted = lane.group == g.filter || matches(g.filter, name);
+  if (!wanted) {
+    const auto it = g.sources.find(lane.id);
+    if (it == g.sources.end()) return;
+    errands(g.worker).send([s = it->second->source.get(), topic](Worker&, uint64_t) {
+      s->set_topic(topic, kNoTopic);
+    });
+    return;
+  }
+  if (inbox_topic(g, name) == kNoTopic) {
+    if (g.topics.size() >= config_.inbox.topics) {
+      log(fmt::format("group '{}' has {} topics (inbox.topics); '{}' is not delivered to it",
+                      g.filter, g.topics.size(), name));
+      return;
+    }
+    g.topics.push_back(name);
+    const auto row = static_cast<uint32_t>(g.topics.size() - 1);
+    for (auto& [id, l] : lanes_) {
+      if (l->kind != LaneKind::kInbox || l->name != g.filter) continue;
+      l->topics = g.topics;
+      errands(g.worker).send(
+          [w = l->writer.get(), row, name](Worker&, uint64_t) { (void)w->put_topic(row, name); });
+    }
+  }
+  SourceRecord* s = source_for(g, lane);
+  if (s == nullptr) return;
+  errands(g.worker).send([source = s->source.get(), topic, row = inbox_topic(g, name)](
+                             Worker&, uint64_t) { source->set_topic(topic, row); });
+  if (lane.kind != LaneKind::kLane) return;
+  for (auto& [id, p] : peers_)
+    for (auto& [key, interest] : p->interests)
+      if (interest.mode == Mode::kGroup && interest.filter == g.filter) offer(*p, lane, interest);
+}
+
+SourceRecord* Node::source_for(GroupRecord& g, LaneRecord& lane) {
+  if (const auto it = g.sources.find(lane.id); it != g.sources.end()) return it->second.get();
+  PositionTableRecord* table = worker_table(g.worker);
+  if (table == nullptr) return nullptr;
+  auto joined = join(lane, *table, false);
+  if (!joined.ok()) {
+    log(fmt::format("group '{}' cannot read lane {}: {}", g.filter, lane.id, text(joined.error())));
+    return nullptr;
+  }
+  auto s = std::make_unique<SourceRecord>();
+  s->group = &g;
+  s->lane = &lane;
+  s->reader = *joined;
+  s->reader->source = s.get();
+  s->source = std::make_unique<GroupSource>(worker_join(*s->reader), g.group);
+  s->source->bells = lane.bells;
+  s->source->bell_slot = lane.bell_slot;
+  for (uint32_t t = 0; t < lane.topics.size(); t++)
+    if (!lane.topics[t].empty()) s->source->set_topic(t, inbox_topic(g, lane.topics[t]));
+  tell_writer(*s->reader, -1);
+  errands(g.worker).send(
+      [source = s->source.get()](Worker& w, uint64_t) { w.tasks().add(source); });
+  SourceRecord& made = *s;
+  g.sources[lane.id] = std::move(s);
+  return &made;
+}
+
+// Takes the source off the worker, then gives up its place in the lane. What it had not dispatched
+// is dropped: nobody in the group could take it.
+void Node::remove_source(SourceRecord& s) {
+  if (s.leaving) return;
+  s.leaving = true;
+  std::vector<ForwardRecord*> remotes;
+  for (auto& f : s.lane->forwards)
+    if (f->group == s.group && !f->ending) remotes.push_back(f.get());
+  for (ForwardRecord* f : remotes)
+    end_forward(*f, Drop::kNoMember, true);
+  errands(s.group->worker)
+      .send([source = s.source.get()](Worker& w, uint64_t) { w.tasks().remove(source); },
+            [this, &s] {
+              LaneRecord& lane = *s.lane;
+              GroupRecord& g = *s.group;
+              part(*s.reader, Drop::kNoMember);
+              std::erase_if(g.sources, [&](const auto& e) { return e.second.get() == &s; });
+              lane_progress(lane);
+              end_group_if_unused(g);
+            });
+}
+
+bool Node::wanted_by_peer(const GroupRecord& g) const {
+  for (const auto& [id, p] : peers_)
+    for (const auto& [key, i] : p->interests)
+      if (i.mode == Mode::kGroup && i.filter == g.filter) return true;
+  return false;
+}
+
+// Without members here or at a peer nobody will take what its sources hold.
+void Node::end_group_if_unused(GroupRecord& g) {
+  if (!g.members.empty() || wanted_by_peer(g)) return;
+  bool idle = true;
+  for (auto& [id, s] : g.sources) {
+    if (!s->leaving) remove_source(*s);
+    idle = false;
+  }
+  const bool inboxes = std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& l) {
+    return l.second->kind == LaneKind::kInbox && l.second->name == g.filter;
+  });
+  if (!idle || inboxes) return;
+  // The worker may still hold a pointer to it in errands that were sent before.
+  std::shared_ptr<GroupRecord> gone(std::move(groups_.find(g.filter)->second));
+  groups_.erase(gone->filter);
+  errands(gone->worker).send([](Worker&, uint64_t) {}, [gone] {});
+}
+
+// A member that left lets go of its inbox; what it had not taken goes to the others.
+void Node::remove_member(Subscription& s, bool died) {
+  GroupRecord& g = *s.group;
+  LaneRecord& inbox = *s.inbox;
+  std::erase(g.members, &s);
+  inbox.inbox_of = nullptr;
+  const auto it = s.lanes.find(inbox.id);
+  ReaderRecord* r = it == s.lanes.end() ? nullptr : it->second;
+  s.lanes.clear();
+  if (r != nullptr) r->subscription = nullptr;
+  errands(g.worker).send(
+      [group = &g.group, m = inbox.member.get()](Worker&, uint64_t) { group->remove(m); },
+      [this, &g, &inbox, r, died] {
+        close_lane(inbox, died ? CloseReason::kPublisherDied : CloseReason::kPublisherLeft);
+        if (r != nullptr && !adopt_inbox(g, inbox, *r)) part(*r, Drop::kNoMember);
+        lane_progress(inbox);
+        end_group_if_unused(g);
+      });
+}
+
+// The group reads the inbox from where its member stopped. False: nothing is left in it, or nobody
+// to take it.
+bool Node::adopt_inbox(GroupRecord& g, LaneRecord& inbox, ReaderRecord& r) {
+  const Totals t = totals(r);
+  if (t.delivered == t.sent || (g.members.empty() && !wanted_by_peer(g))) return false;
+  PositionTableRecord* table = worker_table(g.worker);
+  const auto slot = table != nullptr ? table->slots.take() : std::nullopt;
+  if (!slot) return false;
+  // The same mark with another slot: what the member consumed is settled, the rest is the group's.
+  const uint64_t from = r.start + t.delivered;
+  inbox.left.add({.sent = t.delivered, .delivered = t.delivered, .dropped = {}});
+  r.table->slots.give_back(r.slot);
+  r.table = table;
+  r.slot = *slot;
+  r.start = from;
+  auto s = std::make_unique<SourceRecord>();
+  s->group = &g;
+  s->lane = &inbox;
+  s->reader = &r;
+  r.source = s.get();
+  s->source = std::make_unique<GroupSource>(worker_join(r), g.group);
+  s->source->bells = inbox.bells;
+  s->source->bell_slot = inbox.bell_slot;
+  for (uint32_t i = 0; i < inbox.topics.size(); i++)
+    s->source->set_topic(i, i);
+  tell_writer(r, -1);
+  errands(g.worker).send(
+      [source = s->source.get()](Worker& w, uint64_t) { w.tasks().add(source); });
+  g.sources[inbox.id] = std::move(s);
+  return true;
+}
+
+}  // namespace penstock

@@ -1,0 +1,337 @@
+// Lanes and who reads them: made, joined, closed when their publisher goes, freed when the last
+// reader has let go.
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+#include <sys/epoll.h>
+
+#include "control/node/node.h"
+#include "dataplane/base/event.h"
+#include "dataplane/topic/filter.h"
+
+namespace penstock {
+
+// A lane that a client writes is mapped read-only here; one that a worker writes is ours.
+Result<LaneRecord*> Node::make_lane(LaneKind kind, const LaneGeometry& geometry, const char* what) {
+  auto lane = std::make_unique<LaneRecord>();
+  lane->id = (config_.id << 32) | next_lane_++;
+  lane->epoch = config_.epoch;
+  lane->kind = kind;
+  lane->geometry = geometry;
+  auto memory = SealedMemory::create(what, geometry.total_bytes(), config_.huge_pages);
+  auto page = SealedMemory::create("penstock-readers", sizeof(NodePage));
+  if (!memory.ok()) return memory.error();
+  if (!page.ok()) return page.error();
+  lane->memory = std::move(*memory);
+  lane->page_memory = std::move(*page);
+  auto page_map = lane->page_memory.map(Access::kReadWrite);
+  if (!page_map.ok()) return page_map.error();
+  lane->page_map = std::move(*page_map);
+  if (const Errc e = lane->page_memory.seal_writes(); e != Errc::kOk) return e;
+
+  auto map = lane->memory.map(Access::kReadWrite);
+  if (!map.ok()) return map.error();
+  LaneWriter::format((*map).data(), geometry, lane->id, lane->epoch);
+  if (kind == LaneKind::kLane) {
+    auto read_only = lane->memory.map(Access::kRead);
+    if (!read_only.ok()) return read_only.error();
+    map = std::move(read_only);
+  } else {
+    lane->writer = std::make_unique<LaneWriter>((*map).data(), geometry, lane->page());
+    if (const Errc e = lane->memory.seal_writes(); e != Errc::kOk) return e;
+    lane->sealed = true;
+  }
+  lane->map = std::move(*map);
+  lane->desk = LaneDesk(lane->page(), lane->header(), lane->id);
+  lane->region.base = lane->map.data();
+  lane->region.bytes = geometry.total_bytes();
+  lane->worker = static_cast<uint32_t>(lane->id % workers_.size());
+  lane->topics.resize(1);
+  LaneRecord& made = *lane;
+  for (auto& w : workers_)
+    if (w->port != nullptr) (void)w->port->port().map_region(made.region);
+  lanes_[made.id] = std::move(lane);
+  return &made;
+}
+
+// A topic came into use: everybody who wants it is joined before the publisher may go on.
+void Node::topic_added(LaneRecord& lane, uint32_t topic) {
+  const std::string& name = lane.topics[topic];
+  if (lane.group.empty()) {
+    for (auto& [id, c] : clients_) {
+      for (auto& [sid, s] : c->subscriptions)
+        if (s->mode == Mode::kBroadcast && matches(s->filter, name)) join_subscription(lane, *s);
+    }
+  }
+  for (auto& [filter, g] : groups_)
+    if (lane.group.empty() ? lane.kind == LaneKind::kLane : lane.group == filter)
+      group_topic(*g, lane, topic);
+  if (lane.kind != LaneKind::kLane) return;
+  for (auto& [id, p] : peers_)
+    for (auto& [key, interest] : p->interests)
+      if (interest.mode == Mode::kBroadcast) offer(*p, lane, interest);
+  for (auto& f : lane.forwards)
+    skip_unwanted(lane, *f);
+}
+
+void Node::join_subscription(LaneRecord& lane, Subscription& s) {
+  if (s.lanes.contains(lane.id)) return;
+  ClientRecord& c = *s.client;
+  auto joined = join(lane, c.positions, s.lossy);
+  if (!joined.ok()) {
+    log(fmt::format("client {} cannot read lane {} ({}): {}", c.name, lane.id, lane.name,
+                    text(joined.error())));
+    return;
+  }
+  ReaderRecord& r = **joined;
+  r.subscription = &s;
+  s.lanes[lane.id] = &r;
+  // Only the writer of this lane gets the event, and only into this subscription's epoll: nobody
+  // can fill up or block what wakes somebody else.
+  auto event = make_event();
+  auto memory = lane.memory.read_only_fd();
+  auto page = lane.page_memory.read_only_fd();
+  if (!event.ok() || !memory.ok() || !page.ok()) {
+    log(fmt::format("client {} cannot read lane {}: out of descriptors", c.name, lane.id));
+    part(r, Drop::kNone);
+    return;
+  }
+  r.event = Fd(*event);
+  epoll_event e{};
+  e.events = EPOLLIN | EPOLLET;
+  epoll_ctl(s.news.get(), EPOLL_CTL_ADD, r.event.get(), &e);
+  attach::Join m;
+  m.subscription = s.id;
+  m.lane_id = lane.id;
+  m.start = r.start;
+  m.geometry = lane.geometry;
+  m.index = r.index;
+  m.generation = r.generation;
+  m.slot = r.slot;
+  m.lossy = s.lossy ? 1 : 0;
+  m.inbox = lane.kind == LaneKind::kInbox ? 1 : 0;
+  m.origin_node = lane.peer != nullptr ? lane.peer->id : config_.id;
+  peer::set_text(m.publisher, lane.name);
+  c.session->send(m, {(*memory).get(), (*page).get()});
+  tell_writer(r, r.event.get());
+  if (lane.kind == LaneKind::kLane) r.event.reset();
+}
+
+// A mark in the lane's page and a slot in the reader's table. From here on the writer holds what it
+// publishes for this reader.
+Result<ReaderRecord*> Node::join(LaneRecord& lane, PositionTableRecord& table, bool lossy) {
+  const auto slot = table.slots.take();
+  if (!slot) return Errc::kFull;
+  auto joined = lane.desk.join(lossy);
+  if (!joined.ok()) {
+    table.slots.give_back(*slot);
+    return joined.error();
+  }
+  auto r = std::make_unique<ReaderRecord>();
+  r->lane = &lane;
+  r->index = (*joined).index;
+  r->generation = (*joined).generation;
+  r->start = (*joined).start;
+  r->lossy = lossy;
+  r->table = &table;
+  r->slot = *slot;
+  ReaderRecord& made = *r;
+  lane.readers[r->index] = std::move(r);
+  return &made;
+}
+
+// How the lane's writer sees the position of the reader and wakes it. `event` -1: a worker reads.
+void Node::tell_writer(ReaderRecord& r, int event) {
+  LaneRecord& lane = *r.lane;
+  const bool worker = r.subscription == nullptr;
+  const uint32_t reading = r.source != nullptr ? r.source->group->worker : lane.worker;
+  if (lane.writer != nullptr) {
+    const Wake wake =
+        worker ? worker_wake(reading, lane.bells, lane.bell_slot)
+               : Wake{.event_fd = event, .bell = nullptr, .bell_bit = 0, .sleeper = nullptr};
+    errands(lane.worker)
+        .send([w = lane.writer.get(), index = r.index, generation = r.generation,
+               slot = r.position(),
+               wake](Worker&, uint64_t) { w->attach_reader(index, generation, slot, wake); });
+    return;
+  }
+  if (lane.publisher == nullptr) return;  // it died: nobody is held back
+  auto table = r.table->memory.read_only_fd();
+  if (!table.ok()) {
+    log(fmt::format("lane {}: out of descriptors, {} holds it back", lane.id, r.table->id));
+    return;
+  }
+  attach::Reader m;
+  m.lane_id = lane.id;
+  m.index = r.index;
+  m.generation = r.generation;
+  m.table = r.table->id;
+  m.slot = r.slot;
+  m.worker = worker ? static_cast<int32_t>(reading) : -1;
+  lane.publisher->tables[r.table->id]++;
+  if (worker) {
+    lane.publisher->session->send(m, {(*table).get()});
+  } else {
+    lane.publisher->session->send(m, {(*table).get(), event});
+  }
+}
+
+LaneReader::Join Node::worker_join(const ReaderRecord& r) const {
+  return {.memory = r.lane->map.data(),
+          .geometry = r.lane->geometry,
+          .page = r.lane->page(),
+          .index = r.index,
+          .generation = r.generation,
+          .slot = r.position(),
+          .start = r.start,
+          .lossy = false};
+}
+
+Totals Node::totals(const ReaderRecord& r) const {
+  Totals t;
+  const uint64_t head = r.lane->head();
+  const bool there = r.position()->generation.load() == r.generation;
+  const uint64_t position =
+      there ? std::clamp(r.position()->position.load(), r.start, std::max(head, r.start)) : r.start;
+  t.sent = head > r.start ? head - r.start : 0;
+  t.delivered = position - r.start;
+  if (there) {
+    for (const auto& [why, n] : {std::pair{Drop::kOverrun, r.position()->overrun.load()},
+                                 std::pair{Drop::kMalformed, r.position()->malformed.load()}}) {
+      const uint64_t lost = std::min(n, t.delivered);
+      if (lost == 0) continue;
+      t.dropped[why] = lost;
+      t.delivered -= lost;
+    }
+  }
+  return t;
+}
+
+// The reader is no more: its mark and its slot are free and the writer forgets it. What it was owed
+// and did not take is dropped for the reason `undelivered`; kNone: it left of its own accord and is
+// owed nothing beyond what it took.
+void Node::part(ReaderRecord& r, Drop undelivered) {
+  LaneRecord& lane = *r.lane;
+  Totals t = totals(r);
+  if (undelivered == Drop::kNone) {
+    t.sent = settled(t);
+  } else if (t.sent > settled(t)) {
+    t.dropped[undelivered] += t.sent - settled(t);
+  }
+  lane.left.add(t);
+  lane.desk.leave(r.index);
+  if (r.subscription != nullptr) r.subscription->lanes.erase(lane.id);
+
+  auto node = lane.readers.extract(r.index);
+  std::shared_ptr<ReaderRecord> gone(std::move(node.mapped()));
+  const auto give_back = [gone] { gone->table->slots.give_back(gone->slot); };
+  if (lane.writer != nullptr) {
+    errands(lane.worker)
+        .send([w = lane.writer.get(), index = gone->index](Worker&,
+                                                           uint64_t) { w->detach_reader(index); },
+              give_back);
+    return;
+  }
+  give_back();
+  if (lane.publisher == nullptr) return;
+  attach::ReaderGone m;
+  m.lane_id = lane.id;
+  m.index = gone->index;
+  m.generation = gone->generation;
+  auto& users = lane.publisher->tables;
+  const auto it = users.find(gone->table->id);
+  if (it != users.end() && --it->second == 0) {
+    m.table = it->first;
+    users.erase(it);
+  }
+  lane.publisher->session->send(m);
+}
+
+// No more will be published than is there. Readers take what is left and let go.
+void Node::close_lane(LaneRecord& lane, CloseReason why) {
+  if (lane.closed) return;
+  lane.closed = true;
+  lane.reason = why;
+  lane.desk.close(why);
+  for (auto& [index, r] : lane.readers) {
+    if (r->subscription == nullptr) continue;
+    attach::Leave m;
+    m.subscription = r->subscription->id;
+    m.lane_id = lane.id;
+    m.slot = r->slot;
+    m.generation = r->generation;
+    r->subscription->client->session->send(m);
+  }
+  lane_progress(lane);
+}
+
+// A closed lane ends when its forwards and sources have taken everything and its readers let go.
+void Node::lane_progress(LaneRecord& lane) {
+  if (!lane.closed || lane.dying) return;
+  const uint64_t head = lane.head();
+  for (size_t i = 0; i < lane.forwards.size();) {
+    ForwardRecord& f = *lane.forwards[i];
+    i++;
+    if (f.ending || f.group != nullptr) continue;  // a group's go with its source
+    const bool done = !f.peer->up() || f.reader->position()->position.load() >= head;
+    if (done) end_forward(f, Drop::kPeerDown, true);
+  }
+  std::vector<SourceRecord*> drained;
+  for (auto& [index, r] : lane.readers)
+    if (r->source != nullptr && !r->source->leaving && r->source->source != nullptr &&
+        r->position()->position.load() >= head)
+      drained.push_back(r->source);
+  for (SourceRecord* s : drained)
+    remove_source(*s);
+  if (!lane.readers.empty() || !lane.forwards.empty()) return;
+  lane.dying = true;
+  destroy_lane(lane);
+}
+
+// Nobody reads it. A worker may still write it (a mirror, an inbox) and frames in flight may still
+// refer to it.
+void Node::destroy_lane(LaneRecord& lane) {
+  const uint64_t id = lane.id;
+  if (lane.bells == &own_bells_) own_bell_slots_.give_back(lane.bell_slot);
+  if (lane.publisher != nullptr) lane.publisher->bell_slots.give_back(lane.bell_slot);
+  errands(lane.worker).send([](Worker&, uint64_t) {}, [this, id] { free_lane(id); });
+}
+
+void Node::free_lane(uint64_t id) {
+  const auto it = lanes_.find(id);
+  LaneRecord& lane = *it->second;
+  if (!lane.region.in_flight.idle()) {
+    errands(lane.worker).send([](Worker&, uint64_t) {}, [this, id] { free_lane(id); });
+    return;
+  }
+  for (auto& w : workers_)
+    if (w->port != nullptr) w->port->port().unmap_region(lane.region);
+  left_.add(lane.left);
+  std::shared_ptr<ClientRecord> keep = std::move(lane.keep);
+  lanes_.erase(it);
+  if (keep != nullptr) retire(std::move(keep));
+}
+
+// A position beyond the head or going backwards is a lie: the writer ignores it, and the reader is
+// removed so that it does not hold anybody back for ever.
+void Node::check_readers(LaneRecord& lane) {
+  const uint64_t head = lane.head();
+  for (auto& [index, r] : lane.readers) {
+    if (r->subscription == nullptr || r->evicted) continue;
+    if (r->position()->generation.load() != r->generation) continue;
+    const uint64_t said = r->position()->position.load();
+    // The head was read first: an honest reader cannot be ahead of the one there is now.
+    if (said <= head || said <= lane.head()) {
+      if (said >= r->last_seen) {
+        r->last_seen = said;
+        continue;
+      }
+    }
+    r->evicted = true;
+    lane.desk.evict(index);
+    log(fmt::format("client {} claims position {} of lane {} ({}), which has {}: evicted",
+                    r->subscription->client->name, said, lane.id, lane.name, head));
+  }
+}
+
+}  // namespace penstock

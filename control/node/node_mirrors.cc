@@ -1,0 +1,131 @@
+// Mirrors: lanes that peers forward to us. A worker writes them; readers here cannot tell them from
+// lanes of this host.
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "control/node/node.h"
+#include "dataplane/topic/filter.h"
+#include "dataplane/topic/name.h"
+
+namespace penstock {
+
+LaneRecord* Node::find_mirror(PeerRecord& p, uint32_t path, uint32_t alias) {
+  for (auto& [id, lane] : lanes_)
+    if (lane->peer == &p && lane->path == path && lane->alias == alias && !lane->closed)
+      return lane.get();
+  return nullptr;
+}
+
+// As large as the lane, or as mirrors may be here.
+Result<LaneRecord*> Node::make_mirror(PeerRecord& p, const peer::LaneTopic& m) {
+  LaneGeometry g = m.geometry;
+  g.ring_log2 = std::min(g.ring_log2, config_.mirror.ring_log2);
+  g.arena_log2 = std::min(g.arena_log2, config_.mirror.arena_log2);
+  const auto bell = own_bell_slots_.take();
+  if (!bell) return Errc::kFull;
+  auto made = make_lane(LaneKind::kMirror, g, "penstock-mirror");
+  if (!made.ok()) {
+    own_bell_slots_.give_back(*bell);
+    return made.error();
+  }
+  LaneRecord& lane = **made;
+  lane.peer = &p;
+  lane.path = m.path;
+  lane.alias = m.alias;
+  lane.alias_epoch = m.epoch;
+  lane.origin_lane = m.lane_id;
+  lane.worker = p.paths[m.path].worker;
+  lane.name = peer::text(m.publisher);
+  lane.bells = &own_bells_;
+  lane.bell_slot = *bell;
+  if (m.mode == Mode::kGroup) lane.group = peer::text(m.group);
+  lane.in = std::make_unique<InLane>(m.alias, m.epoch, *lane.writer, m.lane_id);
+  errands(lane.worker)
+      .send([in = lane.in.get(), l = p.paths[m.path].path.get()](Worker&, uint64_t) {
+        (void)l->link.add_in(in);
+      });
+  return &lane;
+}
+
+// Readers here are joined before the peer hears that it may send.
+void Node::on_lane_topic(PeerRecord& p, const peer::LaneTopic& m) {
+  const auto refuse = [&](Errc why) {
+    peer::LaneRefused r;
+    r.path = m.path;
+    r.alias = m.alias;
+    r.epoch = m.epoch;
+    r.topic = m.topic;
+    r.code = static_cast<uint32_t>(why);
+    send(p, r);
+  };
+  const std::string_view name = peer::text(m.name);
+  if (m.path >= p.paths.size() || !p.paths[m.path].up || m.alias == 0 || m.mode > Mode::kGroup)
+    return refuse(Errc::kInvalid);
+  if (!m.geometry.valid() || m.topic >= m.geometry.topics || !valid_topic(name) ||
+      (m.mode == Mode::kGroup && !valid_filter(peer::text(m.group))))
+    return refuse(Errc::kInvalid);
+  LaneRecord* lane = find_mirror(p, m.path, m.alias);
+  if (lane == nullptr) {
+    auto made = make_mirror(p, m);
+    if (!made.ok()) {
+      log(fmt::format("no mirror for lane {} of node {}: {}", m.lane_id, p.id, text(made.error())));
+      return refuse(made.error());
+    }
+    lane = *made;
+  }
+  if (m.topic >= lane->geometry.topics || lane->origin_lane != m.lane_id ||
+      lane->group != (m.mode == Mode::kGroup ? peer::text(m.group) : std::string_view()))
+    return refuse(Errc::kInvalid);
+  if (lane->topics.size() <= m.topic) lane->topics.resize(m.topic + 1);
+  lane->topics[m.topic] = name;
+  errands(lane->worker)
+      .send([w = lane->writer.get(), topic = m.topic, name = std::string(name)](Worker&, uint64_t) {
+        (void)w->put_topic(topic, name);
+      });
+  topic_added(*lane, m.topic);
+  peer::LaneReady ready;
+  ready.path = m.path;
+  ready.alias = m.alias;
+  ready.epoch = m.epoch;
+  ready.topic = m.topic;
+  ready.mirror = lane->geometry;
+  // Behind everything that was just asked of the worker.
+  errands(lane->worker)
+      .send([](Worker&, uint64_t) {},
+            [this, peer = p.id, ready] { send(*peers_.at(peer), ready); });
+}
+
+// The peer has nothing more for it, and everything it sent has arrived: it says so after the last
+// acknowledgement.
+void Node::on_lane_close(PeerRecord& p, const peer::LaneClose& m) {
+  LaneRecord* lane = find_mirror(p, m.path, m.alias);
+  if (lane != nullptr) {
+    const auto why = m.reason <= static_cast<uint32_t>(CloseReason::kNodeStopped)
+                         ? static_cast<CloseReason>(m.reason)
+                         : CloseReason::kPublisherLeft;
+    close_mirror(*lane, why);
+  }
+  peer::LaneClosed closed;
+  closed.path = m.path;
+  closed.alias = m.alias;
+  closed.epoch = m.epoch;
+  send(p, closed);
+}
+
+// No more comes in; readers take what is whole.
+void Node::close_mirror(LaneRecord& lane, CloseReason why) {
+  if (lane.closed || lane.ending) return;
+  lane.ending = true;
+  LinkPath* path = lane.peer->paths[lane.path].path.get();
+  errands(lane.worker)
+      .send(
+          [path, alias = lane.alias](Worker&, uint64_t) {
+            if (path->link.up()) (void)path->link.remove_in(alias);
+          },
+          [this, id = lane.id, why] {
+            const auto it = lanes_.find(id);
+            if (it != lanes_.end()) close_lane(*it->second, why);
+          });
+}
+
+}  // namespace penstock

@@ -1,0 +1,330 @@
+// Peers: what they ask for, and the lanes that we forward to them.
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+
+#include "control/node/node.h"
+#include "dataplane/topic/filter.h"
+
+namespace penstock {
+namespace {
+
+const char* why_text(LinkEvent::Why why) {
+  switch (why) {
+    case LinkEvent::kSilent:
+      return "it was not heard";
+    case LinkEvent::kPeerRestarted:
+      return "it restarted";
+    case LinkEvent::kPeerReset:
+      return "it began anew";
+    case LinkEvent::kPeerClosed:
+      return "it closed";
+    case LinkEvent::kClosedHere:
+      return "closed here";
+    case LinkEvent::kPeerVersion:
+      return "it speaks another protocol version: upgrade one of the two";
+    case LinkEvent::kStaleHere:
+      return "it knows a newer start of this node: this process is a left-over, stop it";
+    case LinkEvent::kNothing:
+      break;
+  }
+  return "no reason given";
+}
+
+}  // namespace
+
+ControlChannel::PrivateLane::PrivateLane(uint64_t id)
+    : storage(kControlGeometry.total_bytes() + 4096), page(std::make_unique<NodePage>()) {
+  const auto at = (reinterpret_cast<uintptr_t>(storage.data()) + 4095) & ~uintptr_t{4095};
+  memory = reinterpret_cast<std::byte*>(at);
+  LaneWriter::format(memory, kControlGeometry, id, 1);
+  desk = LaneDesk(page.get(), reinterpret_cast<const LaneHeader*>(memory), id);
+  const auto joined = desk.join(false);
+  join = {.memory = memory,
+          .geometry = kControlGeometry,
+          .page = page.get(),
+          .index = (*joined).index,
+          .generation = (*joined).generation,
+          .slot = &slot,
+          .start = 0,
+          .lossy = false};
+}
+
+ControlChannel::ControlChannel(uint64_t id)
+    : out(id), in(id), writer(out.memory, kControlGeometry, out.page.get()) {
+  (void)writer.add_topic("control");
+  mirror = std::make_unique<LaneWriter>(in.memory, kControlGeometry, in.page.get());
+  (void)mirror->add_topic("control");
+  in_lane = std::make_unique<InLane>(kControlAlias, 1, *mirror, id);
+  reader = LaneReader(in.join);
+}
+
+void Node::on_notice(const LinkNotice& notice, uint64_t now) {
+  for (auto& [id, p] : peers_) {
+    for (uint32_t i = 0; i < p->paths.size(); i++) {
+      if (p->paths[i].path.get() != notice.path) continue;
+      if (notice.event.kind == LinkEvent::kUp) {
+        p->epoch = notice.event.peer_epoch;
+        path_up(*p, i, now);
+      } else if (notice.event.kind == LinkEvent::kDown) {
+        path_down(*p, i, notice.event.why);
+      } else {
+        log(fmt::format("node {} ({}) refuses this node on path {}: {}", p->id, p->name, i,
+                        why_text(notice.event.why)));
+      }
+      return;
+    }
+  }
+}
+
+void Node::path_up(PeerRecord& p, uint32_t index, uint64_t now) {
+  PathRecord& path = p.paths[index];
+  path.up = true;
+  path.up_since = now;
+  log(fmt::format("node {} ({}) is up on path {}", p.id, p.name, index));
+  if (index != 0) {
+    for (auto& [key, interest] : p.interests)
+      for (auto& [id, lane] : lanes_)
+        offer(p, *lane, interest);
+    return;
+  }
+  p.channel = std::make_shared<ControlChannel>(p.id);
+  ControlChannel& c = *p.channel;
+  const auto bell = own_bell_slots_.take();
+  c.bell_slot = bell.value_or(0);
+  c.forward = std::make_unique<Forward>(Forward::Config{.join = c.out.join,
+                                                        .path = path.path.get(),
+                                                        .alias = kControlAlias,
+                                                        .epoch = 1,
+                                                        .mirror = kControlGeometry,
+                                                        .region = nullptr,
+                                                        .every_topic = true});
+  if (bell) {
+    c.forward->bells = &own_bells_;
+    c.forward->bell_slot = *bell;
+    c.writer.attach_reader(c.out.join.index, c.out.join.generation, &c.out.slot,
+                           worker_wake(path.worker, &own_bells_, *bell));
+  }
+  c.mirror->attach_reader(
+      c.in.join.index, c.in.join.generation, &c.in.slot,
+      {.event_fd = control_event_.get(), .bell = nullptr, .bell_bit = 0, .sleeper = nullptr});
+  errands(path.worker).send([ch = p.channel, l = path.path.get()](Worker& w, uint64_t) {
+    (void)l->link.add_in(ch->in_lane.get());
+    (void)l->link.add_out(&ch->forward->out());
+    w.tasks().add(ch->forward.get());
+  });
+  for (auto& [what, wish] : wishes_) {
+    peer::SubAdd m;
+    m.mode = what.first;
+    m.key = wish.key;
+    peer::set_text(m.filter, what.second);
+    send(p, m);
+  }
+}
+
+// The session is over: what was in flight is lost and counted, what is not yet sent is dropped for
+// this peer. It asks again when it comes back.
+void Node::path_down(PeerRecord& p, uint32_t index, LinkEvent::Why why) {
+  PathRecord& path = p.paths[index];
+  if (!path.up) return;
+  path.up = false;
+  log(fmt::format("node {} ({}) is down on path {}: {}", p.id, p.name, index, why_text(why)));
+  if (index == 0) {
+    p.interests.clear();
+    p.backlog.clear();
+    std::shared_ptr<ControlChannel> gone = std::move(p.channel);
+    p.channel.reset();
+    if (gone != nullptr) {
+      errands(path.worker)
+          .send(
+              [gone, l = path.path.get()](Worker& w, uint64_t) {
+                w.tasks().remove(gone->forward.get());
+                if (!l->link.up()) return;
+                (void)l->link.remove_out(kControlAlias);
+                (void)l->link.remove_in(kControlAlias);
+              },
+              [this, gone] {
+                if (gone->forward->bells != nullptr) own_bell_slots_.give_back(gone->bell_slot);
+              });
+    }
+    for (auto& [cid, c] : clients_) {
+      for (auto& [sid, s] : c->subscriptions) {
+        if (!s->waiting || s->waiting->peers.erase(p.id) == 0) continue;
+        if (s->waiting->peers.empty()) finish_subscribe(*s);
+      }
+    }
+  }
+  std::vector<std::pair<uint64_t, ForwardRecord*>> forwards;
+  std::vector<uint64_t> mirrors;
+  for (auto& [id, lane] : lanes_) {
+    if (lane->peer == &p && (lane->path == index || index == 0)) mirrors.push_back(id);
+    for (auto& f : lane->forwards)
+      if (f->peer == &p && (f->path_index == index || index == 0))
+        forwards.emplace_back(id, f.get());
+  }
+  for (const auto& [id, f] : forwards)
+    if (!f->ending) end_forward(*f, Drop::kPeerDown, false);
+  for (const uint64_t id : mirrors)
+    if (const auto it = lanes_.find(id); it != lanes_.end())
+      close_mirror(*it->second, CloseReason::kPeerDown);
+  if (index != 0) return;
+  std::vector<GroupRecord*> groups;
+  for (auto& [filter, g] : groups_)
+    groups.push_back(g.get());
+  for (GroupRecord* g : groups)
+    end_group_if_unused(*g);
+}
+
+void Node::send_bytes(PeerRecord& p, std::span<const std::byte> message) {
+  if (!p.up()) return;
+  if (p.backlog.empty() && p.channel->writer.send({}, message) == Errc::kOk) return;
+  p.backlog.emplace_back(message.begin(), message.end());
+}
+
+uint32_t Node::poll_peer(PeerRecord& p) {
+  uint32_t work = 0;
+  while (p.up() && !p.backlog.empty() &&
+         p.channel->writer.send({}, p.backlog.front()) == Errc::kOk) {
+    p.backlog.pop_front();
+    work++;
+  }
+  while (p.up()) {
+    Message m;
+    const auto channel = p.channel;  // what it says may end the session
+    const LaneReader::Next next = channel->reader.next(m);
+    if (next == LaneReader::Next::kEmpty) break;
+    if (next == LaneReader::Next::kMessage) take(p, {m.data, static_cast<size_t>(m.len)});
+    channel->reader.release();
+    work++;
+  }
+  return work;
+}
+
+void Node::take(PeerRecord& p, std::span<const std::byte> bytes) {
+  using peer::Type;
+  const auto with = [&](auto message, auto handler) {
+    if (!peer::parse(bytes, message)) return false;
+    (this->*handler)(p, message);
+    return true;
+  };
+  bool good = false;
+  switch (peer::type_of(bytes)) {
+    case Type::kSubAdd:
+      good = with(peer::SubAdd{}, &Node::on_sub_add);
+      break;
+    case Type::kSubDel:
+      good = with(peer::SubDel{}, &Node::on_sub_del);
+      break;
+    case Type::kSubAck:
+      good = with(peer::SubAck{}, &Node::on_sub_ack);
+      break;
+    case Type::kLaneTopic:
+      good = with(peer::LaneTopic{}, &Node::on_lane_topic);
+      break;
+    case Type::kLaneReady:
+      good = with(peer::LaneReady{}, &Node::on_lane_ready);
+      break;
+    case Type::kLaneRefused:
+      good = with(peer::LaneRefused{}, &Node::on_lane_refused);
+      break;
+    case Type::kLaneClose:
+      good = with(peer::LaneClose{}, &Node::on_lane_close);
+      break;
+    case Type::kLaneClosed:
+      good =
+          bytes.size() == sizeof(peer::LaneClosed);  // the alias is not used again: no more to do
+      break;
+  }
+  if (!good)
+    log(fmt::format("node {} ({}) sent a control message of type {} that makes no sense: ignored",
+                    p.id, p.name, static_cast<uint32_t>(peer::type_of(bytes))));
+}
+
+void Node::on_sub_add(PeerRecord& p, const peer::SubAdd& m) {
+  const std::string_view filter = peer::text(m.filter);
+  if (m.mode > Mode::kGroup || !valid_filter(filter)) return;
+  Interest& interest = p.interests[m.key];
+  interest = {.mode = m.mode, .filter = std::string(filter), .waiting = {}, .acknowledged = false};
+  if (m.mode == Mode::kGroup) {
+    // The group reads every lane with a matching topic, if it did not before, and offers it.
+    auto g = group_for(filter);
+    if (g.ok()) {
+      for (auto& [id, s] : (*g)->sources)
+        if (s->lane->kind == LaneKind::kLane) offer(p, *s->lane, interest);
+    }
+  } else {
+    for (auto& [id, lane] : lanes_)
+      offer(p, *lane, interest);
+  }
+  if (interest.waiting.empty()) acknowledge(p, m.key, interest);
+}
+
+void Node::acknowledge(PeerRecord& p, uint64_t key, Interest& interest) {
+  if (std::exchange(interest.acknowledged, true)) return;
+  peer::SubAck m;
+  m.key = key;
+  send(p, m);
+}
+
+void Node::on_sub_del(PeerRecord& p, const peer::SubDel& m) {
+  const auto it = p.interests.find(m.key);
+  if (it == p.interests.end()) return;
+  const Interest gone = std::move(it->second);
+  p.interests.erase(it);
+  std::vector<ForwardRecord*> unwanted;
+  for (auto& [id, lane] : lanes_) {
+    for (auto& f : lane->forwards) {
+      if (f->peer != &p || f->ending) continue;
+      if (gone.mode == Mode::kGroup) {
+        if (f->group != nullptr && f->group->filter == gone.filter) unwanted.push_back(f.get());
+      } else if (f->group == nullptr && skip_unwanted(*lane, *f) == 0) {
+        unwanted.push_back(f.get());
+      }
+    }
+  }
+  for (ForwardRecord* f : unwanted)
+    end_forward(*f, f->group != nullptr ? Drop::kNoMember : Drop::kNone, true);
+  if (gone.mode == Mode::kGroup)
+    if (const auto g = groups_.find(gone.filter); g != groups_.end())
+      end_group_if_unused(*g->second);
+}
+
+void Node::on_sub_ack(PeerRecord& p, const peer::SubAck& m) {
+  for (auto& [what, wish] : wishes_) {
+    if (wish.key != m.key) continue;
+    for (auto& [cid, c] : clients_) {
+      for (auto& [sid, s] : c->subscriptions) {
+        if (!s->waiting || s->mode != what.first || s->filter != what.second) continue;
+        if (s->waiting->peers.erase(p.id) != 0 && s->waiting->peers.empty()) finish_subscribe(*s);
+      }
+    }
+  }
+}
+
+// One wish a filter, whoever of ours has it; but each new subscription asks again, because its
+// acknowledgement says that what is published from now on will come.
+void Node::wish(Mode mode, const std::string& filter, Subscription& s) {
+  Wish& w = wishes_[{mode, filter}];
+  if (w.users++ == 0) w.key = next_wish_++;
+  for (auto& [id, p] : peers_) {
+    if (!p->up()) continue;
+    peer::SubAdd m;
+    m.mode = mode;
+    m.key = w.key;
+    peer::set_text(m.filter, filter);
+    send(*p, m);
+    s.waiting->peers.insert(id);
+  }
+}
+
+void Node::unwish(Mode mode, const std::string& filter) {
+  const auto it = wishes_.find({mode, filter});
+  if (it == wishes_.end() || --it->second.users != 0) return;
+  peer::SubDel m;
+  m.key = it->second.key;
+  for (auto& [id, p] : peers_)
+    send(*p, m);
+  wishes_.erase(it);
+}
+
+}  // namespace penstock

@@ -1,0 +1,313 @@
+// What the node tells about itself, as JSON: the CLI's tables are made of it. Numbers come from the
+// counters and words that their owners publish; nobody is stopped to read them.
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "control/node/node.h"
+
+namespace penstock {
+namespace {
+
+using nlohmann::json;
+
+const char* text(CloseReason r) {
+  switch (r) {
+    case CloseReason::kOpen:
+      return "";
+    case CloseReason::kPublisherLeft:
+      return "publisher left";
+    case CloseReason::kPublisherDied:
+      return "publisher died";
+    case CloseReason::kPeerDown:
+      return "peer down";
+    case CloseReason::kNodeStopped:
+      return "node stopped";
+  }
+  return "";
+}
+
+const char* text(LinkState s) {
+  switch (s) {
+    case LinkState::kIdle:
+      return "down";
+    case LinkState::kConnecting:
+      return "connecting";
+    case LinkState::kUp:
+      return "up";
+    case LinkState::kClosed:
+      return "closed";
+  }
+  return "";
+}
+
+json drops_of(const std::map<Drop, uint64_t>& dropped) {
+  json j = json::object();
+  for (const auto& [why, n] : dropped)
+    if (n != 0) j[penstock::text(why)] = n;
+  return j;
+}
+
+json totals_of(const Totals& t) {
+  return {{"sent", t.sent}, {"delivered", t.delivered}, {"dropped", drops_of(t.dropped)}};
+}
+
+std::string endpoint(const IpAddress& ip, uint16_t port) {
+  return ip.is_v6() ? fmt::format("[{}]:{}", format(ip), port)
+                    : fmt::format("{}:{}", format(ip), port);
+}
+
+std::string clean(std::string_view name) {
+  std::string s;
+  for (const char c : name)
+    s += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  return s;
+}
+
+}  // namespace
+
+// A reader's own view: what it was sent, took, lost, and has before it. In flight comes from the
+// position and, for a forward, from the out lane's own counters, never from the other three.
+std::string Node::show_lanes() {
+  json all = json::array();
+  for (const auto& [id, lane] : lanes_) {
+    json readers = json::array();
+    for (const auto& [index, r] : lane->readers) {
+      const Totals t = totals(*r);
+      const uint64_t head = lane->head();
+      const uint64_t position = r->start + settled(t);
+      json row = totals_of(t);
+      row["start"] = r->start;
+      row["mode"] = r->evicted ? "evicted" : r->lossy ? "lossy" : "reliable";
+      row["in_flight"] = head > position ? head - position : 0;
+      row["filter"] = "";
+      if (r->subscription != nullptr) {
+        row["who"] = clean(r->subscription->client->name);
+        row["kind"] = "client";
+        row["filter"] = clean(r->subscription->filter);
+      } else if (r->forward != nullptr) {
+        row["who"] = "node " + clean(r->forward->peer->name);
+        row["kind"] = "link";
+        if (r->forward->forward != nullptr) {
+          const OutLaneStats& s = r->forward->forward->out().stats();
+          row["link"] = {{"sent", s.sent.read()},
+                         {"delivered", s.delivered.read()},
+                         {"in_flight", s.in_flight()},
+                         {"retransmitted", s.retransmitted.read()},
+                         {"skipped", r->forward->forward->skipped().read()}};
+        }
+      } else if (r->source != nullptr) {
+        row["who"] = "group " + clean(r->source->group->filter);
+        row["kind"] = "group";
+        row["filter"] = clean(r->source->group->filter);
+        if (r->source->source != nullptr) {
+          row["dispatched"] = r->source->source->dispatched().read();
+          row["skipped"] = r->source->source->skipped().read();
+        }
+      }
+      readers.push_back(std::move(row));
+    }
+    json names = json::array();
+    uint32_t topics = 0;
+    for (const std::string& t : lane->topics) {
+      if (t.empty()) continue;
+      topics++;
+      if (names.size() < 8) names.push_back(clean(t));
+    }
+    std::string owner;
+    if (lane->publisher != nullptr) owner = clean(lane->publisher->name);
+    if (lane->inbox_of != nullptr) owner = clean(lane->inbox_of->client->name);
+    if (lane->peer != nullptr) owner = "node " + clean(lane->peer->name);
+    static constexpr const char* kKinds[] = {"lane", "mirror", "inbox"};
+    json row = {{"id", id},
+                {"name", clean(lane->name)},
+                {"kind", kKinds[static_cast<size_t>(lane->kind)]},
+                {"owner", owner},
+                {"epoch", lane->epoch},
+                {"ring", lane->geometry.ring_size()},
+                {"arena", lane->geometry.arena_size()},
+                {"topics", topics},
+                {"topic_names", names},
+                {"sent", lane->head()},
+                {"worker", lane->worker},
+                {"closed", text(lane->reason)},
+                {"readers", readers},
+                {"left", totals_of(lane->left)}};
+    if (lane->peer != nullptr) row["origin"] = lane->origin_lane;
+    if (lane->in != nullptr) {
+      const InLaneStats& s = lane->in->stats();
+      row["link"] = {{"delivered", s.delivered.read()},
+                     {"gaps", s.gaps.read()},
+                     {"duplicates", s.duplicates.read()},
+                     {"out_of_order", s.out_of_order.read()},
+                     {"malformed", s.malformed.read()}};
+    }
+    all.push_back(std::move(row));
+  }
+  return all.dump();
+}
+
+std::string Node::show_links() {
+  json all = json::array();
+  for (const auto& [id, p] : peers_) {
+    for (uint32_t i = 0; i < p->paths.size(); i++) {
+      const PathRecord& path = p->paths[i];
+      const LinkPath& l = *path.path;
+      const LinkStats& s = l.link.stats();
+      json drops = json::object();
+      for (size_t d = 0; d < kDrops; d++)
+        if (const uint64_t n = s.drops.by_reason[d].read(); n != 0)
+          drops[penstock::text(static_cast<Drop>(d))] = n;
+      all.push_back({{"peer", clean(p->name)},
+                     {"peer_id", id},
+                     {"path", i},
+                     {"worker", path.worker},
+                     {"port", path.port},
+                     {"local", path.local},
+                     {"remote", endpoint(l.config.remote, l.config.remote_udp)},
+                     {"state", path.up ? text(LinkState::kUp) : text(LinkState::kConnecting)},
+                     {"peer_epoch", p->epoch},
+                     {"up_ns", path.up ? now_ - path.up_since : 0},
+                     {"rtt_ns", s.srtt_ns.load()},
+                     {"rtt_min_ns", s.min_rtt_ns.load()},
+                     {"packets_sent", s.tx_frames.read()},
+                     {"packets_received", s.rx_frames.read()},
+                     {"bytes_sent", s.tx_bytes.read()},
+                     {"bytes_received", s.rx_bytes.read()},
+                     {"retransmitted", s.retransmitted.read()},
+                     {"lost", s.lost.read()},
+                     {"spurious", s.spurious.read()},
+                     {"duplicates", s.duplicates.read()},
+                     {"in_flight", s.in_flight.load()},
+                     {"probes", s.probes.read()},
+                     {"stalls", s.stalls.read()},
+                     {"sessions", s.sessions.read()},
+                     {"corrupt", s.drops.read(Drop::kBadChecksum)},
+                     {"drops", drops}});
+    }
+  }
+  return all.dump();
+}
+
+std::string Node::show_ports() {
+  json all = json::array();
+  for (const PortRow& row : ports_) {
+    Port& port = row.net->port();
+    const PortInfo& info = port.info();
+    const PortStats& s = port.stats();
+    MacAddress mac;
+    mac.bytes = info.mac;
+    all.push_back({{"name", row.name},
+                   {"device", row.device},
+                   {"mac", format(mac)},
+                   {"address", row.address},
+                   {"mtu", row.mtu},
+                   {"link_up", port.link_up()},
+                   {"worker", row.worker},
+                   {"queue", row.queue},
+                   {"zero_copy", info.chains},
+                   {"rx_frames", s.rx_frames.read()},
+                   {"rx_bytes", s.rx_bytes.read()},
+                   {"tx_frames", s.tx_frames.read()},
+                   {"tx_bytes", s.tx_bytes.read()},
+                   {"tx_full", s.tx_full.read()},
+                   {"tx_linearized", s.tx_linearized.read()},
+                   {"rx_linearized", s.rx_linearized.read()},
+                   {"rx_missed", s.rx_missed.read()},
+                   {"no_buffers", s.no_buffers.read()}});
+  }
+  return all.dump();
+}
+
+std::string Node::show_clients() {
+  json all = json::array();
+  for (const auto& [id, c] : clients_) {
+    json subscriptions = json::array();
+    size_t read = 0;
+    for (const auto& [sid, s] : c->subscriptions) {
+      read += s->lanes.size();
+      subscriptions.push_back({{"filter", clean(s->filter)},
+                               {"mode", s->mode == Mode::kGroup ? "group" : "broadcast"}});
+    }
+    all.push_back({{"id", id},
+                   {"name", clean(c->name)},
+                   {"pid", c->session->who().pid},
+                   {"uid", c->session->who().uid},
+                   {"publishers", c->lanes.size()},
+                   {"subscriptions", subscriptions},
+                   {"lanes_written", c->lanes.size()},
+                   {"lanes_read", read}});
+  }
+  return all.dump();
+}
+
+// Everything that was dropped here, under its reason: frames at ports and links, messages of
+// readers that are here and that were.
+std::string Node::show_drops() {
+  std::map<Drop, uint64_t> sum;
+  const auto add = [&](const DropCounters& c) {
+    for (size_t d = 1; d < kDrops; d++)
+      sum[static_cast<Drop>(d)] += c.by_reason[d].read();
+  };
+  for (const PortRow& row : ports_)
+    add(row.net->drops());
+  for (const auto& [id, p] : peers_)
+    for (const PathRecord& path : p->paths)
+      add(path.path->link.stats().drops);
+  Totals t = left_;
+  for (const auto& [id, lane] : lanes_) {
+    t.add(lane->left);
+    for (const auto& [index, r] : lane->readers)
+      t.add(totals(*r));
+  }
+  for (const auto& [why, n] : t.dropped)
+    sum[why] += n;
+  json j = json::object();
+  for (const auto& [why, n] : sum)
+    j[penstock::text(why)] = n;
+  return j.dump();
+}
+
+std::string Node::show_node() {
+  json workers = json::array();
+  for (uint32_t i = 0; i < workers_.size(); i++) {
+    const WorkerStats& s = workers_[i]->worker.stats();
+    workers.push_back({{"id", i},
+                       {"idle", config_.workers[i].mode == IdleMode::kSpin ? "spin" : "adaptive"},
+                       {"turns", s.turns.read()},
+                       {"work", s.busy_turns.read()},
+                       {"sleeps", s.sleeps.read()}});
+  }
+  size_t links = 0;
+  for (const auto& [id, p] : peers_)
+    links += p->paths.size();
+  const json j = {{"id", config_.id},
+                  {"name", clean(config_.name)},
+                  {"epoch", config_.epoch},
+                  {"version", PENSTOCK_VERSION},
+                  {"pid", getpid()},
+                  {"uptime_ns", now_ - started_},
+                  {"hugepages", config_.huge_pages},
+                  {"workers", workers},
+                  {"clients", clients_.size()},
+                  {"lanes", lanes_.size()},
+                  {"links", links}};
+  return j.dump();
+}
+
+std::string Node::show(std::string_view question) {
+  if (question.starts_with("show ")) question.remove_prefix(5);
+  if (question == "lanes") return show_lanes();
+  if (question == "links") return show_links();
+  if (question == "ports") return show_ports();
+  if (question == "clients") return show_clients();
+  if (question == "drops") return show_drops();
+  if (question == "node") return show_node();
+  if (question == "topology") return topology_;
+  return json{{"error", fmt::format("unknown query: show {}; there are lanes, links, ports, "
+                                    "clients, drops, node, topology",
+                                    clean(question))}}
+      .dump();
+}
+
+}  // namespace penstock

@@ -1,0 +1,277 @@
+// What the node knows: clients, lanes, subscriptions, groups, peers. Plain data of the control
+// thread; the objects that a worker uses are made here, lent by an errand and taken back by one.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/attach/session.h"
+#include "control/node/errand.h"
+#include "control/node/peer_protocol.h"
+#include "control/node/tables.h"
+#include "dataplane/base/drop.h"
+#include "dataplane/base/fd.h"
+#include "dataplane/base/sealed_memory.h"
+#include "dataplane/forward.h"
+#include "dataplane/group.h"
+#include "dataplane/lane/node_page.h"
+#include "dataplane/lane/writer.h"
+#include "dataplane/link/in_lane.h"
+#include "dataplane/worker.h"
+
+namespace penstock {
+
+using attach::Mode;
+
+struct ClientRecord;
+struct ForwardRecord;
+struct GroupRecord;
+struct LaneRecord;
+struct PeerRecord;
+struct SourceRecord;
+struct Subscription;
+
+// A position table and who may use it: a client's, or a worker's.
+struct PositionTableRecord {
+  uint64_t id = 0;  // names it to publishers
+  SealedMemory memory;
+  Mapping map;  // a client's: read-only here
+  PositionSlots slots;
+
+  ReaderSlot* slot(uint32_t i) { return &reinterpret_cast<PositionTable*>(map.data())->slots[i]; }
+};
+
+// What has become of the messages that a reader was owed.
+struct Totals {
+  uint64_t sent = 0;
+  uint64_t delivered = 0;
+  std::map<Drop, uint64_t> dropped;
+
+  void add(const Totals& other) {
+    sent += other.sent;
+    delivered += other.delivered;
+    for (const auto& [why, n] : other.dropped)
+      dropped[why] += n;
+  }
+};
+
+inline uint64_t settled(const Totals& t) {
+  uint64_t n = t.delivered;
+  for (const auto& [why, lost] : t.dropped)
+    n += lost;
+  return n;
+}
+
+// One reader of one lane: a client's subscription, a forward to a peer, or a group's source.
+struct ReaderRecord {
+  LaneRecord* lane = nullptr;
+  uint32_t index = 0;
+  uint32_t generation = 0;
+  uint64_t start = 0;
+  bool lossy = false;
+  bool evicted = false;
+  uint64_t last_seen = 0;  // position at the last check
+  PositionTableRecord* table = nullptr;
+  uint32_t slot = 0;
+  Subscription* subscription = nullptr;  // one of the three
+  ForwardRecord* forward = nullptr;
+  SourceRecord* source = nullptr;
+  Fd event;  // kept for lanes that a worker writes
+
+  ReaderSlot* position() const { return table->slot(slot); }
+};
+
+enum class LaneKind : uint8_t { kLane, kMirror, kInbox };
+
+struct LaneRecord {
+  uint64_t id = 0;
+  uint64_t epoch = 0;
+  LaneKind kind = LaneKind::kLane;
+  std::string name;
+  bool pusher = false;
+  LaneGeometry geometry;
+  SealedMemory memory;
+  Mapping map;
+  SealedMemory page_memory;
+  Mapping page_map;
+  LaneDesk desk;
+  Region region;
+  uint32_t worker = 0;  // forwards it; mirror and inbox: writes it
+  BellPage* bells = nullptr;
+  uint32_t bell_slot = 0;
+  std::vector<std::string> topics;                            // by id; empty: not declared
+  std::map<uint32_t, std::unique_ptr<ReaderRecord>> readers;  // by mark
+  std::vector<std::unique_ptr<ForwardRecord>> forwards;       // to peers, broadcast and group
+  Totals left;                                                // of readers that are no more
+
+  ClientRecord* publisher = nullptr;    // a client's lane, until the client is gone
+  std::shared_ptr<ClientRecord> keep;   // then: its bell page is still in use
+  Subscription* inbox_of = nullptr;     // an inbox
+  std::unique_ptr<LaneWriter> writer;   // mirror, inbox: the worker's
+  std::unique_ptr<GroupMember> member;  // inbox: the worker's
+
+  // A mirror.
+  PeerRecord* peer = nullptr;
+  uint32_t path = 0;
+  uint32_t alias = 0;
+  uint32_t alias_epoch = 0;
+  uint64_t origin_lane = 0;
+  std::string group;  // not empty: its messages are for members of this group only
+  std::unique_ptr<InLane> in;
+
+  bool sealed = false;  // readers may join
+  bool closed = false;  // no more messages will come
+  bool ending = false;  // mirror: the worker is letting go of it
+  bool dying = false;   // no reader is left, the worker is letting go of it
+  CloseReason reason = CloseReason::kOpen;
+
+  const LaneHeader* header() const { return reinterpret_cast<const LaneHeader*>(map.data()); }
+  NodePage* page() const { return reinterpret_cast<NodePage*>(page_map.data()); }
+  uint64_t head() const { return header()->head.load(); }
+};
+
+// What a client waits for before its Subscribe is answered.
+struct Waiting {
+  uint32_t request = 0;
+  uint64_t deadline = 0;
+  std::set<uint64_t> peers;  // that have not acknowledged, by node id
+};
+
+struct Subscription {
+  uint64_t id = 0;
+  ClientRecord* client = nullptr;
+  Mode mode = Mode::kBroadcast;
+  std::string filter;
+  bool lossy = false;
+  Fd news;                                  // the epoll instance that the client waits on
+  std::map<uint64_t, ReaderRecord*> lanes;  // by lane id
+  GroupRecord* group = nullptr;
+  LaneRecord* inbox = nullptr;
+  std::optional<Waiting> waiting;
+};
+
+struct ClientRecord {
+  enum class State : uint8_t { kConnected, kWelcomed, kAttached };
+
+  uint32_t id = 0;
+  State state = State::kConnected;
+  std::string name;
+  std::unique_ptr<Session> session;
+  PositionTableRecord positions;
+  SealedMemory bell_memory;
+  Mapping bell_map;
+  BellSlots bell_slots;
+  std::vector<Fd> worker_events;          // one a worker: the client rings it
+  std::map<uint64_t, LaneRecord*> lanes;  // that it publishes
+  std::map<uint64_t, std::unique_ptr<Subscription>> subscriptions;
+  std::map<uint64_t, uint32_t> tables;  // position tables that it has mapped: readers of each
+  uint64_t since = 0;
+
+  BellPage* bells() { return reinterpret_cast<BellPage*>(bell_map.data()); }
+};
+
+// A lane that a group reads.
+struct SourceRecord {
+  GroupRecord* group = nullptr;
+  LaneRecord* lane = nullptr;
+  ReaderRecord* reader = nullptr;
+  std::unique_ptr<GroupSource> source;
+  bool leaving = false;
+};
+
+// All subscriptions in group mode with one filter, here and at peers.
+struct GroupRecord {
+  std::string filter;
+  uint32_t worker = 0;
+  Group group;                                                // the worker's
+  std::vector<Subscription*> members;                         // here
+  std::vector<std::string> topics;                            // rows of every inbox's topic table
+  std::map<uint64_t, std::unique_ptr<SourceRecord>> sources;  // by lane id
+};
+
+// A lane on its way to a peer: for its broadcast subscriptions (group null), or for its members of
+// a group.
+struct ForwardRecord {
+  enum class Use : uint8_t { kAsked, kReady };
+
+  PeerRecord* peer = nullptr;
+  LaneRecord* lane = nullptr;
+  GroupRecord* group = nullptr;
+  LinkPath* path = nullptr;
+  uint32_t path_index = 0;
+  uint32_t alias = 0;
+  std::map<uint32_t, Use> topics;
+  LaneGeometry mirror;                   // as the peer said
+  ReaderRecord* reader = nullptr;        // broadcast
+  std::unique_ptr<Forward> forward;      // broadcast, once the peer is ready
+  std::unique_ptr<RemoteMember> remote;  // group, once the peer is ready
+  bool ending = false;
+};
+
+// What a peer wants, and who of ours waits until it has it.
+struct Interest {
+  Mode mode = Mode::kBroadcast;
+  std::string filter;
+  std::set<std::pair<uint32_t, uint32_t>> waiting;  // alias, topic
+  bool acknowledged = false;
+};
+
+struct PathRecord {
+  std::unique_ptr<LinkPath> path;
+  uint32_t worker = 0;
+  std::string port;   // its name, for tables
+  std::string local;  // our end, for tables
+  bool up = false;
+  uint64_t up_since = 0;
+};
+
+// Both lanes of the control channel, in this process only.
+struct ControlChannel {
+  struct PrivateLane {
+    explicit PrivateLane(uint64_t id);
+    std::vector<std::byte> storage;
+    std::byte* memory = nullptr;  // aligned
+    std::unique_ptr<NodePage> page;
+    LaneDesk desk;
+    ReaderSlot slot;
+    LaneReader::Join join;
+  };
+  explicit ControlChannel(uint64_t id);
+
+  PrivateLane out;
+  PrivateLane in;
+  LaneWriter writer;                   // we write
+  std::unique_ptr<Forward> forward;    // the worker's
+  std::unique_ptr<LaneWriter> mirror;  // the worker's
+  std::unique_ptr<InLane> in_lane;     // the worker's
+  LaneReader reader;                   // we read
+  uint32_t bell_slot = 0;
+};
+
+struct PeerRecord {
+  uint64_t id = 0;
+  std::string name;
+  std::vector<PathRecord> paths;
+  std::shared_ptr<ControlChannel> channel;  // while path 0 is up
+  std::deque<std::vector<std::byte>> backlog;
+  std::map<uint64_t, Interest> interests;  // its, by its key
+  uint32_t next_alias = 1;
+  uint64_t epoch = 0;
+
+  bool up() const { return channel != nullptr; }
+};
+
+// Something we want of every peer: one for all local subscriptions with this mode and filter.
+struct Wish {
+  uint64_t key = 0;
+  uint32_t users = 0;
+};
+
+}  // namespace penstock
