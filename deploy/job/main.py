@@ -1,0 +1,213 @@
+"""The main job, from two config files to a clean machine. Started by deploy/run, which installs
+what Debian has to give first."""
+import argparse
+import pathlib
+import selectors
+import shutil
+import signal
+import sys
+import tempfile
+import time
+
+import build
+import display as displays
+import identity
+import nodes as appliances
+import processes
+import wires
+from processes import Failed, Program
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+RANKS = 4
+ENOUGH = 0.95
+STALL_S = 30  # without a step, the job hangs
+STOP_S = 5
+DIGITS = pathlib.Path(__file__).parent.parent / "data/digits.csv"
+
+
+class Interrupted(Exception):
+    def __init__(self, number):
+        super().__init__(f"interrupted by {signal.Signals(number).name}")
+        self.exit_code = 128 + number
+
+
+def on_signal(number, _frame):
+    raise Interrupted(number)
+
+
+def arguments():
+    usage = (pathlib.Path(__file__).parent / "usage.txt").read_text()
+    parser = argparse.ArgumentParser(prog="./deploy/run", usage=usage, add_help=False)
+    parser.add_argument("--port", choices=wires.KINDS, default="vhost")
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--keep", action="store_true")
+    options = parser.parse_args()
+    if not 1 <= options.steps <= 1_000_000:
+        parser.error("--steps: 1 to 1000000")
+    return options
+
+
+def shortcomings(result):
+    """What is not as it must be, as clauses of one sentence."""
+    clauses = []
+    if result["accuracy"] < ENOUGH:
+        clauses.append(f"the accuracy {result['accuracy']:.3f} is below {ENOUGH}")
+    if not result["weights_identical"]:
+        clauses.append("the weights are not those of a single process")
+    if result["lost"]:
+        clauses.append(f"{result['lost']} messages were dropped")
+    if result["unaccounted"]:
+        clauses.append(f"{result['unaccounted']} messages are unaccounted for")
+    if result["in_flight"]:
+        clauses.append(f"{result['in_flight']} messages are still in flight")
+    return clauses
+
+
+class Job:
+    def __init__(self, options):
+        self.options = options
+        self.display = displays.Display(options.json)
+        # Short, whatever TMPDIR says: a socket's path ends at 107 bytes.
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="penstock-", dir="/tmp"))
+        self.started = []  # in the order of starting; stopped the other way round
+        self.wire = None
+
+    def start(self, program):
+        self.started.append(program)
+        return program
+
+    def run(self):
+        build.build(self.display.say, sys.stdout.isatty() and not self.options.json)
+        began = time.monotonic()
+        nodes = self.start_nodes()
+        self.display.say("node A and node B are linked: " + ", ".join(self.wire.devices))
+        server, trainers = self.start_clients(nodes)
+        final = self.watch(server, trainers, nodes)
+        seconds = time.monotonic() - began
+        rows = identity.settled(nodes)
+        self.display.say("\nsent = delivered + dropped + in flight, for every lane and reader:")
+        for line in identity.table(rows):
+            self.display.say(f"  {line}")
+        for client in [*trainers, server]:
+            client.finish(STOP_S)
+        identical = self.same_weights()
+        result = {
+            "accuracy": final["accuracy"], "weights_identical": identical,
+            "lost": sum(r.dropped for r in rows), "unaccounted": sum(r.unaccounted for r in rows),
+            "in_flight": sum(r.in_flight for r in rows), "seconds": round(seconds, 1)}
+        self.display.say(f"\n{self.options.steps} steps in {seconds:.1f} s\n"
+                         f"accuracy on digits never seen: {result['accuracy']:.3f}\n"
+                         f"weights bit for bit those of a single process: {'yes' if identical else 'no'}")
+        return result
+
+    def start_nodes(self):
+        self.wire = wires.Wire(self.options.port, self.folder)
+        self.wire.start(self.folder)
+        nodes = []
+        for name, own, peer in (("A", 1, 2), ("B", 2, 1)):
+            node = appliances.Node(name, own, peer, self.wire.devices[own - 1], self.wire.prefixes[own - 1],
+                                   self.folder)
+            self.start(node.daemon)
+            node.wait_ready()
+            nodes.append(node)
+        for node in nodes:
+            node.wait_linked()
+        return nodes
+
+    def start_clients(self, nodes):
+        common = ["--data", DIGITS, "--ranks", RANKS, "--steps", self.options.steps]
+        server = self.start(Program("server", [build.DEMO, "server", "--socket", nodes[1].socket, "--weights-out",
+                                               self.folder / "server.weights", *common], self.folder / "server.log"))
+        trainers = [self.start(Program(f"trainer {rank}",
+                                       [build.DEMO, "trainer", "--socket", nodes[0].socket, "--rank", rank,
+                                        "--weights-out", self.folder / f"trainer{rank}.weights", *common],
+                                       self.folder / f"trainer{rank}.log")) for rank in range(RANKS)]
+        return server, trainers
+
+    def watch(self, server, trainers, nodes):
+        """Shows progress until the server and every trainer say that they are done."""
+        done, final, last_step, moved = set(), None, -1, time.monotonic()
+        with selectors.DefaultSelector() as ready:
+            for client in [server, *trainers]:
+                ready.register(client, selectors.EVENT_READ)
+            while final is None or len(done) < RANKS:
+                for key, _ in ready.select(timeout=1):
+                    for said in key.fileobj.read():
+                        if "done" in said and key.fileobj is server:
+                            final = said
+                        elif "done" in said:
+                            done.add(key.fileobj)
+                        else:
+                            if said["step"] > last_step:
+                                last_step, moved = said["step"], time.monotonic()
+                            self.show(said, nodes)
+                for program in self.started:
+                    program.check_running()
+                if time.monotonic() - moved > STALL_S:
+                    raise Failed(f"no step for {STALL_S} s after step {max(last_step, 0)}")
+        return final
+
+    def show(self, progress, nodes):
+        if self.display.due(progress):
+            self.display.progress(progress, *displays.totals([n.show("links") for n in nodes],
+                                                             [n.show("drops") for n in nodes]))
+
+    def same_weights(self):
+        """Do the server and every trainer hold what a single process computes?"""
+        alone = self.folder / "alone.weights"
+        processes.query([build.DEMO, "reference", "--data", DIGITS, "--ranks", RANKS, "--steps", self.options.steps,
+                         "--weights-out", alone], timeout_s=300)
+        want = alone.read_bytes()
+        return all(p.read_bytes() == want for p in self.folder.glob("*.weights"))
+
+    def clean_up(self):
+        """Stops and removes everything, whatever state it is in. Returns what did not go in order."""
+        complaints = []
+        deadline = time.monotonic() + STOP_S
+        for program in reversed(self.started):
+            if not program.stop(deadline):
+                complaints.append(f"{program.name} did not stop and was killed")
+        if self.wire:
+            self.wire.stop(deadline)
+        strays = processes.reap_strays()
+        if strays:
+            complaints.append(f"{strays} processes were left running and were killed")
+        if self.options.keep:
+            self.display.say(f"configs and logs are in {self.folder}")
+        else:
+            shutil.rmtree(self.folder)
+        return complaints
+
+
+def main():
+    options = arguments()
+    for number in SIGNALS:
+        signal.signal(number, on_signal)
+    processes.adopt_orphans()
+    job = Job(options)
+    result, failure, code = None, None, 1
+    try:
+        result = job.run()
+    except Interrupted as interrupted:
+        failure, code = str(interrupted), interrupted.exit_code
+    except Failed as failed:
+        failure = str(failed)
+    except Exception as bug:  # whatever it is, the machine must be clean afterwards
+        failure = f"{type(bug).__name__}: {bug}"
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    complaints = job.clean_up()
+    job.display.say(f"clean-up: {'; '.join(complaints) or 'no process, namespace, socket or file is left'}")
+    if failure:
+        job.display.failure(failure)
+        return code
+    wrong = shortcomings(result) + complaints
+    if wrong:
+        print(f"failed: {'; '.join(wrong)}", file=sys.stderr)
+    job.display.result({**result, "ok": not wrong})
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

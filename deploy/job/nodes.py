@@ -1,0 +1,54 @@
+"""The two appliances: their config files, their daemons, and what they say about themselves."""
+import time
+
+import build
+from processes import Failed, Program, query
+
+START_S = 60  # DPDK alone has been seen to take 12 s on a busy machine
+
+
+class Node:
+    def __init__(self, name, node_id, peer_id, device, prefix, folder):
+        self.name = name
+        self.socket = f"{folder}/{name}.sock"
+        self._cli = [build.PENSTOCK, "--socket", self.socket, "--json"]
+        config = folder / f"{name}.toml"
+        config.write_text(f"""\
+[node]
+id = {node_id}
+name = "{name}"
+socket = "{self.socket}"
+state_dir = "{folder}/{name}.state"
+
+[[port]]
+name = "link"
+device = "{device}"
+address = "10.77.0.{node_id}/24"
+
+[[peer]]
+id = {peer_id}
+address = "10.77.0.{peer_id}"
+""")
+        self.daemon = Program(f"node {name}", [*prefix, build.PENSTOCKD, "--config", config],
+                              folder / f"{name}.log")
+
+    def show(self, what):
+        return query([*self._cli, "show", what])
+
+    def _wait(self, what, is_so):
+        end = time.monotonic() + START_S
+        while time.monotonic() < end:
+            self.daemon.check_running()
+            try:
+                if is_so():
+                    return
+            except Failed:
+                pass  # not listening yet
+            time.sleep(0.05)
+        raise Failed(f"node {self.name} was not {what} within {START_S} s: {self.daemon.last_words()}")
+
+    def wait_ready(self):
+        self._wait("ready", lambda: bool(self.show("node")))
+
+    def wait_linked(self):
+        self._wait("linked to its peer", lambda: any(l["state"] == "up" for l in self.show("links")))
