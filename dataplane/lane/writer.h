@@ -55,8 +55,8 @@ class LaneWriter {
   // Appends a topic and returns its id. kFull: the table is full; kBadTopic: empty or too long.
   // (What a topic may look like is dataplane/topic's business.)
   Result<uint32_t> add_topic(std::string_view name);
-  // Node: writes row `id` of a mirror or inbox, whose ids are given elsewhere. Rows between may stay
-  // empty. kInvalid: no such row, or it has another name.
+  // Node: writes row `id` of a mirror or inbox, whose ids are given elsewhere. Rows between may
+  // stay empty. kInvalid: no such row, or it has another name.
   Errc put_topic(uint32_t id, std::string_view name);
   uint32_t topic_count() const { return topics_; }
 
@@ -189,6 +189,7 @@ class LaneWriter {
   bool page_changed() const {
     return page_ != nullptr && page_->generation.load() != seen_generation_;
   }
+  bool still_held() const;
   bool make_room(uint64_t start, uint64_t len);
   void reserve(uint64_t start, uint64_t len);
   void read_marks();
@@ -239,7 +240,8 @@ class LaneWriter {
   uint64_t arena_limit_ = 0;  // the same for arena positions
   uint64_t reserved_ = 0;     // as in the header
   uint64_t soft_limit_ = 0;   // the smaller of arena_limit_ and reserved_
-  uint64_t tail_ = 0;         // every reliable reader has let go of what lies before
+  const ReaderSlot* held_by_ = nullptr;  // whose position tail_ is; null: nobody's, or no slot yet
+  uint64_t tail_ = 0;                    // every reliable reader has let go of what lies before
   uint64_t loan_start_ = 0;
   uint64_t loan_next_ = 0;
   uint64_t loan_len_ = 0;
