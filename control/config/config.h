@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/base/idle.h"
 #include "dataplane/lane/layout.h"
 #include "dataplane/net/address.h"
 
@@ -26,7 +27,6 @@ struct Neighbour {
 };
 
 // The order of the enumerators is the order of the choices in the table.
-enum class IdleMode : uint8_t { kSpin, kAdaptive };
 enum class HugePages : uint8_t { kAuto, kNever, kRequire };
 enum class LogLevel : uint8_t { kTrace, kDebug, kInfo, kWarn, kError, kOff };
 enum class LogFormat : uint8_t { kText, kJson };

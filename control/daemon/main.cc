@@ -1,0 +1,262 @@
+// penstockd: joins config, placement, ports, workers and node, and runs them until told to stop.
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <pthread.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <string>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <thread>
+#include <vector>
+
+#include "control/attach/listener.h"
+#include "control/config/docs.h"
+#include "control/config/load.h"
+#include "control/daemon/epoch.h"
+#include "control/daemon/network.h"
+#include "control/node/node.h"
+#include "dataplane/base/clock.h"
+
+namespace penstock {
+namespace {
+
+enum Exit : int {
+  kFine = 0,
+  kUsage = 2,
+  kNoNetwork = 3,
+  kNoSocket = 4,
+  kNoState = 5,
+  kNoMemory = 6
+};
+
+constexpr const char* kExitText =
+    "Exit codes: 0 stopped as asked; 2 wrong usage or config; 3 placement, DPDK or a port failed;\n"
+    "4 the attach socket failed; 5 the state directory failed; 6 out of memory or descriptors.";
+
+struct Arguments {
+  std::string config;
+  bool check = false;
+  bool topology = false;
+};
+
+int fail(Exit code, const std::string& text) {
+  std::fprintf(stderr, "penstockd: %s\n", text.c_str());
+  return code;
+}
+
+void start_log(const LogOptions& options) {
+  auto log = spdlog::stderr_logger_mt("penstockd");
+  static constexpr spdlog::level::level_enum kLevels[] = {
+      spdlog::level::trace, spdlog::level::debug, spdlog::level::info,
+      spdlog::level::warn,  spdlog::level::err,   spdlog::level::off};
+  log->set_level(kLevels[static_cast<size_t>(options.level)]);
+  log->set_pattern(options.format == LogFormat::kJson
+                       ? R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","text":"%v"})"
+                       : "%Y-%m-%d %H:%M:%S.%e %l %v");
+  spdlog::set_default_logger(std::move(log));
+}
+
+// A JSON string may not hold a bare quote or backslash.
+std::string escaped(std::string_view text) {
+  std::string s;
+  for (const char c : text) {
+    if (c == '"' || c == '\\') s += '\\';
+    s += c;
+  }
+  return s;
+}
+
+// Each attached client takes a handful.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+NodeConfig node_config(const Config& c, uint64_t epoch, const Plan& plan) {
+  NodeConfig n;
+  n.id = c.node.id;
+  n.epoch = epoch;
+  n.name = c.node.name;
+  n.lane = c.lane.geometry();
+  n.mirror = c.mirror.geometry();
+  n.inbox = c.inbox.geometry();
+  n.max_arena_bytes = c.max_arena_bytes;
+  n.huge_pages = c.memory.hugepages != HugePages::kNever;
+  IdleConfig idle;
+  idle.mode = c.workers.idle;
+  for (size_t i = 0; i < plan.workers.size(); i++)
+    n.workers.push_back(idle);
+  return n;
+}
+
+// The worker threads, pinned. With DPDK they are known to it, for buffer caches of their own.
+class WorkerThreads {
+ public:
+  WorkerThreads(Node& node, const Plan& plan, bool eal) : node_(node) {
+    for (uint32_t i = 0; i < node.worker_count(); i++)
+      threads_.emplace_back([this, i, eal, cpu = plan.workers[i].cpu] { run(i, cpu, eal); });
+  }
+  ~WorkerThreads() {
+    for (uint32_t i = 0; i < node_.worker_count(); i++)
+      node_.worker(i).stop();
+    for (std::thread& t : threads_)
+      t.join();
+  }
+
+ private:
+  void run(uint32_t i, uint32_t cpu, bool eal) {
+    pthread_setname_np(pthread_self(), fmt::format("worker{}", i).c_str());
+    if (!eal) {
+      cpu_set_t set;
+      CPU_ZERO(&set);
+      CPU_SET(cpu, &set);
+      pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+    } else if (const Errc e = enter_worker_thread(cpu); e != Errc::kOk) {
+      spdlog::warn("worker {} is not pinned to CPU {}: {}", i, cpu, text(e));
+    }
+    node_.worker(i).run();
+    if (eal) leave_worker_thread();
+  }
+
+  Node& node_;
+  std::vector<std::thread> threads_;
+};
+
+// SIGTERM and SIGINT as a descriptor; SIGPIPE is nobody's business.
+Fd signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return Fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+void control_loop(Node& node, Listener& listener, Network& network, int stop_fd) {
+  const Fd epoll(epoll_create1(EPOLL_CLOEXEC));
+  for (const int fd : {listener.fd(), node.events(), stop_fd}) {
+    epoll_event e{};
+    e.events = EPOLLIN;
+    e.data.fd = fd;
+    epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &e);
+  }
+  const Clock clock;
+  uint64_t stopping = 0;  // since when
+  while (true) {
+    const uint64_t now = Clock::raw_ns();
+    while (auto session = listener.accept())
+      node.add_client(std::move(session), now);
+    const uint32_t work = node.poll(now);
+    network.refresh();
+    // A second for what is on its way; then the process ends and the kernel tells the rest.
+    if (stopping != 0 &&
+        (now - stopping > 1'000'000'000 || (node.idle() && now - stopping > 50'000'000)))
+      return;
+    epoll_event events[8];
+    const bool sleep = work == 0 && node.before_sleep();
+    const int n =
+        epoll_wait(epoll.get(), events, 8, sleep ? static_cast<int>(Node::kTickNs / 1'000'000) : 0);
+    if (sleep) node.after_sleep();
+    for (int i = 0; i < n; i++) {
+      if (events[i].data.fd != stop_fd || stopping != 0) continue;
+      spdlog::info("stopping");
+      node.stop(now);
+      stopping = now;
+      epoll_ctl(epoll.get(), EPOLL_CTL_DEL, stop_fd, nullptr);
+    }
+  }
+}
+
+int run(const Config& config) {
+  start_log(config.log);
+  raise_descriptor_limit();
+  const Fd stop = signals();
+
+  PlacementRequest request;
+  request.workers = config.workers.count;
+  request.cpus = config.workers.cpus;
+  request.pci = pci_addresses(config);
+  const auto plan = place(request);
+  if (!plan) return fail(kNoNetwork, plan.error());
+
+  // The socket first: it says whether this node runs already.
+  auto listener = Listener::open({.path = config.node.socket,
+                                  .group = config.node.socket_group,
+                                  .mode = config.node.socket_mode});
+  if (!listener) return fail(kNoSocket, listener.error());
+  const auto epoch = next_epoch(config.node.state_dir);
+  if (!epoch) return fail(kNoState, epoch.error());
+  auto network = Network::open(config, *plan);
+  if (!network) return fail(kNoNetwork, network.error());
+  if (!(*network)->warning().empty()) spdlog::warn("{}", (*network)->warning());
+
+  std::string error;
+  const bool json = config.log.format == LogFormat::kJson;
+  auto node = Node::create(
+      node_config(config, *epoch, *plan),
+      [json](std::string_view t) { spdlog::info("{}", json ? escaped(t) : std::string(t)); },
+      error);
+  if (node == nullptr) return fail(kNoMemory, error);
+  node->set_topology(to_json(*plan));
+  (*network)->join(*node, config, *epoch);
+  {
+    const WorkerThreads threads(*node, *plan, (*network)->has_eal());
+    spdlog::info("node {} ({}), epoch {}, {} worker(s), {} port(s), {} peer(s), socket {}",
+                 config.node.id, config.node.name, *epoch, node->worker_count(),
+                 config.ports.size(), config.peers.size(), config.node.socket);
+    std::fprintf(stderr, "penstockd: ready\n");
+    control_loop(*node, *listener, **network, stop.get());
+  }
+  node.reset();
+  spdlog::info("stopped");
+  return kFine;
+}
+
+int start(const Arguments& arguments) {
+  const Loaded loaded = load(arguments.config);
+  if (!loaded) {
+    for (const Diagnostic& d : loaded.error())
+      std::fprintf(stderr, "%s\n", text(d).c_str());
+    return kUsage;
+  }
+  if (arguments.check) {
+    std::printf("%s: ok\n", arguments.config.c_str());
+    return kFine;
+  }
+  if (arguments.topology) {
+    PlacementRequest request;
+    request.workers = loaded->workers.count;
+    request.cpus = loaded->workers.cpus;
+    request.pci = pci_addresses(*loaded);
+    const auto plan = place(request);
+    if (!plan) return fail(kNoNetwork, plan.error());
+    std::printf("%s", describe(*plan).c_str());
+    return kFine;
+  }
+  return run(*loaded);
+}
+
+}  // namespace
+}  // namespace penstock
+
+int main(int argc, char** argv) {
+  CLI::App app("The Penstock node: moves messages between programs on this host and its peers.");
+  penstock::Arguments arguments;
+  app.add_option("--config,-c", arguments.config, "TOML file; see below for its keys")
+      ->default_val("/etc/penstock/penstock.toml");
+  app.add_flag("--check", arguments.check, "check the config and exit");
+  app.add_flag("--topology", arguments.topology,
+               "print which CPU each worker gets, and why, and exit");
+  app.set_version_flag("--version", "penstockd " PENSTOCK_VERSION);
+  app.footer(std::string(penstock::kExitText) + "\n\n" + penstock::help());
+  CLI11_PARSE(app, argc, argv);
+  return penstock::start(arguments);
+}

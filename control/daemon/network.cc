@@ -1,0 +1,136 @@
+#include "control/daemon/network.h"
+
+#include <fmt/format.h>
+
+namespace penstock {
+namespace {
+
+OrSentence<PortSpec> spec_of(const PortOptions& port) {
+  return parse_port(port.device, port.mtu.value_or(0), static_cast<uint16_t>(port.queues));
+}
+
+// Both ends of a path must differ from those of the next path, so that switches spread them.
+uint16_t source_port(uint16_t udp_port, uint32_t path) {
+  return path == 0 ? udp_port : static_cast<uint16_t>(49152 + (udp_port + path * 257) % 16384);
+}
+
+}  // namespace
+
+std::vector<std::string> pci_addresses(const Config& config) {
+  std::vector<std::string> all;
+  for (const PortOptions& p : config.ports)
+    if (const auto spec = spec_of(p); spec && spec->kind == PortKind::kPci)
+      all.push_back(spec->target);
+  return all;
+}
+
+OrSentence<std::unique_ptr<Network>> Network::open(const Config& config, const Plan& plan) {
+  std::unique_ptr<Network> net(new Network);
+  if (config.ports.empty()) return net;
+  std::vector<PortSpec> specs;
+  for (const PortOptions& p : config.ports) {
+    auto spec = spec_of(p);
+    if (!spec) return sentence(fmt::format("port '{}': {}", p.name, spec.error()));
+    specs.push_back(*spec);
+  }
+  EalOptions options;
+  options.ports = specs;
+  options.huge = config.memory.hugepages == HugePages::kNever     ? UseHugePages::kNever
+                 : config.memory.hugepages == HugePages::kRequire ? UseHugePages::kRequire
+                                                                  : UseHugePages::kAuto;
+  options.buffers_bytes = config.memory.buffers_bytes;
+  auto eal = Eal::start(plan, options);
+  if (!eal) return sentence(eal.error());
+  net->eal_ = std::move(*eal);
+  for (size_t i = 0; i < specs.size(); i++) {
+    auto device = DpdkDevice::open(specs[i]);
+    if (!device)
+      return sentence(fmt::format("port '{}': {}", config.ports[i].name, device.error()));
+    net->devices_.push_back(std::move(*device));
+  }
+  return net;
+}
+
+Network::~Network() {
+  queues_.clear();
+  devices_.clear();
+}
+
+const std::string& Network::warning() const {
+  static const std::string kNone;
+  return eal_ != nullptr ? eal_->warning() : kNone;
+}
+
+void Network::refresh() {
+  for (auto& d : devices_)
+    d->refresh();
+}
+
+// A worker has one port. With fewer queues than workers the workers behind have none, and their
+// lanes cannot leave the host: the config check allows queues only up to the workers, and the
+// default is one each.
+void Network::join(Node& node, const Config& config, uint64_t epoch) {
+  for (size_t i = 0; i < config.ports.size(); i++) {
+    const PortOptions& p = config.ports[i];
+    for (uint32_t q = 0; q < p.queues; q++) {
+      Port& port = devices_[i]->queue(static_cast<uint16_t>(q));
+      NetPort::Config c;
+      c.station.mac.bytes = port.info().mac;
+      (p.address.address.is_v4() ? c.station.v4 : c.station.v6) = p.address.address;
+      c.prefix_bits = p.address.bits;
+      if (p.gateway) c.gateway = *p.gateway;
+      c.udp_port = p.udp_port;
+      c.worker = q;
+      c.workers = p.queues;
+      queues_.push_back({i, q, std::make_unique<NetPort>(port, c)});
+      NetPort& net = *queues_.back().net;
+      for (const Neighbour& n : p.neighbours)
+        (void)net.add_neighbour(n.address, n.mac);
+      for (const PeerOptions& peer : config.peers)
+        if (peer.port == p.name && peer.mac) (void)net.add_neighbour(peer.address, *peer.mac);
+      node.add_port({.name = p.name,
+                     .device = p.device,
+                     .address = fmt::format("{}/{}", format(p.address.address), p.address.bits),
+                     .mtu = devices_[i]->spec().mtu,
+                     .worker = q,
+                     .queue = q,
+                     .net = &net});
+    }
+  }
+  for (Queue& a : queues_)
+    for (Queue& b : queues_)
+      if (a.port == b.port && a.worker != b.worker) a.net->add_sibling(b.worker, *b.net);
+
+  uint32_t index = 0;
+  for (const PeerOptions& peer : config.peers) {
+    std::vector<PathRecord> paths;
+    for (Queue& q : queues_) {
+      const PortOptions& p = config.ports[q.port];
+      if (p.name != peer.port) continue;
+      const auto path = static_cast<uint16_t>(paths.size());
+      LinkPath::Config c;
+      c.link.self_id = config.node.id;
+      c.link.self_epoch = epoch;
+      c.link.peer_id = peer.id;
+      c.link.path = path;
+      c.link.worker = static_cast<uint8_t>(q.worker);
+      c.link.index = index++;
+      c.link.dead_after_ns = config.link.dead_after_ns;
+      c.link.ack_delay_ns = config.link.ack_delay_ns;
+      c.link.window = config.link.window;
+      c.link.seed = epoch * 0x9e3779b97f4a7c15u + config.node.id;
+      c.remote = peer.address;
+      c.local_udp = source_port(p.udp_port, path);
+      c.remote_udp = peer.udp_port;
+      PathRecord record;
+      record.worker = q.worker;
+      record.port = p.name;
+      record.local = fmt::format("{}:{}", format(p.address.address), c.local_udp);
+      record.path = std::make_unique<LinkPath>(c, q.net->port().info().max_frame);
+      paths.push_back(std::move(record));
+    }
+    node.add_peer(peer.id, peer.name, std::move(paths));
+  }
+}
+
+}  // namespace penstock
