@@ -30,6 +30,8 @@ void Client::close() {
   state_ = State::kClosed;
   std::snprintf(gone_, sizeof gone_, "the client was closed");
   socket_.shut();
+  for (Sender* s : senders_)
+    s->look_next();
   let_go();
 }
 
@@ -47,6 +49,8 @@ Errc Client::lose(Errc why, const char* text) {
     state_ = State::kNodeGone;
     if (gone_[0] == 0) std::snprintf(gone_, sizeof gone_, "%s", text);
     socket_.shut();
+    for (Sender* s : senders_)
+      s->look_next();
   }
   return fail(why, "%s", gone_);
 }

@@ -24,8 +24,7 @@ Errc Sender::look_around() {
   }
   client_.drain();
   if (client_.state() == Client::State::kUp && page_->closed.load() == 0) return Errc::kOk;
-  pacer_.soon();
-  seen_generation_ = ~generation;  // so that every call comes here
+  look_next();
   return Errc::kClosed;
 }
 
