@@ -2,19 +2,30 @@
 // Control owns it; each DpdkPort belongs to one worker.
 //
 // A virtio-user or memif-client port whose peer is not there yet opens all the same: it is down,
-// takes and gives no frames, and a thread of the device brings it up when the peer comes. A peer
-// that dies takes the link down; when it comes back the link does too (memif: see README.md).
+// takes and gives no frames, and comes up by itself when the peer does. A peer that dies takes the
+// link down, and back up when it comes again. README.md says which of the two may start first, and
+// what memif cannot do.
 #pragma once
 
-#include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
+#include <thread>
+#include <vector>
 
+#include "dataplane/base/stop_flag.h"
 #include "dataplane/port.h"
+#include "drivers/dpdk/dpdk_port.h"
 #include "drivers/dpdk/or_sentence.h"
 #include "drivers/dpdk/port_spec.h"
+#include "drivers/dpdk/ring_pair.h"
 
 namespace penstock {
+
+class PeerDoor;
+struct Abilities;
 
 // What the device counted by itself.
 struct DeviceStats {
@@ -36,19 +47,54 @@ class DpdkDevice {
   // ring are both to be idle before the first is closed.
   ~DpdkDevice();
 
-  const PortSpec& spec() const;
-  Port& queue(uint16_t index);
+  const PortSpec& spec() const { return spec_; }
+  DpdkPort& queue(uint16_t index) { return *queues_[index]; }
 
   // Reads link and counters from the device: control, every 100 ms or so.
   void refresh();
-  DeviceStats stats() const;  // as of the last refresh()
-  // "up", "down", or what it waits for.
-  std::string status() const;
+  DeviceStats stats() const;   // as of the last refresh()
+  std::string status() const;  // "up", "down", or what it waits for
+  bool buffers_all_back() const { return pools_->all_back(); }
+
+  // For Port: every queue's port asks for the same regions, the device sees each once.
+  Errc map_region(const Region& region);
+  void unmap_region(const Region& region);
 
  private:
-  class Impl;
-  explicit DpdkDevice(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  static constexpr uint16_t kNoPort = UINT16_MAX;
+  explicit DpdkDevice(const PortSpec& spec);
+
+  using Fault = std::optional<std::string>;  // what is wrong, or nothing
+
+  Fault make();
+  Fault probe();
+  Fault make_pools();
+  Fault set_up();
+  void promise(const Abilities& abilities);
+  void run();
+  void shut();
+  void wait_for_peer();
+  bool let_peer_in();
+  void say(std::string status);
+
+  const PortSpec spec_;
+  const std::string text_;   // as the config names it
+  const unsigned index_;     // in this process
+  std::string name_;         // DPDK's
+  std::string mac_;          // for kinds that have none of their own
+  uint16_t port_ = kNoPort;  // DPDK's number, once probed
+  std::shared_ptr<Pools> pools_;
+  RingEnd ring_;
+  std::vector<std::unique_ptr<DpdkPort>> queues_;
+  std::unique_ptr<PeerDoor> door_;
+  std::thread waiter_;  // for a peer that is not there yet
+  StopFlag stop_;
+
+  mutable std::mutex mutex_;  // what follows: control and waiter
+  bool running_ = false;
+  std::string status_;
+  DeviceStats stats_;
+  std::map<const std::byte*, unsigned> mapped_;  // how many queues asked for a region
 };
 
 }  // namespace penstock

@@ -5,7 +5,6 @@
 //     linearizes    header mbuf [ header | payload ]                       one copy, counted
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include "dataplane/base/line.h"
@@ -19,13 +18,23 @@ namespace penstock {
 
 class DpdkDevice;
 
+// What a queue needs to know of its device, fixed before the first frame moves.
+struct QueueSetup {
+  uint16_t port = 0;  // DPDK's number
+  uint16_t queue = 0;
+  bool chains = false;   // the device reads payload where it lies
+  bool is_ring = false;  // what comes is what the other side sent, in its own two pieces
+  rte_mempool* headers = nullptr;
+  rte_mempool* payloads = nullptr;  // mbufs without room, for references
+};
+
 class DpdkPort final : public Port {
  public:
   explicit DpdkPort(DpdkDevice& device) : device_(device) {}
 
   const PortInfo& info() const override { return info_; }
   const PortStats& stats() const override { return stats_; }
-  // The state that the device saw last: a link that changes is seen within DpdkDevice::refresh().
+  // As DpdkDevice::refresh() saw it last.
   bool link_up() override { return (state_.load() & kLinkUp) != 0; }
 
   size_t rx_burst(std::span<Frame> out) override;
@@ -40,20 +49,13 @@ class DpdkPort final : public Port {
   friend class DpdkDevice;
   enum : uint64_t { kRunning = 1, kLinkUp = 2 };  // bits of state_
 
-  rte_mbuf* prepare(const Frame& frame);
-  bool chain(rte_mbuf* header, const Frame& frame);
-  size_t count_sent(std::span<const Frame> in, size_t sent);
   bool receive(rte_mbuf* m, Frame& out);
+  bool prepare(const Frame& frame);
+  bool chain(rte_mbuf* header, const Frame& frame);
 
-  // Set by the device before the worker starts or, where its peer came later, before kRunning.
   DpdkDevice& device_;
-  PortInfo info_;
-  uint16_t port_ = 0;
-  uint16_t queue_ = 0;
-  uint16_t tx_chunk_ = 0;      // frames handed to the device at once
-  bool whole_chains_ = false;  // a received header and payload may stay apart (rings)
-  rte_mempool* headers_ = nullptr;
-  rte_mempool* payloads_ = nullptr;  // mbufs without room, for references
+  PortInfo info_;     // set before a worker sees the port
+  QueueSetup setup_;  // set before kRunning is
 
   // Written by control.
   alignas(kPair) SharedWord state_;

@@ -19,23 +19,24 @@ struct KindRow {
   const char* driver;  // what the name of DPDK's virtual device begins with
   uint32_t default_mtu;
   uint32_t max_mtu;
+  uint16_t max_queues;  // DPDK's own limits of the driver, or of its peer
 };
 
 // af_xdp: one page holds a frame, its mbuf and the kernel's headroom (3506 is what remains).
 constexpr KindRow kKinds[] = {
-    {PortKind::kRing, "ring", Target::kName, "ring:NAME", "net_ring_", 9000, 9600},
-    {PortKind::kVhost, "vhost", Target::kPath, "vhost:/PATH", "net_vhost", 9000, 9600},
+    {PortKind::kRing, "ring", Target::kName, "ring:NAME", "net_ring_", 9000, 9600, 16},
+    {PortKind::kVhost, "vhost", Target::kPath, "vhost:/PATH", "net_vhost", 9000, 9600, 8},
     {PortKind::kVirtioUser, "virtio-user", Target::kPath, "virtio-user:/PATH", "net_virtio_user",
-     9000, 9600},
+     9000, 9600, 8},
     {PortKind::kMemifServer, "memif-server", Target::kPath, "memif-server:/PATH", "net_memif", 1500,
-     9600},
+     9600, 16},
     {PortKind::kMemifClient, "memif-client", Target::kPath, "memif-client:/PATH", "net_memif", 1500,
-     9600},
+     9600, 16},
     {PortKind::kAfPacket, "af_packet", Target::kInterface, "af_packet:IFACE", "net_af_packet", 1500,
-     9600},
-    {PortKind::kAfXdp, "af_xdp", Target::kInterface, "af_xdp:IFACE", "net_af_xdp", 1500, 3506},
-    {PortKind::kTap, "tap", Target::kInterface, "tap:IFACE", "net_tap", 1500, 9600},
-    {PortKind::kPci, "pci", Target::kPciAddress, "pci:0000:3b:00.0", "", 1500, 9600},
+     9600, 16},
+    {PortKind::kAfXdp, "af_xdp", Target::kInterface, "af_xdp:IFACE", "net_af_xdp", 1500, 3506, 32},
+    {PortKind::kTap, "tap", Target::kInterface, "tap:IFACE", "net_tap", 1500, 9600, 16},
+    {PortKind::kPci, "pci", Target::kPciAddress, "pci:0000:3b:00.0", "", 1500, 9600, 32},
 };
 
 constexpr uint32_t kMinMtu = 576;
@@ -181,8 +182,9 @@ OrSentence<PortSpec> parse_port(std::string_view text, uint32_t mtu, uint16_t qu
     return wrong("mtu " + std::to_string(spec.mtu) + " is not possible; " + kind->word + " takes " +
                  std::to_string(kMinMtu) + " to " + std::to_string(kind->max_mtu));
   }
-  if (spec.queues == 0 || spec.queues > kMaxQueues) {
-    return wrong("queues must be 1 to " + std::to_string(kMaxQueues));
+  if (spec.queues == 0 || spec.queues > kind->max_queues) {
+    return wrong("queues " + std::to_string(spec.queues) + " is not possible; " + kind->word +
+                 " takes 1 to " + std::to_string(kind->max_queues));
   }
   return spec;
 }

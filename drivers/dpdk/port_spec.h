@@ -34,7 +34,6 @@ enum class PortKind : uint8_t {
 };
 
 inline constexpr uint32_t kEthernetHeader = 14;
-inline constexpr uint16_t kMaxQueues = 32;
 
 struct PortSpec {
   PortKind kind{};

@@ -1,0 +1,119 @@
+// The part of DpdkDevice that waits for peers and that ends.
+#include <chrono>
+#include <cstring>
+
+#include <rte_bus_vdev.h>
+#include <rte_ethdev.h>
+
+#include "drivers/dpdk/device.h"
+#include "drivers/dpdk/dpdk_log.h"
+#include "drivers/dpdk/ethdev.h"
+#include "drivers/dpdk/peer_door.h"
+
+namespace penstock {
+namespace {
+
+constexpr int kRetryMs = 100;
+
+}  // namespace
+
+void DpdkDevice::wait_for_peer() {
+  while (!stop_.is_set()) {
+    if (spec_.kind == PortKind::kVirtioUser) {
+      if (door_->wait(kRetryMs) && let_peer_in()) return;
+    } else {
+      std::this_thread::sleep_for(std::chrono::milliseconds(kRetryMs));
+      if (rte_eth_dev_start(port_) == 0) {
+        run();
+        return;
+      }
+    }
+  }
+}
+
+// Lets DPDK speak with the peer at the door. False: it went wrong, and a new door stands there.
+bool DpdkDevice::let_peer_in() {
+  const auto listen = [](void* self) {
+    auto& device = *static_cast<DpdkDevice*>(self);
+    return device.probe() ? -1 : 0;
+  };
+  Fault why;
+  if (door_->hand_over(listen, this) != 0) {
+    why = "a peer came and left again" + last_dpdk_words();
+  } else {
+    why = set_up();
+    if (!why && rte_eth_dev_start(port_) != 0) why = "it does not start" + last_dpdk_words();
+  }
+  if (!why) {
+    run();
+    return true;
+  }
+  shut();
+  auto door = PeerDoor::open(spec_.target);
+  say("down: " + (door ? *why : door.error()));
+  if (door) door_ = *std::move(door);
+  return false;
+}
+
+void DpdkDevice::say(std::string status) {
+  const std::lock_guard lock(mutex_);
+  status_ = std::move(status);
+}
+
+void DpdkDevice::shut() {
+  if (port_ != kNoPort) {
+    rte_eth_dev_stop(port_);
+    rte_eth_dev_close(port_);
+    port_ = kNoPort;
+  }
+  if (spec_.kind != PortKind::kPci) rte_vdev_uninit(name_.c_str());
+}
+
+DpdkDevice::~DpdkDevice() {
+  stop_.set();
+  if (waiter_.joinable()) waiter_.join();
+  for (auto& queue : queues_)
+    queue->state_.store(0);
+  shut();
+  if (ring_.pair != nullptr) leave_ring(ring_);
+}
+
+Errc DpdkDevice::map_region(const Region& region) {
+  // Only a NIC reads memory by itself; the other kinds copy, or pass pointers within the process.
+  if (spec_.kind != PortKind::kPci) return Errc::kOk;
+  const std::lock_guard lock(mutex_);
+  if (mapped_[region.base]++ > 0) return Errc::kOk;
+  const auto at = reinterpret_cast<uint64_t>(region.base);
+  constexpr uint64_t kSmall = 4096, kHuge = uint64_t{2} << 20;
+  const uint64_t page = (at | region.bytes) % kHuge == 0 ? kHuge : kSmall;
+  auto* base = const_cast<std::byte*>(region.base);
+  rte_eth_dev_info info{};
+  Errc result = Errc::kOk;
+  if ((at | region.bytes) % kSmall != 0) {
+    result = Errc::kInvalid;
+  } else if (rte_extmem_register(base, region.bytes, nullptr, 0, page) != 0) {
+    result = Errc::kNoMemory;
+  } else if (rte_eth_dev_info_get(port_, &info) != 0 ||
+             rte_dev_dma_map(info.device, base, at, region.bytes) != 0) {
+    rte_extmem_unregister(base, region.bytes);
+    result = Errc::kSystem;
+  }
+  if (result != Errc::kOk) mapped_.erase(region.base);
+  return result;
+}
+
+void DpdkDevice::unmap_region(const Region& region) {
+  if (spec_.kind != PortKind::kPci) return;
+  const std::lock_guard lock(mutex_);
+  const auto found = mapped_.find(region.base);
+  if (found == mapped_.end() || --found->second > 0) return;
+  mapped_.erase(found);
+  auto* base = const_cast<std::byte*>(region.base);
+  rte_eth_dev_info info{};
+  if (rte_eth_dev_info_get(port_, &info) == 0) {
+    rte_dev_dma_unmap(info.device, base, reinterpret_cast<uint64_t>(base), region.bytes);
+  }
+  rte_extmem_unregister(base, region.bytes);
+}
+
+}  // namespace penstock

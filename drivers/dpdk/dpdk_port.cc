@@ -1,0 +1,219 @@
+#include "drivers/dpdk/dpdk_port.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "drivers/dpdk/device.h"
+
+namespace penstock {
+namespace {
+
+constexpr size_t kBurst = 32;
+// Where payloads are copied: what a full device refuses was copied in vain, so offer it less.
+constexpr size_t kCopyBurst = 8;
+
+rte_mbuf* mbuf(const Frame& f) {
+  return static_cast<rte_mbuf*>(f.handle);
+}
+
+// Whichever core the last reference ends on.
+void give_back(void*, void* region) {
+  static_cast<Region*>(region)->in_flight.give_back();
+}
+
+uint64_t offloads(const Frame& f) {
+  if ((f.flags & (kTxUdpChecksum | kTxIpChecksum)) == 0) return 0;
+  const bool v6 = (std::to_integer<unsigned>(f.data[f.l2_len]) >> 4) == 6;
+  uint64_t out = v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4;
+  if ((f.flags & kTxUdpChecksum) != 0) out |= RTE_MBUF_F_TX_UDP_CKSUM;
+  if ((f.flags & kTxIpChecksum) != 0) out |= RTE_MBUF_F_TX_IP_CKSUM;
+  return out;
+}
+
+// "None" is the word of virtual devices for: the sum is not filled in, and the bytes never left
+// memory. A ring hands over the sender's own mbuf, with the sender's wish still on it.
+uint32_t checksum_flags(uint64_t ol_flags, bool is_ring) {
+  if (is_ring) {
+    const bool unsummed = (ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM;
+    return unsummed ? uint32_t{kRxChecksumGood} : 0;
+  }
+  switch (ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) {
+    case RTE_MBUF_F_RX_L4_CKSUM_GOOD:
+    case RTE_MBUF_F_RX_L4_CKSUM_NONE:
+      return kRxChecksumGood;
+    case RTE_MBUF_F_RX_L4_CKSUM_BAD:
+      return kRxChecksumBad;
+    default:
+      return 0;
+  }
+}
+
+}  // namespace
+
+// False: it came in pieces that do not fit one buffer, and was dropped.
+bool DpdkPort::receive(rte_mbuf* m, Frame& out) {
+  out = Frame{};
+  if (m->nb_segs == 2 && setup_.is_ring) {
+    out.payload = rte_pktmbuf_mtod(m->next, std::byte*);
+    out.payload_len = m->next->data_len;
+  } else if (m->nb_segs > 1) {
+    if (rte_pktmbuf_linearize(m) != 0) {
+      rte_pktmbuf_free(m);
+      stats_.rx_missed.add(1);
+      return false;
+    }
+    stats_.rx_linearized.add(1);
+  }
+  out.data = rte_pktmbuf_mtod(m, std::byte*);
+  out.len = m->data_len;
+  out.room = m->data_len;
+  out.flags = checksum_flags(m->ol_flags, setup_.is_ring);
+  out.handle = m;
+  return true;
+}
+
+size_t DpdkPort::rx_burst(std::span<Frame> out) {
+  if ((state_.load() & kRunning) == 0) return 0;
+  size_t filled = 0;
+  uint64_t bytes = 0;
+  while (filled < out.size()) {
+    rte_mbuf* in[kBurst];
+    const auto room = static_cast<uint16_t>(std::min(out.size() - filled, kBurst));
+    const uint16_t n = rte_eth_rx_burst(setup_.port, setup_.queue, in, room);
+    for (uint16_t i = 0; i < n; i++) {
+      const uint32_t length = in[i]->pkt_len;
+      if (!receive(in[i], out[filled])) continue;
+      bytes += length;
+      filled++;
+    }
+    if (n < room) break;
+  }
+  if (filled != 0) {
+    stats_.rx_frames.add(filled);
+    stats_.rx_bytes.add(bytes);
+  }
+  return filled;
+}
+
+size_t DpdkPort::tx_alloc(std::span<Frame> out) {
+  size_t filled = 0;
+  while (filled < out.size()) {
+    rte_mbuf* m[kBurst];
+    const auto want = static_cast<unsigned>(std::min(out.size() - filled, kBurst));
+    unsigned got = want;
+    if (rte_pktmbuf_alloc_bulk(setup_.headers, m, want) != 0) {
+      for (got = 0; got < want; got++) {
+        if ((m[got] = rte_pktmbuf_alloc(setup_.headers)) == nullptr) break;
+      }
+    }
+    for (unsigned i = 0; i < got; i++) {
+      Frame& f = out[filled++];
+      f = Frame{};
+      f.data = rte_pktmbuf_mtod(m[i], std::byte*);
+      f.room = rte_pktmbuf_tailroom(m[i]);
+      f.handle = m[i];
+    }
+    if (got < want) {
+      stats_.no_buffers.add(out.size() - filled);
+      break;
+    }
+  }
+  return filled;
+}
+
+// Lets a second mbuf refer to the payload. False when there is none left: then it is copied.
+bool DpdkPort::chain(rte_mbuf* header, const Frame& f) {
+  rte_mbuf* payload = rte_pktmbuf_alloc(setup_.payloads);
+  if (payload == nullptr) return false;
+  auto* shared = static_cast<rte_mbuf_ext_shared_info*>(rte_mbuf_to_priv(payload));
+  shared->free_cb = give_back;
+  shared->fcb_opaque = f.region;
+  rte_mbuf_ext_refcnt_set(shared, 1);
+  const auto length = static_cast<uint16_t>(f.payload_len);
+  rte_pktmbuf_attach_extbuf(payload, const_cast<std::byte*>(f.payload),
+                            reinterpret_cast<rte_iova_t>(f.payload), length, shared);
+  payload->data_len = length;
+  payload->pkt_len = length;
+  header->next = payload;
+  header->nb_segs = 2;
+  header->pkt_len += length;
+  f.region->in_flight.take();
+  return true;
+}
+
+// Makes the frame's mbuf ready to go. True when the payload was copied.
+bool DpdkPort::prepare(const Frame& f) {
+  rte_mbuf* m = mbuf(f);
+  m->data_len = static_cast<uint16_t>(f.len);
+  m->pkt_len = f.len;
+  m->ol_flags = offloads(f);
+  m->tx_offload = f.l2_len | static_cast<uint64_t>(f.l3_len) << RTE_MBUF_L2_LEN_BITS;
+  if (f.payload_len == 0) return false;
+  if (setup_.chains && chain(m, f)) return false;
+  assert(f.len + f.payload_len <= f.room);
+  memcpy(f.data + f.len, f.payload, f.payload_len);
+  m->data_len = static_cast<uint16_t>(f.len + f.payload_len);
+  m->pkt_len = f.len + f.payload_len;
+  return true;
+}
+
+size_t DpdkPort::tx_burst(std::span<const Frame> in) {
+  size_t sent = 0;
+  uint64_t bytes = 0, linearized = 0;
+  const bool running = (state_.load() & kRunning) != 0;
+  const size_t chunk = setup_.chains ? kBurst : kCopyBurst;
+  while (running && sent < in.size()) {
+    rte_mbuf* out[kBurst];
+    bool copied[kBurst];
+    const size_t n = std::min(in.size() - sent, chunk);
+    for (size_t i = 0; i < n; i++) {
+      copied[i] = prepare(in[sent + i]);
+      out[i] = mbuf(in[sent + i]);
+    }
+    const size_t took = rte_eth_tx_burst(setup_.port, setup_.queue, out, static_cast<uint16_t>(n));
+    for (size_t i = 0; i < took; i++) {
+      const Frame& f = in[sent + i];
+      bytes += f.len + f.payload_len;
+      linearized += copied[i];
+    }
+    for (size_t i = took; i < n; i++) {  // these stay the caller's: take the payload off again
+      if (out[i]->next != nullptr) rte_pktmbuf_free_seg(out[i]->next);
+      out[i]->next = nullptr;
+      out[i]->nb_segs = 1;
+    }
+    sent += took;
+    if (took < n) break;
+  }
+  if (sent != 0) {
+    stats_.tx_frames.add(sent);
+    stats_.tx_bytes.add(bytes);
+    if (linearized != 0) stats_.tx_linearized.add(linearized);
+  }
+  if (sent < in.size()) stats_.tx_full.add(in.size() - sent);
+  return sent;
+}
+
+void DpdkPort::release(std::span<const Frame> frames) {
+  while (!frames.empty()) {
+    rte_mbuf* m[kBurst];
+    const size_t n = std::min(frames.size(), kBurst);
+    for (size_t i = 0; i < n; i++)
+      m[i] = mbuf(frames[i]);
+    rte_pktmbuf_free_bulk(m, static_cast<unsigned>(n));
+    frames = frames.subspan(n);
+  }
+}
+
+Errc DpdkPort::map_region(const Region& region) {
+  return device_.map_region(region);
+}
+
+void DpdkPort::unmap_region(const Region& region) {
+  device_.unmap_region(region);
+}
+
+}  // namespace penstock

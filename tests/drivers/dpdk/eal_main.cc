@@ -1,0 +1,30 @@
+// The tests of this executable share one DPDK, which can be started once in a process.
+#include <gtest/gtest.h>
+
+#include "drivers/dpdk/eal.h"
+
+namespace penstock {
+namespace {
+
+class Dpdk : public testing::Environment {
+  void SetUp() override {
+    auto plan = place({.workers = 1});
+    ASSERT_TRUE(plan.has_value()) << plan.error();
+    auto eal =
+        Eal::start(*plan, {.huge = UseHugePages::kNever, .buffers_bytes = uint64_t{512} << 20});
+    ASSERT_TRUE(eal.has_value()) << eal.error();
+    eal_ = *std::move(eal);
+  }
+  void TearDown() override { eal_.reset(); }
+
+  std::unique_ptr<Eal> eal_;
+};
+
+}  // namespace
+}  // namespace penstock
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  testing::AddGlobalTestEnvironment(new penstock::Dpdk);
+  return RUN_ALL_TESTS();
+}
