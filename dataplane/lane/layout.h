@@ -29,6 +29,8 @@ inline constexpr uint32_t kMaxReaders = 128;     // per lane, on one host
 inline constexpr uint32_t kMaxTopicName = 255;   // bytes
 inline constexpr uint32_t kPositionSlots = 512;  // lanes that one client can read at once
 inline constexpr uint64_t kArenaAlign = 64;
+// No lane lives that long (a century at a billion a second): who says so scribbles.
+inline constexpr uint64_t kMaxPosition = uint64_t{1} << 62;
 
 // Sizes of one lane. Chosen at set-up, told to every party by the node, never read back from
 // memory that a publisher can write.

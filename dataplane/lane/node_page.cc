@@ -25,6 +25,10 @@ Result<LaneDesk::Joined> LaneDesk::join(bool lossy) {
   change();
   remote_fence();
   const uint64_t start = header_->head.load();
+  if (start > kMaxPosition) {
+    leave_mark(i);
+    return Errc::kInvalid;
+  }
   mark.start.store(start);
   readers_++;
   return Joined{i, next_generation_, start};
@@ -32,10 +36,14 @@ Result<LaneDesk::Joined> LaneDesk::join(bool lossy) {
 
 void LaneDesk::leave(uint32_t index) {
   assert(state(index) != ReaderState::kFree);
-  ReaderMark& mark = page_->marks[index];
-  mark.state.store(pack_mark(ReaderState::kFree, mark_generation(mark.state.load())));
-  change();
+  leave_mark(index);
   readers_--;
+}
+
+void LaneDesk::leave_mark(uint32_t index) {
+  SharedWord& state = page_->marks[index].state;
+  state.store(pack_mark(ReaderState::kFree, mark_generation(state.load())));
+  change();
 }
 
 void LaneDesk::evict(uint32_t index) {

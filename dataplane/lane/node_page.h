@@ -29,7 +29,8 @@ class LaneDesk {
     uint32_t generation;
     uint64_t start;  // the reader's first position
   };
-  // kFull: kMaxReaders read it; kClosed: the lane is closed. The caller tells reader and writer.
+  // kFull: kMaxReaders read it; kClosed: the lane is closed; kInvalid: its publisher scribbled on
+  // the header. The caller tells reader and writer.
   Result<Joined> join(bool lossy);
 
   // Frees the mark: the reader let go, or is dead. The writer no longer minds it.
@@ -46,6 +47,7 @@ class LaneDesk {
   uint32_t readers() const { return readers_; }  // marks taken, the evicted too
 
  private:
+  void leave_mark(uint32_t index);
   void change() { page_->generation.store(page_->generation.load_relaxed() + 1); }
 
   NodePage* page_ = nullptr;

@@ -42,7 +42,9 @@ bool LaneReader::copy(const Message& m, std::byte* to) {
   racy_copy(to, m.data, m.len);
   keep_order();
   // The writer raises `reserved` before it writes any byte of what it reserved.
-  return header_->reserved.load() - m.arena_pos <= arena_mask_ + 1;
+  if (header_->reserved.load() - m.arena_pos <= arena_mask_ + 1) return true;
+  slot_->overrun.store(slot_->overrun.load_relaxed() + 1);
+  return false;
 }
 
 bool LaneReader::look(uint64_t position, Message& m) const {
@@ -58,7 +60,7 @@ uint64_t LaneReader::lag() const {
 bool LaneReader::finished() const {
   if (page_->closed.load() == 0) return false;
   const uint64_t stamp = ring_[next_ & ring_mask_].stamp.load();
-  return stamp < next_ + 1 && !lapped(stamp);
+  return stamp != next_ + 1 && !lapped(stamp);
 }
 
 bool LaneReader::evicted() const {
@@ -92,16 +94,17 @@ LaneReader::Next LaneReader::gap(Message& m, uint64_t to, uint64_t reason) {
 
 // Nothing at this position, or something of a later lap.
 LaneReader::Next LaneReader::none(Message& m, uint64_t stamp) {
-  return stamp > next_ + 1 || lapped(stamp) ? overrun(m) : Next::kEmpty;
+  return lapped(stamp) ? overrun(m) : Next::kEmpty;
 }
 
 // A cleared stamp is a message being written: this one, or one a lap ahead of it, in which a writer
 // may even have died. On the first lap all stamps are clear, so there only a closed lane is worth
 // the look at the header.
 bool LaneReader::lapped(uint64_t stamp) const {
+  if (stamp > next_ + 1) return stamp <= kMaxPosition;
   if (stamp != 0 || (next_ <= ring_mask_ && page_->closed.load() == 0)) return false;
   const uint64_t head = header_->head.load();
-  return head > next_ && head - next_ > ring_mask_;
+  return head > next_ && head - next_ > ring_mask_ && head <= kMaxPosition;
 }
 
 LaneReader::Next LaneReader::odd(Message& m) {
@@ -120,9 +123,12 @@ LaneReader::Next LaneReader::odd(Message& m) {
 // The writer is more than a lap ahead. A lossy reader goes on in the younger half of the ring; for
 // a reliable one it means that it was evicted (or that the writer does not keep the rules).
 LaneReader::Next LaneReader::overrun(Message& m) {
-  const uint64_t head = header_->head.load();
+  const uint64_t stamp = ring_[next_ & ring_mask_].stamp.load();
+  uint64_t newest = 0;
+  for (const uint64_t said : {header_->head.load(), stamp})
+    if (said <= kMaxPosition) newest = std::max(newest, said);
   const uint64_t keep = (ring_mask_ + 1) / 2;
-  const uint64_t to = std::max(head > keep ? head - keep : 0, next_ + 1);
+  const uint64_t to = std::max(newest > keep ? newest - keep : 0, next_ + 1);
   return gap(m, to, static_cast<uint64_t>(evicted() ? Drop::kEvicted : Drop::kOverrun));
 }
 

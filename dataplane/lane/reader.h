@@ -53,7 +53,10 @@ class LaneReader {
   }
 
   // True when next() would not say kEmpty. One load.
-  bool ready() const { return ring_[next_ & ring_mask_].stamp.load() > next_; }
+  bool ready() const {
+    const uint64_t stamp = ring_[next_ & ring_mask_].stamp.load();
+    return stamp > next_ && stamp <= kMaxPosition;
+  }
 
   // Lossy readers: copies the message that next() gave into `to` (m.len bytes of room) and returns
   // whether it was still whole; if not, it was overrun meanwhile and counts as a gap.

@@ -178,7 +178,9 @@ bool LaneWriter::make_room(uint64_t start, uint64_t len) {
   if (head_ >= ring_limit_ || next > arena_limit_) {
     if (still_held()) return false;
     look_at_readers();
-    if (head_ >= ring_limit_ || next > arena_limit_) return false;
+    if (head_ >= ring_limit_) return false;
+    // An empty lane takes whatever its arena can hold, however much the wrap wastes.
+    if (next > arena_limit_ && tail_ != head_) return false;
   }
   if (next > reserved_) reserve(start, len);
   return true;
@@ -202,7 +204,9 @@ void LaneWriter::attach_reader(uint32_t index, uint32_t generation, const Reader
   r.slot_generation = generation;
   r.wake = wake;
   refresh();
-  wake_sleepers();  // what was published before this reader could be woken
+  // It may sleep on what was published before it could be woken.
+  for (Sleeper& s : std::span(sleepers_).first(sleeper_count_))
+    if (s.index == index) wake_one(s);
 }
 
 void LaneWriter::detach_reader(uint32_t index) {

@@ -220,12 +220,13 @@ class LaneWriter {
   }
 
   void wake_sleepers() {
-    for (uint32_t i = 0; i < sleeper_count_; i++) {
-      Sleeper& s = sleepers_[i];
-      const uint64_t armed = s.armed->load_relaxed();
-      if (armed != s.rung) [[unlikely]]
-        ring(s, armed);
-    }
+    for (uint32_t i = 0; i < sleeper_count_; i++)
+      wake_one(sleepers_[i]);
+  }
+  void wake_one(Sleeper& s) {
+    const uint64_t armed = s.armed->load_relaxed();
+    if (armed != s.rung) [[unlikely]]
+      ring(s, armed);
   }
 
   LaneHeader* header_ = nullptr;
