@@ -6,6 +6,9 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -29,16 +32,20 @@ class SentPackets {
   static constexpr uint64_t kLastThreshold = 128;
 
   // `window`: packets in flight at most, a power of two up to the 256 that an ACK speaks of.
-  explicit SentPackets(uint32_t window) : ring_(2 * size_t{window}), window_(window) {}
+  explicit SentPackets(uint32_t window)
+      : ring_(std::bit_ceil(window + kLastThreshold)), window_(window) {}
 
   uint32_t in_flight() const { return in_flight_; }
   uint32_t window() const { return window_; }
   bool full() const { return in_flight_ >= window_; }
 
-  // When !full(). The ring holds two windows, so at its full length the oldest is not in flight:
-  // so many younger ones were acknowledged that it was lost long ago.
+  // When !full(). The ring holds a window and the widest threshold, so at its full length the
+  // oldest is not in flight: so many younger ones have come that it counts as lost.
   void add(uint64_t packet, uint64_t now, const Sent& what) {
-    if (tail_ - head_ == ring_.size()) head_++;
+    if (tail_ - head_ == ring_.size()) {
+      assert(slot(head_).state != SentPacket::State::kInFlight);
+      head_++;
+    }
     SentPacket& p = slot(tail_++);
     p = {packet, now, what, SentPacket::State::kInFlight};
     in_flight_++;
