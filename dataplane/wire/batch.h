@@ -147,7 +147,7 @@ inline std::optional<BatchHeader> parse_batch(std::span<const std::byte> body) {
 class BatchReader {
  public:
   explicit BatchReader(std::span<const std::byte> body)
-      : at_(body.data() + kBatchHeaderSize), end_(body.data() + body.size()) {
+      : first_(body.data() + kBatchHeaderSize), at_(first_), end_(body.data() + body.size()) {
     assert(body.size() >= kBatchHeaderSize);
     next_source_ = load_le<uint64_t>(body.data() + 24);
   }
@@ -201,11 +201,12 @@ class BatchReader {
     if ((flags & kRecordSource) != 0) {
       out.source = load_le<uint64_t>(p);
       p += 8;
-      if (out.source == next_source_) return false;
+      if (out.source == next_source_ || at_ == first_) return false;
     }
     return true;
   }
 
+  const std::byte* first_;
   const std::byte* at_;
   const std::byte* end_;
   uint64_t next_source_;

@@ -134,10 +134,23 @@ TEST(Batch, RefusesFlagsThatAreUnknownOrNotNeeded) {
   EXPECT_EQ(walk(b), (std::pair{0, false})) << "a key of 0";
   b[kBatchHeaderSize + kRecordSize] = std::byte{1};
   EXPECT_EQ(walk(b), (std::pair{1, true}));
-  b[kBatchHeaderSize + 7] = std::byte{kRecordSource};
-  EXPECT_EQ(walk(b), (std::pair{1, true}));
-  b[24] = std::byte{1};
-  EXPECT_EQ(walk(b), (std::pair{0, false})) << "a source that follows anyway";
+}
+
+TEST(Batch, RefusesASourceThatIsNotNeeded) {
+  constexpr size_t kSecond = kBatchHeaderSize + kRecordSize;
+  Bytes b(kSecond + kRecordSize + 8);  // two empty messages; the second with a source
+  BatchWriter w({}, b);
+  Record r;
+  EXPECT_TRUE(w.append(r));
+  r.source = 7;
+  EXPECT_TRUE(w.append(r));
+  EXPECT_EQ(walk(b), (std::pair{2, true}));
+  store_le(&b[kSecond + kRecordSize], uint64_t{1});
+  EXPECT_EQ(walk(b), (std::pair{1, false})) << "it follows anyway";
+  std::copy_n(&b[kSecond], kRecordSize + 8, &b[kBatchHeaderSize]);
+  b.resize(kSecond + 8);
+  store_le(&b[kSecond], uint64_t{7});
+  EXPECT_EQ(walk(b), (std::pair{0, false})) << "the first one's is in the header";
 }
 
 TEST(Batch, RefusesPaddingThatIsNotZeroAndMessagesWithoutParts) {

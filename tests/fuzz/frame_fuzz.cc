@@ -1,0 +1,119 @@
+// Any bytes as a link frame: no decoder reads beyond them, and what one accepts its encoder writes
+// back byte for byte.
+#include <algorithm>
+#include <cstdlib>
+#include <span>
+#include <vector>
+
+#include "dataplane/wire/ack.h"
+#include "dataplane/wire/batch.h"
+#include "dataplane/wire/close.h"
+#include "dataplane/wire/crc32c.h"
+#include "dataplane/wire/fragment.h"
+#include "dataplane/wire/hello.h"
+#include "dataplane/wire/hop_header.h"
+#include "dataplane/wire/ping.h"
+
+namespace {
+
+using namespace penstock;
+using Bytes = std::span<const std::byte>;
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+void require_same(Bytes a, Bytes b) {
+  require(std::ranges::equal(a, b));
+}
+
+void batch(Bytes body, std::span<std::byte> out) {
+  const auto h = parse_batch(body);
+  if (!h) return;
+  BatchReader in(body);
+  BatchWriter w(*h, out);
+  for (Record r; in.next(r);) {
+    require(r.bytes >= body.data() && r.bytes + r.len <= body.data() + body.size());
+    require(w.append(r));
+  }
+  require_same(out.first(w.size()), body.first(w.size()));
+  require(in.malformed() || w.size() == body.size());
+}
+
+void fragment(Bytes body, std::span<std::byte> out) {
+  const auto f = parse_fragment(body);
+  if (!f) return;
+  require(f->header.offset + f->piece.size() <= f->header.message_len);
+  write_fragment(f->header, out);
+  require_same(out.first(kFragmentHeaderSize), body.first(kFragmentHeaderSize));
+  require_same(f->piece, body.subspan(kFragmentHeaderSize));
+  const auto cut = parse_fragment(body.first(kFragmentHeaderSize), f->piece);
+  require(cut && cut->header == f->header && cut->piece.data() == f->piece.data());
+}
+
+void ack(Bytes body, std::span<std::byte> out) {
+  const auto a = parse_ack(body);
+  if (!a) return;
+  std::vector<Credit> credits;
+  for (size_t i = 0; i < a->credits.size(); i++)
+    credits.push_back(a->credits[i]);
+  require_same(out.first(write_ack(a->ack, credits, out)), body);
+  require(!a->ack.has(0) && !a->ack.has(a->ack.largest + 1));
+}
+
+void hello(Bytes body, bool answer, std::span<std::byte> out) {
+  const auto h = answer ? parse_hello_ack(body) : parse_hello(body);
+  if (!h) return;
+  require_same(out.first(answer ? write_hello_ack(*h, out) : write_hello(*h, out)), body);
+}
+
+void ping(Bytes body, std::span<std::byte> out) {
+  const auto token = parse_ping(body);
+  if (!token) return;
+  write_ping(*token, out);
+  require_same(out.first(kPingSize), body);
+}
+
+void close(Bytes body, std::span<std::byte> out) {
+  const auto c = parse_close(body);
+  if (!c) return;
+  require(text(c->reason) != nullptr);
+  write_close(*c, out);
+  require_same(out.first(kCloseSize), body);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const Bytes frame = std::as_bytes(std::span(data, size));
+  check(frame, {});
+  const auto h = parse_hop(frame);
+  if (!h) return 0;
+  std::vector<std::byte> out(std::max<size_t>(size, kHelloFrameSize));
+  write_hop(*h, out);
+  require_same(std::span(out).first(kHopHeaderSize), frame.first(kHopHeaderSize));
+  const Bytes body = frame.subspan(kHopHeaderSize);
+  switch (h->type) {
+    case FrameType::kHello:
+    case FrameType::kHelloAck:
+      hello(body, h->type == FrameType::kHelloAck, out);
+      break;
+    case FrameType::kBatch:
+      batch(body, out);
+      break;
+    case FrameType::kFragment:
+      fragment(body, out);
+      break;
+    case FrameType::kAck:
+      ack(body, out);
+      break;
+    case FrameType::kPing:
+    case FrameType::kPong:
+      ping(body, out);
+      break;
+    case FrameType::kClose:
+      close(body, out);
+      break;
+  }
+  return 0;
+}
