@@ -15,6 +15,7 @@
 namespace penstock::bench {
 
 inline constexpr uint64_t kEnd = ~uint64_t{0};
+inline constexpr uint64_t kHops = 16;
 
 struct Result {
   double value = 0;  // median: microseconds, or messages a second
@@ -31,8 +32,11 @@ struct Board {
   struct alignas(kPair) Side {
     SharedWord arrived;
   } side[2];
-  alignas(kPair) SharedWord ping;  // left
-  alignas(kPair) SharedWord pong;  // right
+  // Several lines in several pages, because what one costs depends on where its home is.
+  struct alignas(4096) Hop {
+    SharedWord ping;                 // left
+    alignas(kPair) SharedWord pong;  // right
+  } hops[kHops];
   alignas(kPair) SharedWord stop;  // whichever side keeps the time
   alignas(kPair) Result result;    // the side that measured, before it stops the other
   double ticks_per_ns = 1;
@@ -50,8 +54,8 @@ struct Board {
 
   uint64_t ticks_of_ms(double ms) const { return static_cast<uint64_t>(ms * 1e6 * ticks_per_ns); }
 
-  // Round trip of one cache line between the two CPUs, over 2 ms: the median of blocks of 50.
-  // Both sides call it; the left one gets the answer.
+  // Round trip of a cache line between the two CPUs, over 2 ms: the median of blocks of 64. Both
+  // sides call it; the left one gets the answer.
   double place(unsigned me) {
     barrier(me);
     return me == 0 ? place_left() : place_right();
@@ -61,39 +65,42 @@ struct Board {
   double place_left() {
     std::vector<uint64_t> blocks;
     blocks.reserve(4096);
-    uint64_t n = ping.load_relaxed();
+    uint64_t n = placed;
     uint64_t now = ticks();
     const uint64_t end = now + ticks_of_ms(2);
     while (now < end && blocks.size() < blocks.capacity()) {
-      for (int i = 0; i < 50; i++) {
-        ping.store(++n);
-        while (pong.load() != n) {
+      for (int i = 0; i < 64; i++) {
+        Hop& hop = hops[++n % kHops];
+        hop.ping.store(n);
+        while (hop.pong.load() != n) {
         }
       }
       const uint64_t then = now;
       now = ticks();
       blocks.push_back(now - then);
     }
-    ping.store(kEnd);
-    while (pong.load() != kEnd) {
-    }
-    ping.store(0);
+    placed = n;
+    hops[(n + 1) % kHops].ping.store(kEnd);
     const auto middle = blocks.begin() + static_cast<std::ptrdiff_t>(blocks.size() / 2);
     std::nth_element(blocks.begin(), middle, blocks.end());
-    return static_cast<double>(*middle) / 50 / ticks_per_ns;
+    return static_cast<double>(*middle) / 64 / ticks_per_ns;
   }
 
   double place_right() {
-    uint64_t seen = pong.load_relaxed();
-    while (seen != kEnd) {
-      const uint64_t n = ping.load();
-      if (n != seen) pong.store(seen = n);
+    for (uint64_t n = placed + 1;; n++) {
+      Hop& hop = hops[n % kHops];
+      uint64_t said = 0;
+      while ((said = hop.ping.load()) != n) {
+        if (said == kEnd) {
+          hop.ping.store(0);
+          return 0;
+        }
+      }
+      hop.pong.store(n);
     }
-    while (ping.load() != 0) {
-    }
-    pong.store(0);
-    return 0;
   }
+
+  uint64_t placed = 0;  // rounds so far; left, between two barriers
 };
 
 }  // namespace penstock::bench
