@@ -61,6 +61,8 @@ class Session {
   // Sends what waits. False as above.
   bool flush();
   bool waiting() const { return !queue_.empty(); }
+  // Nothing more can be sent: it left, or it did not read.
+  bool cut() const { return cut_; }
 
   // The process that attached has died, whoever may still hold its socket.
   bool dead() const;

@@ -86,7 +86,7 @@ bool Node::take(ClientRecord& c, const Packet& packet) {
         break;
     }
   }
-  if (!good)
+  if (!good && !c.session->cut())
     log(
         fmt::format("client {} ({}, pid {}) broke the attach protocol with a packet of type {}; "
                     "detached",
