@@ -217,7 +217,9 @@ bool NetPort::flush() {
   return true;
 }
 
+// A port that is down takes nothing: what is asked of a link then would only grow old in here.
 uint32_t NetPort::transmit(uint64_t now) {
+  if (!port_.link_up()) return 0;
   ask_neighbours(now);
   if (!flush()) return 0;
   uint32_t sent = 0;
@@ -274,8 +276,8 @@ void NetPort::collect(LinkPath& path) {
 }
 
 uint64_t NetPort::next_deadline() const {
+  if (!port_.link_up()) return Neighbours::kNever;
   uint64_t at = resolver_.neighbours().next_due();
-  if (out_at_ != out_end_) return 0;
   for (const LinkPath* p : links_)
     if (p->resolved) at = std::min(at, p->link.next_deadline());
   return at;

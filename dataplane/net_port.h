@@ -67,6 +67,8 @@ class NetPort {
 
   // The next time that something has to be done without a frame coming.
   uint64_t next_deadline() const;
+  // Frames wait for the port to take them.
+  bool waiting() const { return out_at_ != out_end_; }
   // A sleeping worker is woken by the port itself.
   bool wakes() const { return port_.rx_event_fd() >= 0; }
 

@@ -85,7 +85,7 @@ void Worker::run() {
 // Sleeps on events. A port that cannot wake us bounds the sleep, ever longer while nothing comes.
 void Worker::sleep(uint64_t now, uint64_t max_ns) {
   uint64_t ns = max_ns;
-  if (tasks_.blocked()) {
+  if (tasks_.blocked() || (port_ != nullptr && port_->waiting())) {
     ns = kNapNs;
   } else if (port_ != nullptr && !port_->wakes()) {
     ns = std::min(ns, nap_ns_);
