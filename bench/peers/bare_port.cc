@@ -5,6 +5,7 @@
 //   vhost     two processes: the left one is virtio-user, the right one vhost-user, which copies
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <unistd.h>
@@ -106,7 +107,13 @@ class PortEnd {
         ports[i] = static_cast<uint16_t>(id);
       }
     }
-    ~Medium() { unlink(socket.c_str()); }
+    ~Medium() {
+      unlink(socket.c_str());
+      std::error_code ignored;
+      const std::string runtime = rte_eal_get_runtime_dir();
+      rte_eal_cleanup();
+      std::filesystem::remove_all(runtime, ignored);  // DPDK leaves it behind
+    }
     Medium(const Medium&) = delete;
     Medium& operator=(const Medium&) = delete;
 

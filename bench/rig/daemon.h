@@ -45,7 +45,7 @@ class Daemon {
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
   ~Daemon() {
-    std::signal(SIGCHLD, SIG_DFL);
+    if (getpid() != owner_) return;
     kill(child_, SIGTERM);
     waitpid(child_, nullptr, 0);
     std::error_code ignored;
@@ -57,6 +57,7 @@ class Daemon {
 
  private:
   std::string folder_;
+  pid_t owner_ = getpid();  // not the other side, which a fork made
   pid_t child_ = -1;
 };
 

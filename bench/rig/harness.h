@@ -51,8 +51,8 @@ int bench_main(int argc, char** argv) {
   };
   if (End::Medium::threads(job)) {
     run_threads(cpus, body);
-  } else {
-    run_processes(cpus, body);
+  } else if (run_processes(cpus, body) == 1) {
+    return 0;
   }
   print(job, board);
   return board.result.wrong == 0 ? 0 : 1;

@@ -5,33 +5,12 @@
 #include <vector>
 
 #include "bench/rig/harness.h"
+#include "bench/rig/way.h"
 #include "dataplane/lane/reader.h"
 #include "dataplane/lane/writer.h"
 
 namespace penstock::bench {
 namespace {
-
-constexpr uint32_t kGeneration = 1;
-
-// One lane with everything that a node would set up around it.
-struct Way {
-  LaneGeometry geometry;
-  std::byte* lane;
-  NodePage* page;
-  PositionTable* positions;
-
-  Way(const LaneGeometry& g, uint32_t readers) : geometry(g) {
-    lane = static_cast<std::byte*>(shared_memory(g.total_bytes()));
-    page = static_cast<NodePage*>(shared_memory(sizeof(NodePage)));
-    positions = static_cast<PositionTable*>(shared_memory(sizeof(PositionTable)));
-    LaneWriter::format(lane, g, 1, 1);
-    for (uint32_t i = 0; i < readers; i++) {
-      page->marks[i].state.store(uint64_t{kGeneration} << 32 |
-                                 static_cast<uint64_t>(ReaderState::kReliable));
-    }
-    page->generation.store(1);
-  }
-};
 
 LaneGeometry geometry_of(const Job& job) {
   const auto arena_log2 = static_cast<uint32_t>(std::countr_zero(arena_bytes(job.size)));
@@ -54,12 +33,7 @@ class LaneEnd {
     meta_.topic = *writer_.add_topic("bench");
     Way& in = m.ways[1 - side];
     for (uint32_t i = 0; i < m.job.readers; i++) {
-      readers_.emplace_back(LaneReader::Join{.memory = in.lane,
-                                             .geometry = in.geometry,
-                                             .page = in.page,
-                                             .index = i,
-                                             .generation = kGeneration,
-                                             .slot = &in.positions->slots[i]});
+      readers_.emplace_back(in.join(i));
       writer_.attach_reader(i, kGeneration, &out.positions->slots[i], {});
     }
   }

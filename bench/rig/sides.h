@@ -75,9 +75,10 @@ inline void on_child(int) {
 // A side that hangs ends itself: it must not go on spinning when whoever started it has given up.
 inline constexpr unsigned kMostSeconds = 30;
 
-// body(side) runs on both sides and returns when its work is done.
+// body(side) runs on both sides and returns when its work is done. Returns in both processes: the
+// side that this one is.
 template <class Body>
-void run_processes(const Cpus& cpus, Body body) {
+unsigned run_processes(const Cpus& cpus, Body body) {
   std::signal(SIGCHLD, on_child);
   const pid_t parent = getpid();
   const pid_t child = fork();
@@ -90,8 +91,11 @@ void run_processes(const Cpus& cpus, Body body) {
   alarm(kMostSeconds);
   cpus.pin(side);
   body(side);
-  if (side == 1) std::_Exit(0);
-  waitpid(child, nullptr, 0);
+  if (side == 0) {
+    std::signal(SIGCHLD, SIG_DFL);
+    waitpid(child, nullptr, 0);
+  }
+  return side;
 }
 
 template <class Body>
