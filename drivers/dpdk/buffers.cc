@@ -39,8 +39,8 @@ uint16_t descriptors(PortKind kind) {
 }
 
 BufferPlan plan_buffers(const PortSpec& spec) {
-  constexpr uint32_t kVlan = 8;  // two tags, which a device may leave in
-  const uint32_t room = kHeadroom + whole_lines(spec.max_frame() + kVlan);
+  constexpr uint32_t kSpare = 32;  // a VLAN tag and virtio's own header, which drivers insist on
+  const uint32_t room = kHeadroom + whole_lines(spec.max_frame() + kSpare);
   const uint32_t count = spec.queues * (descriptors(spec.kind) + kHeld);
   BufferPlan plan{count, room, count, room, count};
   switch (spec.kind) {

@@ -1,7 +1,6 @@
 #include "drivers/dpdk/device.h"
 
 #include <array>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 
@@ -12,14 +11,21 @@
 #include "drivers/dpdk/ethdev.h"
 #include "drivers/dpdk/interface.h"
 #include "drivers/dpdk/peer_door.h"
+#include "drivers/dpdk/socket_path.h"
 
 namespace penstock {
 namespace {
 
+// Long after the last burst that a worker may have been in when the link went down.
+constexpr std::chrono::seconds kMemifPatience{1};
 unsigned next_index = 0;  // control thread only
 
 bool has_own_mac(PortKind kind) {
   return kind == PortKind::kPci || kind == PortKind::kAfPacket || kind == PortKind::kAfXdp;
+}
+
+bool is_memif(PortKind kind) {
+  return kind == PortKind::kMemifServer || kind == PortKind::kMemifClient;
 }
 
 std::array<uint8_t, 6> to_mac(const std::string& text) {
@@ -70,6 +76,10 @@ OrSentence<std::unique_ptr<DpdkDevice>> DpdkDevice::open(const PortSpec& spec) {
 DpdkDevice::Fault DpdkDevice::make() {
   if (spec_.kind == PortKind::kAfPacket || spec_.kind == PortKind::kAfXdp) {
     if (std::string why = interface_fault(spec_); !why.empty()) return why;
+  }
+  if (spec_.kind == PortKind::kMemifServer) {
+    const std::string why = clear_socket_path(spec_.target);
+    if (!why.empty()) return spec_.target + " " + why;
   }
   if (spec_.kind == PortKind::kVirtioUser) {
     auto door = PeerDoor::open(spec_.target);
@@ -130,7 +140,8 @@ DpdkDevice::Fault DpdkDevice::set_up() {
   const auto got = configure(port_, spec_, *pools_);
   if (!got) return got.error();
   if (spec_.kind == PortKind::kPci) rte_eth_allmulticast_enable(port_);  // neighbour discovery
-  promise(*got);
+  // A worker may look at a virtio-user port already; configure() saw to it that the promise holds.
+  if (spec_.kind != PortKind::kVirtioUser) promise(*got);
   return std::nullopt;
 }
 
@@ -163,22 +174,33 @@ void DpdkDevice::run() {
     queues_[q]->setup_.port = port_;
     queues_[q]->setup_.queue = q;
   }
-  {
-    const std::lock_guard lock(mutex_);
-    running_ = true;
-  }
-  refresh();
+  const std::lock_guard lock(mutex_);
+  running_ = true;
+  up_at_ = Clock::now();
+  look();
 }
 
 void DpdkDevice::refresh() {
   const std::lock_guard lock(mutex_);
   if (!running_) return;
+  look();
+  if (spec_.kind == PortKind::kMemifClient && Clock::now() - up_at_ > kMemifPatience) {
+    connect_again();
+  }
+}
+
+// Under mutex_.
+void DpdkDevice::look() {
   rte_eth_link link{};
   const bool up = rte_eth_link_get_nowait(port_, &link) == 0 && link.link_status != 0;
   status_ = up ? "up" : waits_for(spec_);
+  // A memif port without a peer is left alone: it loses its memory when the peer goes.
+  const bool usable = up || !is_memif(spec_.kind);
   for (auto& queue : queues_) {
-    queue->state_.store(DpdkPort::kRunning | (up ? uint64_t{DpdkPort::kLinkUp} : 0));
+    queue->state_.store((usable ? uint64_t{DpdkPort::kRunning} : 0) |
+                        (up ? uint64_t{DpdkPort::kLinkUp} : 0));
   }
+  if (up) up_at_ = Clock::now();
   rte_eth_stats counted{};
   if (rte_eth_stats_get(port_, &counted) != 0) return;
   stats_ = {.rx_missed = counted.imissed,

@@ -7,6 +7,7 @@
 // what memif cannot do.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -62,6 +63,7 @@ class DpdkDevice {
 
  private:
   static constexpr uint16_t kNoPort = UINT16_MAX;
+  using Clock = std::chrono::steady_clock;
   explicit DpdkDevice(const PortSpec& spec);
 
   using Fault = std::optional<std::string>;  // what is wrong, or nothing
@@ -72,9 +74,11 @@ class DpdkDevice {
   Fault set_up();
   void promise(const Abilities& abilities);
   void run();
+  void look();
   void shut();
   void wait_for_peer();
   bool let_peer_in();
+  void connect_again();
   void say(std::string status);
 
   const PortSpec spec_;
@@ -92,6 +96,7 @@ class DpdkDevice {
 
   mutable std::mutex mutex_;  // what follows: control and waiter
   bool running_ = false;
+  Clock::time_point up_at_;
   std::string status_;
   DeviceStats stats_;
   std::map<const std::byte*, unsigned> mapped_;  // how many queues asked for a region

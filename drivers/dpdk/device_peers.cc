@@ -14,13 +14,22 @@ namespace penstock {
 namespace {
 
 constexpr int kRetryMs = 100;
+constexpr int kTurnsAfterFault = 10;
 
 }  // namespace
 
 void DpdkDevice::wait_for_peer() {
+  int rest = 0;
   while (!stop_.is_set()) {
+    if (rest > 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(kRetryMs));
+      rest--;
+      continue;
+    }
     if (spec_.kind == PortKind::kVirtioUser) {
-      if (door_->wait(kRetryMs) && let_peer_in()) return;
+      if (!door_->wait(kRetryMs)) continue;
+      if (let_peer_in()) return;
+      rest = kTurnsAfterFault;
     } else {
       std::this_thread::sleep_for(std::chrono::milliseconds(kRetryMs));
       if (rte_eth_dev_start(port_) == 0) {
@@ -53,6 +62,14 @@ bool DpdkDevice::let_peer_in() {
   say("down: " + (door ? *why : door.error()));
   if (door) door_ = *std::move(door);
   return false;
+}
+
+// A memif client whose server went away does not connect again by itself. Under mutex_.
+void DpdkDevice::connect_again() {
+  running_ = false;
+  if (waiter_.joinable()) waiter_.join();  // it has long ended: it had called run()
+  rte_eth_dev_stop(port_);
+  waiter_ = std::thread([this] { wait_for_peer(); });
 }
 
 void DpdkDevice::say(std::string status) {

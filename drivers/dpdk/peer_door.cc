@@ -3,15 +3,14 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <thread>
 #include <unistd.h>
 
 #include "dataplane/base/stop_flag.h"
+#include "drivers/dpdk/socket_path.h"
 
 namespace penstock {
 namespace {
@@ -20,51 +19,13 @@ using std::chrono::milliseconds;
 
 constexpr int kPatienceMs = 3000;
 
-int unix_socket() {
-  return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-}
-
-sockaddr_un address(const std::string& path) {
-  sockaddr_un out{};
-  out.sun_family = AF_UNIX;
-  memcpy(out.sun_path, path.data(), std::min(path.size(), sizeof out.sun_path - 1));
-  return out;
-}
-
-bool connect_to(int fd, const std::string& path) {
-  const sockaddr_un to = address(path);
-  return connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
-}
-
-bool somebody_listens(const std::string& path) {
-  const int fd = unix_socket();
-  const bool yes = fd >= 0 && connect_to(fd, path);
-  close(fd);
-  return yes;
-}
-
-// Removes what a dead process left; what is wrong, or an empty string.
-std::string clear(const std::string& path) {
-  struct stat found {};
-  if (lstat(path.c_str(), &found) != 0) return "";
-  if (!S_ISSOCK(found.st_mode)) return "exists and is not a socket; remove it or name another path";
-  if (somebody_listens(path)) return "is in use by another process";
-  if (unlink(path.c_str()) != 0) return std::string("cannot be removed: ") + strerror(errno);
-  return "";
-}
-
 }  // namespace
 
 OrSentence<std::unique_ptr<PeerDoor>> PeerDoor::open(const std::string& path) {
-  if (const std::string why = clear(path); !why.empty()) return sentence(path + " " + why);
-  const int fd = unix_socket();
-  const sockaddr_un at = address(path);
-  if (fd < 0 || bind(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0 ||
-      listen(fd, 1) != 0) {
-    const int error = errno;
-    close(fd);
-    return sentence(path + " cannot be made: " + strerror(error));
-  }
+  if (const std::string why = clear_socket_path(path); !why.empty())
+    return sentence(path + " " + why);
+  const int fd = listen_at(path);
+  if (fd < 0) return sentence(path + " cannot be made: " + strerror(errno));
   return std::unique_ptr<PeerDoor>(new PeerDoor(path, fd));
 }
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "drivers/dpdk/eal.h"
+#include "tests/drivers/dpdk/peer.h"
 
 namespace penstock {
 namespace {
@@ -25,6 +26,7 @@ class Dpdk : public testing::Environment {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
+  if (argc > 1) penstock::Peer::executable = argv[1];
   testing::AddGlobalTestEnvironment(new penstock::Dpdk);
   return RUN_ALL_TESTS();
 }
