@@ -47,7 +47,7 @@ std::span<const std::byte> bytes(const void* data, size_t len) {
 }
 
 Errc usable(const Client* c) {
-  if (c == nullptr) return fail(Errc::kInvalid, "there is no client");
+  if (c == nullptr) return Errc::kInvalid;
   if (!c->mine()) return fail(Errc::kInvalid, "the client belongs to the parent of this process");
   return Errc::kOk;
 }
@@ -138,7 +138,7 @@ void penstock_sender_close(penstock_sender* sender) {
 }
 
 penstock_code penstock_topic(penstock_sender* sender, const char* name, uint32_t* id) {
-  if (sender == nullptr) return out(fail(Errc::kInvalid, "there is no sender"));
+  if (sender == nullptr) return PENSTOCK_INVALID;
   if (const Errc e = usable(&in(sender)->client()); e != Errc::kOk) return out(e);
   const auto made = in(sender)->topic(name);
   if (!made.ok()) return out(made.error());

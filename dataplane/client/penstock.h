@@ -10,8 +10,9 @@
  * them (close does nothing there); let the child attach by itself.
  *
  * Set-up calls (attach, publisher, pusher, subscriber, puller, topic, query) wait for the node.
- * When they fail, penstock_last_error() says what went wrong and how to mend it. Everything else
- * allocates nothing and makes no system call while messages flow.
+ * When they fail, penstock_last_error() says what went wrong and how to mend it; on a NULL object
+ * they answer INVALID and leave that sentence alone. Everything else allocates nothing and makes no
+ * system call while messages flow; it takes no NULL object.
  *
  * Pointers: an `out` is written only on PENSTOCK_OK. Strings are zero-terminated UTF-8 and copied;
  * option structs may be NULL or all zero, which means defaults. */

@@ -3,10 +3,13 @@
 // short, and apart from the one that Penstock uses inside.
 //
 //   auto client = pen::Client::attach("trainer");
-//   if (!client) return std::puts(pen::last_error()), 1;
 //   auto publisher = client->publisher();
 //   auto topic = publisher->topic("grad.layer3.w");
+//   if (!topic) return std::puts(pen::last_error()), 1;
 //   pen::Code code = publisher->send(*topic, gradients);
+//
+// Set-up calls on what could not be made fail and keep the first error, so one look at the end of
+// such a chain is enough. Nothing else may be called on it.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +25,7 @@
 #if __has_include("dataplane/client/penstock.h")
 #include "dataplane/client/penstock.h"
 #else
-#include "penstock.h"
+#include <penstock.h>
 #endif
 
 namespace pen {

@@ -38,17 +38,15 @@ class MiniNode {
   void evict_readers_of(const std::string& publisher);
   // What `publisher`'s lanes look like.
   size_t readers_of(const std::string& publisher);
-  size_t lanes();
+  uint64_t lane_of(const std::string& publisher);
+  uint64_t any_subscription();
   size_t subscriptions();
   // Says something to every client, asked or not.
+  void each_session(const std::function<void(Session&)>& what);
   template <class T>
   void say(const T& packet, std::initializer_list<int> fds = {}) {
-    call([&] {
-      for (auto& c : clients_)
-        c->session->send(packet, fds);
-    });
+    each_session([&](Session& s) { s.send(packet, fds); });
   }
-  void say_bytes(size_t n);
 
   // From now on a question of this type is answered by `instead`, once for each. Null: as usual.
   using Instead = std::function<void(Session& session, const Packet& question)>;

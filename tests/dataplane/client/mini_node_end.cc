@@ -78,7 +78,7 @@ void MiniNode::unsubscribe(Subscription& s) {
   std::erase_if(subscriptions_, [&](const auto& x) { return x.get() == &s; });
 }
 
-// Clients whose socket has ended.
+// Clients whose socket has ended, and lanes that are closed and read.
 void MiniNode::bury() {
   for (size_t i = 0; i < clients_.size();) {
     Client* c = clients_[i].get();
@@ -92,6 +92,10 @@ void MiniNode::bury() {
       if (lane->client == c) close_lane(*lane, CloseReason::kPublisherDied);
     clients_.erase(clients_.begin() + static_cast<std::ptrdiff_t>(i));
   }
+  std::erase_if(lanes_, [](const auto& entry) {
+    const Lane& lane = *entry.second;
+    return !lane.inbox && lane.client == nullptr && lane.readers.empty();
+  });
 }
 
 // Carries pushed messages into inboxes, a burst from each lane.
@@ -158,10 +162,21 @@ size_t MiniNode::readers_of(const std::string& publisher) {
   return n;
 }
 
-size_t MiniNode::lanes() {
-  size_t n = 0;
-  call([&] { n = lanes_.size(); });
-  return n;
+uint64_t MiniNode::lane_of(const std::string& publisher) {
+  uint64_t found = 0;
+  call([&] {
+    for (auto& [id, lane] : lanes_)
+      if (lane->name == publisher) found = id;
+  });
+  return found;
+}
+
+uint64_t MiniNode::any_subscription() {
+  uint64_t found = 0;
+  call([&] {
+    if (!subscriptions_.empty()) found = subscriptions_.front()->id;
+  });
+  return found;
 }
 
 size_t MiniNode::subscriptions() {
@@ -170,11 +185,10 @@ size_t MiniNode::subscriptions() {
   return n;
 }
 
-void MiniNode::say_bytes(size_t n) {
+void MiniNode::each_session(const std::function<void(Session&)>& what) {
   call([&] {
-    const std::vector<std::byte> bytes(n);
     for (auto& c : clients_)
-      c->session->send(bytes);
+      what(*c->session);
   });
 }
 
