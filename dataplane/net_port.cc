@@ -217,9 +217,16 @@ bool NetPort::flush() {
   return true;
 }
 
-// A port that is down takes nothing: what is asked of a link then would only grow old in here.
+// A port that is down takes nothing: what is asked of a link then would only grow old in here. Its
+// timers go on, so that a peer behind it is missed in time.
 uint32_t NetPort::transmit(uint64_t now) {
-  if (!port_.link_up()) return 0;
+  if (!port_.link_up()) {
+    for (LinkPath* p : links_) {
+      (void)p->link.transmit({}, now);
+      collect(*p);
+    }
+    return 0;
+  }
   ask_neighbours(now);
   if (!flush()) return 0;
   uint32_t sent = 0;
@@ -275,8 +282,8 @@ void NetPort::collect(LinkPath& path) {
   }
 }
 
-uint64_t NetPort::next_deadline() const {
-  if (!port_.link_up()) return Neighbours::kNever;
+uint64_t NetPort::next_deadline(uint64_t now) const {
+  if (!port_.link_up()) return now + kDownNs;
   uint64_t at = resolver_.neighbours().next_due();
   for (const LinkPath* p : links_)
     if (p->resolved) at = std::min(at, p->link.next_deadline());

@@ -66,7 +66,7 @@ class NetPort {
   void remove_link(LinkPath* path);
 
   // The next time that something has to be done without a frame coming.
-  uint64_t next_deadline() const;
+  uint64_t next_deadline(uint64_t now) const;
   // Frames wait for the port to take them.
   bool waiting() const { return out_at_ != out_end_; }
   // A sleeping worker is woken by the port itself.
@@ -86,6 +86,7 @@ class NetPort {
 
  private:
   static constexpr size_t kBurst = 32;
+  static constexpr uint64_t kDownNs = 10'000'000;  // between looks at a port that is down
   static constexpr uint32_t kLinks = 4096;  // Link::index_of
 
   using Handoff = SpscRing<Frame, 256>;

@@ -92,7 +92,7 @@ void Worker::sleep(uint64_t now, uint64_t max_ns) {
     nap_ns_ = std::min(nap_ns_ * 2, kPolledNapNs);
   }
   if (port_ != nullptr) {
-    const uint64_t deadline = port_->next_deadline();
+    const uint64_t deadline = port_->next_deadline(now);
     if (deadline <= now) return;
     ns = std::min(ns, deadline - now);
   }
