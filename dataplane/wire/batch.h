@@ -25,10 +25,10 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <span>
 
+#include "dataplane/base/copy.h"
 #include "dataplane/wire/bytes.h"
 
 namespace penstock {
@@ -108,7 +108,7 @@ class BatchWriter {
     next_source_ = r.source + 1;
     if (r.len != 0) {
       store_le(at_ + padded - 8, uint64_t{0});  // the padding, before the bytes go over it
-      std::memcpy(at_, r.bytes, r.len);
+      copy_short(at_, r.bytes, r.len);
       at_ += padded;
     }
     return true;
