@@ -86,6 +86,7 @@ class InLane {
   bool holding() const { return granted_.position != head_; }
 
   Drop check_place(uint64_t position, uint64_t arena, uint64_t len) const;
+  uint64_t take_in_order(BatchReader& in, Record& r, uint64_t& at);
   Drop place(uint64_t position, uint64_t arena, uint64_t span, const Record& r);
   Drop place_waiting(uint64_t position, uint64_t arena, uint64_t span, const Record& r);
   void publish(const Meta& meta, uint64_t arena, uint64_t span, uint64_t source);

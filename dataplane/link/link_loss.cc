@@ -14,7 +14,6 @@ constexpr uint64_t kLastCreditProbeNs = 100'000'000;
 constexpr size_t kCreditLooks = 8;           // lanes a look
 constexpr uint64_t kLastLookNs = 5'000'000;  // pause between looks at readers that don't move
 constexpr uint64_t kIdleDelays = 4;          // ACK delays without contents: the lanes are idle
-constexpr uint64_t kHelloPauseNs = 50'000'000;
 constexpr uint64_t kLastHelloPauseNs = 1'000'000'000;
 
 }  // namespace
@@ -123,7 +122,7 @@ void Link::run_timers(uint64_t now) {
   if (state_ == LinkState::kConnecting && now >= hello_at_) {
     send_hello_ = true;
     hello_at_ = now + hello_pause_;
-    hello_pause_ = std::clamp(2 * hello_pause_, kHelloPauseNs, kLastHelloPauseNs);
+    hello_pause_ = std::min(2 * hello_pause_, kLastHelloPauseNs);
   }
   if (state_ != LinkState::kUp) return;
   if (now >= alive_at_) {

@@ -17,6 +17,7 @@ namespace penstock {
 namespace {
 
 constexpr uint64_t kAnswerPauseNs = 1'000'000'000;  // between refusals, in and out
+constexpr uint64_t kHelloPauseNs = 50'000'000;      // the first; they double
 constexpr uint32_t kMaxFrame = 65000;               // so that a piece's length fits 16 bits
 
 // Later on a clock that wraps.
@@ -73,7 +74,7 @@ void Link::begin_session(uint64_t now) {
   ping_token_ = 0;
   alive_at_ = lost_at_ = probe_at_ = credit_probe_at_ = credit_look_at_ = kNever;
   hello_at_ = now;
-  hello_pause_ = 0;
+  hello_pause_ = kHelloPauseNs;
 }
 
 Hello Link::hello(uint32_t nonce) const {
@@ -185,7 +186,7 @@ Drop Link::on_close(const HopHeader& hop, std::span<const std::byte> body, uint6
       return Drop::kUnknownPeer;
     if (events_full()) return Drop::kNoBuffer;
     go_down(LinkEvent::kPeerClosed, c->reason, now);
-    hello_at_ = now + 50'000'000;
+    hello_at_ = now + kHelloPauseNs;
     return Drop::kNone;
   }
   if (c->reason == LinkClose::kVersion) refused(LinkEvent::kPeerVersion, c->reason, now);

@@ -93,46 +93,56 @@ bool OutLane::refill() {
   return staged_end_ != 0;
 }
 
-bool OutLane::room_for(uint64_t len) const {
-  const uint64_t end = arena_next(arena_place(fill_, len, arena_size_), len);
-  if (next_ - consumed_.position > ring_mask_) return false;
+// Whether the mirror has room for the message at `position` that ends at `end`.
+bool OutLane::has_room(uint64_t position, uint64_t end, const Start& consumed) const {
+  if (position - consumed.position > ring_mask_) return false;
   // Into an empty mirror goes whatever its arena can hold, however much the wrap wastes.
-  return end - consumed_.arena <= arena_size_ || consumed_.position == next_;
+  return end - consumed.arena <= arena_size_ || consumed.position == position;
 }
 
 OutLane::Next OutLane::peek() {
   if (staged_at_ == staged_end_ && !refill()) return Next::kDry;
   const Message& m = staged_[staged_at_];
   if (piece_at_ != 0) return Next::kPiece;
-  if (!room_for(m.len)) return Next::kBlocked;
+  const uint64_t end = arena_next(arena_place(fill_, m.len, arena_size_), m.len);
+  if (!has_room(next_, end, consumed_)) return Next::kBlocked;
   return fits_batch(m) ? Next::kBatch : Next::kPiece;
 }
 
+// What the loop counts stands in local variables: a store of a byte may change any member, as far
+// as the compiler knows.
 Sent OutLane::write_batch(std::span<std::byte> body, uint32_t& size) {
   const Message& first = staged_[staged_at_];
-  const uint64_t start = arena_place(fill_, first.len, arena_size_);
-  const bool gap_first = is_gap(first);
-  BatchWriter out({alias_, epoch_, next_, start, gap_first ? 0 : first.source}, body);
   const uint64_t from = next_;
+  uint64_t next = next_;
+  uint64_t fill = fill_;
+  const uint64_t arena_size = arena_size_;
+  const Start consumed = consumed_;
+  BatchWriter out({alias_, epoch_, next, arena_place(fill, first.len, arena_size),
+                   is_gap(first) ? 0 : first.source},
+                  body);
   do {
     const Message& m = staged_[staged_at_];
-    if (!fits_batch(m) || !room_for(m.len)) break;
+    const uint64_t arena = arena_place(fill, m.len, arena_size);
+    const uint64_t end = arena_next(arena, m.len);
+    if (!fits_batch(m) || !has_room(next, end, consumed)) break;
     const bool gap = is_gap(m);
     if (!out.append(gap ? gap_record(m.key, m.parts, 0) : message_record(m))) break;
-    const uint64_t arena = arena_place(fill_, m.len, arena_size_);
-    record(next_) = {m.position,
-                     arena,
-                     gap ? m.key : m.len,
-                     1,
-                     0,
-                     gap ? Kind::kGap : Kind::kWhole,
-                     static_cast<uint8_t>(m.parts)};
-    fill_ = arena_next(arena, m.len);
-    next_++;
+    record(next) = {m.position,
+                    arena,
+                    gap ? m.key : m.len,
+                    1,
+                    0,
+                    gap ? Kind::kGap : Kind::kWhole,
+                    static_cast<uint8_t>(m.parts)};
+    fill = end;
+    next++;
     staged_at_++;
   } while (staged_at_ != staged_end_ || refill());
+  next_ = next;
+  fill_ = fill;
   size = static_cast<uint32_t>(out.size());
-  return {this, from, 0, static_cast<uint32_t>(next_ - from), false};
+  return {this, from, 0, static_cast<uint32_t>(next - from), false};
 }
 
 // Header and piece of a FRAGMENT, behind the hop header of `frame`.

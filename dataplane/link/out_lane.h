@@ -123,7 +123,7 @@ class OutLane {
 
   SentMessage& record(uint64_t position) { return ring_[position & ring_mask_]; }
   bool refill();
-  bool room_for(uint64_t len) const;
+  bool has_room(uint64_t position, uint64_t end, const Start& consumed) const;
   void put_piece(const Message& m, uint64_t position, uint64_t offset, TxFrame& frame);
   void finish_pieces();
   void give_up(uint64_t position);

@@ -146,6 +146,26 @@ bool LinkRig::run_until(const std::function<bool()>& done, uint64_t limit_ns) {
   return true;
 }
 
+std::string LinkRig::text(size_t i) const {
+  const LinkStats& s = sides_[i].link->stats();
+  std::string t = "side " + std::to_string(i) + ":";
+  const auto say = [&t](const char* what, uint64_t n) {
+    if (n != 0) t += std::string(" ") + what + " " + std::to_string(n);
+  };
+  say("sessions", s.sessions.read());
+  say("in", s.rx_frames.read());
+  say("out", s.tx_frames.read());
+  say("in_flight", s.in_flight.load());
+  say("lost", s.lost.read());
+  say("probes", s.probes.read());
+  say("spurious", s.spurious.read());
+  say("credit_probes", s.credit_probes.read());
+  say("srtt_ns", s.srtt_ns.load());
+  for (size_t d = 0; d < kDrops; d++)
+    say(penstock::text(static_cast<Drop>(d)), s.drops.read(static_cast<Drop>(d)));
+  return t + "; ";
+}
+
 void LinkRig::run_for(uint64_t ns) {
   run_until([] { return false; }, ns);
 }

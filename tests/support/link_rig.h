@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "dataplane/link/link.h"
@@ -60,6 +61,9 @@ class LinkRig {
     start();
     return run_until([this] { return up(); }, limit_ns);
   }
+
+  // What a side's link has seen, for a message that a test failed.
+  std::string text(size_t i) const;
 
   // Publishing and reading is up to the test: called each turn, and again while it says true.
   std::function<bool()> application;

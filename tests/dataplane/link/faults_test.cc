@@ -75,6 +75,7 @@ Outcome run(uint64_t seed) {
   c.link.window = pick(r, {1u, 8u, 64u, 256u});
   c.link.first_packet = r.chance(30) ? (uint64_t{1} << 32) - r.below(300) : 1;
   c.link.min_pto_ns = pick(r, {20'000u, 100'000u, 2'000'000u});
+  c.link.dead_after_ns = 100 * kSecond;  // runs of losses may last for many probes
   LinkRig rig(c);
   Outcome o;
   if (!rig.connect()) {
@@ -99,7 +100,7 @@ Outcome run(uint64_t seed) {
           all = all && f->done();
         return all;
       },
-      20 * kSecond);
+      200 * kSecond);
   rig.run_for(10'000'000);  // what is still in the air arrives, and is known
   o.trace = rig.net().trace();
   o.held = rig.net().held();
@@ -111,6 +112,8 @@ Outcome run(uint64_t seed) {
                  f->in.stats().delivered.read() == f->ledger.count();
     o.text += f->ledger.text() + "; ";
   }
+  for (size_t i = 0; i < 2; i++)
+    o.text += rig.text(i);
   return o;
 }
 
