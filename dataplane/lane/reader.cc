@@ -92,9 +92,11 @@ LaneReader::Next LaneReader::gap(Message& m, uint64_t to, uint64_t reason) {
   return Next::kGap;
 }
 
-// Nothing at this position, or something of a later lap.
+// Nothing at this position, or something of a later lap. Unless it has come just now, between the
+// caller's look at the stamp and ours at the head: then it is there the next time.
 LaneReader::Next LaneReader::none(Message& m, uint64_t stamp) {
-  return lapped(stamp) ? overrun(m) : Next::kEmpty;
+  if (!lapped(stamp) || ring_[next_ & ring_mask_].stamp.load() == next_ + 1) return Next::kEmpty;
+  return overrun(m);
 }
 
 // A cleared stamp is a message being written: this one, or one a lap ahead of it, in which a writer
