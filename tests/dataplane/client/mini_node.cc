@@ -2,7 +2,6 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <unistd.h>
