@@ -30,8 +30,8 @@ std::optional<MacAddress> parse_mac(std::string_view text) {
 std::string format(const MacAddress& mac) {
   char text[18];
   const auto& b = mac.bytes;
-  std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4],
-                b[5]);
+  (void)std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3],
+                      b[4], b[5]);
   return text;
 }
 

@@ -16,13 +16,13 @@ inline uint8_t load_u8(const std::byte* at) {
 }
 
 inline uint16_t load_be16(const std::byte* at) {
-  uint16_t v;
+  uint16_t v = 0;
   std::memcpy(&v, at, sizeof v);
   return __builtin_bswap16(v);
 }
 
 inline uint32_t load_be32(const std::byte* at) {
-  uint32_t v;
+  uint32_t v = 0;
   std::memcpy(&v, at, sizeof v);
   return __builtin_bswap32(v);
 }
