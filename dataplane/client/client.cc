@@ -26,7 +26,12 @@ void Client::let_go() {
   if (--users_ == 0) delete this;
 }
 
+// What is left open leaves in good order: nobody is to take it for a crash.
 void Client::close() {
+  for (const Sender* s : senders_)
+    s->say_goodbye();
+  for (const Receiver* r : receivers_)
+    r->say_goodbye();
   state_ = State::kClosed;
   std::snprintf(gone_, sizeof gone_, "the client was closed");
   socket_.shut();

@@ -101,8 +101,8 @@ class JoinedLane {
 
   // The node wants the slot back: read what is left.
   void leave() { leaving_ = true; }
-  // After next() said kNothing: true when nothing will come any more and the node waits for it.
-  bool finished() const { return leaving_; }
+  // After next() said kNothing: true when nothing will come any more.
+  bool finished() const { return leaving_ || over_; }
 
   bool is(uint64_t lane_id, uint32_t slot, uint32_t generation) const {
     return lane_id_ == lane_id && slot_ == slot && reader_.join().generation == generation;

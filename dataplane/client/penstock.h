@@ -192,8 +192,8 @@ PENSTOCK_API penstock_code penstock_puller(penstock_client* client, const char* 
 PENSTOCK_API void penstock_receiver_close(penstock_receiver* receiver);
 
 /* A message, in the memory where it was written. All pointers are valid until the next
- * penstock_recv, penstock_poll, penstock_release or close of its receiver; in a handler, until it
- * returns.
+ * penstock_recv, penstock_poll, penstock_release or close of its receiver, or the close of its
+ * client; in a handler, until it returns.
  *
  * When gap_count is not 0 it is no message but a notice (parts 0, len 0): up to gap_count messages
  * of that lane, from `position` on, will not come, for gap_reason. The notice comes in order,

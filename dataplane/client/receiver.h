@@ -51,6 +51,7 @@ class Receiver {
   // False: the packet makes no sense.
   bool join(const attach::Join& join, const Packet& packet);
   void leave(const attach::Leave& leave);
+  void say_goodbye() const;
 
  private:
   static constexpr uint32_t kBurst = 16;

@@ -58,15 +58,18 @@ void Receiver::close() {
   let_go();
   if (!lost_held_) release();
   lanes_.clear();
-  if (subscription_ != 0) {
-    attach::Unsubscribe u;
-    u.subscription = subscription_;
-    client_.post(u);
-  }
+  say_goodbye();
   client_.remove(this);
   Client& client = client_;
   delete this;
   client.let_go();
+}
+
+void Receiver::say_goodbye() const {
+  if (subscription_ == 0) return;
+  attach::Unsubscribe u;
+  u.subscription = subscription_;
+  client_.post(u);
 }
 
 bool Receiver::join(const attach::Join& join, const Packet& packet) {

@@ -76,6 +76,7 @@ class Sender {
   // False: the packet makes no sense.
   bool reader_came(const attach::Reader& reader, Packet& packet);
   void reader_gone(const attach::ReaderGone& gone);
+  void say_goodbye() const;
   // The client's state changed: the next call looks at it.
   void look_next() { seen_generation_ = ~page_->generation.load(); }
 

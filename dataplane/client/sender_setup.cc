@@ -59,15 +59,18 @@ Errc Sender::start(const Options& options) {
 void Sender::close() {
   for (uint32_t i = 0; i < kMaxReaders; i++)
     drop(i);
-  if (lane_id_ != 0) {
-    attach::CloseLane c;
-    c.lane_id = lane_id_;
-    client_.post(c);
-  }
+  say_goodbye();
   client_.remove(this);
   Client& client = client_;
   delete this;
   client.let_go();
+}
+
+void Sender::say_goodbye() const {
+  if (lane_id_ == 0) return;
+  attach::CloseLane c;
+  c.lane_id = lane_id_;
+  client_.post(c);
 }
 
 Result<uint32_t> Sender::topic(std::string_view name) {
