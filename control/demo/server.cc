@@ -135,6 +135,7 @@ Outcome Server::work() {
     if (auto ok = receive(); !ok) return ok;
     if (progress_.due(Clock::now())) report();
   }
+  gradients_.release();  // nothing comes after the last that would let go of it
   report();
   return {};
 }

@@ -105,6 +105,7 @@ Outcome Trainer::work() {
     if (auto ok = receive_weights(received); !ok) return ok;
     const Layers& weights = gather_.layers()[0];
     if (received.last) {
+      weights_.release();  // nothing comes after it that would let go of it
       if (auto ok = write_weights(weights, options_.weights_out); !ok) return ok;
       return send(done_topic_, header(Kind::kDone), {});
     }

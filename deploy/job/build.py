@@ -7,9 +7,29 @@ import time
 from processes import Failed
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "build/release"
-PENSTOCKD, PENSTOCK, DEMO = PROGRAMS = (
-    FOLDER / "control/daemon/penstockd", FOLDER / "control/cli/penstock", FOLDER / "control/demo/penstock-demo")
+PROGRAMS = ("control/daemon/penstockd", "control/cli/penstock", "control/demo/penstock-demo")
+_folder = ROOT / "build/release"
+
+
+def penstockd():
+    return _folder / PROGRAMS[0]
+
+
+def penstock():
+    return _folder / PROGRAMS[1]
+
+
+def demo():
+    return _folder / PROGRAMS[2]
+
+
+def use(folder):
+    """Takes the programs from `folder`, as they are."""
+    global _folder
+    _folder = folder.resolve()
+    for program in PROGRAMS:
+        if not (_folder / program).exists():
+            raise Failed(f"{_folder / program} is not there")
 
 
 def _run(command, log, shown):
@@ -26,13 +46,13 @@ def _run(command, log, shown):
 
 def build(say, shown):
     """`shown`: ninja's own progress line is for a terminal."""
-    log = FOLDER.with_suffix(".log")
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    log = _folder.with_suffix(".log")
+    _folder.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
     began = time.monotonic()
-    say(f"building in {FOLDER.relative_to(ROOT)}")
-    if not (FOLDER / "build.ninja").exists():
-        _run(["meson", "setup", FOLDER, "-Dbuildtype=release", "-Dtests=disabled", "-Dbench=disabled"], log, False)
-    _run(["ninja", "-C", FOLDER, *(p.relative_to(FOLDER) for p in PROGRAMS)], log, shown)
+    say(f"building in {_folder.relative_to(ROOT)}")
+    if not (_folder / "build.ninja").exists():
+        _run(["meson", "setup", _folder, "-Dbuildtype=release", "-Dtests=disabled", "-Dbench=disabled"], log, False)
+    _run(["ninja", "-C", _folder, *PROGRAMS], log, shown)
     if time.monotonic() - began > 3:
         say(f"built in {time.monotonic() - began:.0f} s")

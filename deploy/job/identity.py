@@ -26,7 +26,7 @@ def rows(nodes):
     for node in nodes:
         for lane in node.show("lanes"):
             readers = list(lane["readers"])
-            if "left" in lane:
+            if lane.get("left", {}).get("sent"):
                 readers.append({"who": "(left)", "in_flight": 0, **lane["left"]})
             found += [Row(node.name, lane, r) for r in readers]
     return found

@@ -42,6 +42,7 @@ def arguments():
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--programs", type=pathlib.Path)
     options = parser.parse_args()
     if not 1 <= options.steps <= 1_000_000:
         parser.error("--steps: 1 to 1000000")
@@ -78,7 +79,10 @@ class Job:
         return program
 
     def run(self):
-        build.build(self.display.say, sys.stdout.isatty() and not self.options.json)
+        if self.options.programs:
+            build.use(self.options.programs)
+        else:
+            build.build(self.display.say, sys.stdout.isatty() and not self.options.json)
         began = time.monotonic()
         nodes = self.start_nodes()
         self.display.say("node A and node B are linked: " + ", ".join(self.wire.devices))
@@ -117,10 +121,10 @@ class Job:
 
     def start_clients(self, nodes):
         common = ["--data", DIGITS, "--ranks", RANKS, "--steps", self.options.steps]
-        server = self.start(Program("server", [build.DEMO, "server", "--socket", nodes[1].socket, "--weights-out",
+        server = self.start(Program("server", [build.demo(), "server", "--socket", nodes[1].socket, "--weights-out",
                                                self.folder / "server.weights", *common], self.folder / "server.log"))
         trainers = [self.start(Program(f"trainer {rank}",
-                                       [build.DEMO, "trainer", "--socket", nodes[0].socket, "--rank", rank,
+                                       [build.demo(), "trainer", "--socket", nodes[0].socket, "--rank", rank,
                                         "--weights-out", self.folder / f"trainer{rank}.weights", *common],
                                        self.folder / f"trainer{rank}.log")) for rank in range(RANKS)]
         return server, trainers
@@ -156,7 +160,7 @@ class Job:
     def same_weights(self):
         """Do the server and every trainer hold what a single process computes?"""
         alone = self.folder / "alone.weights"
-        processes.query([build.DEMO, "reference", "--data", DIGITS, "--ranks", RANKS, "--steps", self.options.steps,
+        processes.query([build.demo(), "reference", "--data", DIGITS, "--ranks", RANKS, "--steps", self.options.steps,
                          "--weights-out", alone], timeout_s=300)
         want = alone.read_bytes()
         return all(p.read_bytes() == want for p in self.folder.glob("*.weights"))

@@ -1,4 +1,5 @@
 """The two appliances: their config files, their daemons, and what they say about themselves."""
+import os
 import time
 
 import build
@@ -7,11 +8,17 @@ from processes import Failed, Program, query
 START_S = 60  # DPDK alone has been seen to take 12 s on a busy machine
 
 
+def cpu_of(node_id):
+    """Each node of the pair would choose the same CPU for its worker: give them different ones."""
+    cpus = sorted(os.sched_getaffinity(0))
+    return cpus[node_id % len(cpus)]
+
+
 class Node:
     def __init__(self, name, node_id, peer_id, device, prefix, folder):
         self.name = name
         self.socket = f"{folder}/{name}.sock"
-        self._cli = [build.PENSTOCK, "--socket", self.socket, "--json"]
+        self._cli = [build.penstock(), "--socket", self.socket, "--json"]
         config = folder / f"{name}.toml"
         config.write_text(f"""\
 [node]
@@ -19,6 +26,9 @@ id = {node_id}
 name = "{name}"
 socket = "{self.socket}"
 state_dir = "{folder}/{name}.state"
+
+[workers]
+cpus = "{cpu_of(node_id)}"
 
 [[port]]
 name = "link"
@@ -29,7 +39,7 @@ address = "10.77.0.{node_id}/24"
 id = {peer_id}
 address = "10.77.0.{peer_id}"
 """)
-        self.daemon = Program(f"node {name}", [*prefix, build.PENSTOCKD, "--config", config],
+        self.daemon = Program(f"node {name}", [*prefix, build.penstockd(), "--config", config],
                               folder / f"{name}.log")
 
     def show(self, what):
