@@ -48,8 +48,9 @@ uint16_t ones_sum(std::span<const std::byte> bytes) {
   const std::byte* end = p + bytes.size();
   const std::byte* blocks = p + (bytes.size() & ~size_t{63});
   uint64_t sum = p == blocks ? 0 : sum_blocks(p, blocks);
-  for (p = blocks; end - p >= 4; p += 4)
+  for (p = blocks; end - p >= 4; p += 4) {
     sum += load<uint32_t>(p);
+  }
   if (end - p >= 2) {
     sum += load<uint16_t>(p);
     p += 2;

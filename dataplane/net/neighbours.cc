@@ -66,8 +66,9 @@ std::optional<IpAddress> Neighbours::take_due(uint64_t now) {
 
 uint64_t Neighbours::next_due() const {
   uint64_t due = kNever;
-  for (const Row& r : std::span(rows_).first(used_))
+  for (const Row& r : std::span(rows_).first(used_)) {
     due = std::min(due, r.due);
+  }
   return due;
 }
 

@@ -32,8 +32,9 @@ size_t write_ack(const Ack& a, std::span<const Credit> credits, std::span<std::b
   store_le(p, a.largest);
   store_le(p + 8, a.delay);
   store_le(p + 12, static_cast<uint32_t>(n));
-  for (size_t i = 0; i < a.bitmap.size(); i++)
+  for (size_t i = 0; i < a.bitmap.size(); i++) {
     store_le(p + 16 + 8 * i, a.bitmap[i]);
+  }
   p += kAckHeaderSize;
   for (const Credit& c : credits.first(n)) {
     store_le(p, c.alias);
@@ -51,8 +52,9 @@ std::optional<AckFrame> parse_ack(std::span<const std::byte> body) {
   Ack a{load_le<uint64_t>(p), load_le<uint32_t>(p + 8), {}};
   const uint64_t n = load_le<uint32_t>(p + 12);
   if (n * kCreditSize != body.size() - kAckHeaderSize) return std::nullopt;
-  for (size_t i = 0; i < a.bitmap.size(); i++)
+  for (size_t i = 0; i < a.bitmap.size(); i++) {
     a.bitmap[i] = load_le<uint64_t>(p + 16 + 8 * i);
+  }
   if (!speaks_of_real_packets(a)) return std::nullopt;
   return AckFrame{a, CreditView(body.subspan(kAckHeaderSize))};
 }
