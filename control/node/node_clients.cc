@@ -359,9 +359,11 @@ void Node::retire(std::shared_ptr<ClientRecord> record) {
                                  [&](const auto& l) { return l.second->keep == record; });
   if (!last || record->worker_events.empty()) return;
   BellPage* page = record->bells();
+  // Twice around: what the first round's answers ask of the workers (an inbox that changes hands)
+  // still refers to the positions in it.
   for (uint32_t w = 0; w < workers_.size(); w++) {
     errands(w).send([page](Worker& worker, uint64_t) { worker.tasks().remove_bells(page); },
-                    [record] {});
+                    [this, w, record] { errands(w).send([](Worker&, uint64_t) {}, [record] {}); });
   }
 }
 

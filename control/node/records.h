@@ -134,7 +134,18 @@ struct LaneRecord {
 
   const LaneHeader* header() const { return reinterpret_cast<const LaneHeader*>(map.data()); }
   NodePage* page() const { return reinterpret_cast<NodePage*>(page_map.data()); }
-  uint64_t head() const { return header()->head.load(); }
+  // Messages published. It is the stamp that publishes; the header's head follows one store later,
+  // or a burst later, and a writer can be stopped in between for as long as one likes.
+  uint64_t head() const {
+    constexpr uint64_t kMostUncounted = 4096;  // a publisher that scribbles cannot keep us here
+    const auto* ring = reinterpret_cast<const Descriptor*>(map.data() + geometry.ring_at());
+    const uint64_t counted = header()->head.load();
+    uint64_t head = counted;
+    while (head - counted < kMostUncounted &&
+           ring[head & (geometry.ring_size() - 1)].stamp.load() == head + 1)
+      head++;
+    return head;
+  }
 };
 
 // What a client waits for before its Subscribe is answered.
