@@ -45,8 +45,9 @@ BufferPlan plan_buffers(const PortSpec& spec) {
   BufferPlan plan{count, room, count, room, count};
   switch (spec.kind) {
     case PortKind::kAfXdp:
-      // A page holds a buffer: that is how the kernel counts in this memory.
-      plan.rx_room = kPage - kMbuf;
+      // The kernel counts this memory in pages. DPDK likes an odd number of lines to a buffer, and
+      // would make a page and a line of a whole page.
+      plan.rx_room = kPage - kMbuf - 64;
       plan.rx_count = 2 * count;
       break;
     case PortKind::kAfPacket:

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdio>
 #include <cstring>
+#include <unistd.h>
 
 #include <rte_bus_vdev.h>
 #include <rte_ethdev.h>
@@ -18,6 +19,7 @@ namespace {
 
 // Long after the last burst that a worker may have been in when the link went down.
 constexpr std::chrono::seconds kMemifPatience{1};
+constexpr int kXdpAttempts = 20;
 unsigned next_index = 0;  // control thread only
 
 bool has_own_mac(PortKind kind) {
@@ -35,6 +37,21 @@ std::array<uint8_t, 6> to_mac(const std::string& text) {
   for (size_t i = 0; i < 6; i++)
     out[i] = static_cast<uint8_t>(b[i]);
   return out;
+}
+
+// What a user other than root lacks, as the end of a sentence.
+const char* needs(PortKind kind) {
+  if (geteuid() == 0) return "";
+  switch (kind) {
+    case PortKind::kAfPacket:
+      return "; it needs the capabilities net_raw and net_admin";
+    case PortKind::kAfXdp:
+      return "; it needs the capabilities net_raw, net_admin, sys_admin, bpf and ipc_lock";
+    case PortKind::kTap:
+      return "; it needs the capability net_admin";
+    default:
+      return "";
+  }
 }
 
 std::string waits_for(const PortSpec& spec) {
@@ -77,6 +94,7 @@ DpdkDevice::Fault DpdkDevice::make() {
   if (spec_.kind == PortKind::kAfPacket || spec_.kind == PortKind::kAfXdp) {
     if (std::string why = interface_fault(spec_); !why.empty()) return why;
   }
+  if (spec_.kind == PortKind::kAfXdp) keep_xdp_log();
   if (spec_.kind == PortKind::kMemifServer) {
     const std::string why = clear_socket_path(spec_.target);
     if (!why.empty()) return spec_.target + " " + why;
@@ -90,6 +108,18 @@ DpdkDevice::Fault DpdkDevice::make() {
     waiter_ = std::thread([this] { wait_for_peer(); });
     return std::nullopt;
   }
+  Fault why = come_up();
+  // The kernel lets go of an XDP socket a moment after its process has.
+  for (int i = 0; why && spec_.kind == PortKind::kAfXdp && i < kXdpAttempts; i++) {
+    shut();
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    take_dpdk_log();
+    why = come_up();
+  }
+  return why;
+}
+
+DpdkDevice::Fault DpdkDevice::come_up() {
   if (spec_.kind == PortKind::kRing) {
     if (Fault why = make_pools()) return why;
     auto end = join_ring(spec_, index_, pools_);
@@ -101,7 +131,7 @@ DpdkDevice::Fault DpdkDevice::make() {
     if (Fault why = probe()) return why;
     if (Fault why = make_pools()) return why;
   }
-  if (Fault why = set_up()) return why;
+  if (Fault why = set_up()) return *why + needs(spec_.kind);
   const int rc = rte_eth_dev_start(port_);
   if (rc == 0) {
     run();
@@ -116,7 +146,10 @@ DpdkDevice::Fault DpdkDevice::make() {
 DpdkDevice::Fault DpdkDevice::probe() {
   if (spec_.kind != PortKind::kPci) {
     const int rc = rte_vdev_init(name_.c_str(), device_arguments(spec_, mac_).c_str());
-    if (rc != 0) return std::string("DPDK refuses it: ") + strerror(-rc) + last_dpdk_words();
+    if (rc != 0) {
+      return std::string("DPDK refuses it: ") + strerror(-rc) + last_dpdk_words() +
+             needs(spec_.kind);
+    }
   }
   if (rte_eth_dev_get_port_by_name(name_.c_str(), &port_) != 0) {
     port_ = kNoPort;
@@ -130,6 +163,7 @@ DpdkDevice::Fault DpdkDevice::probe() {
 
 DpdkDevice::Fault DpdkDevice::make_pools() {
   const int node = port_ == kNoPort ? SOCKET_ID_ANY : rte_eth_dev_socket_id(port_);
+  pools_.reset();
   auto pools = Pools::make(spec_, index_, node);
   if (!pools) return pools.error();
   pools_ = *pools;

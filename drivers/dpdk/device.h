@@ -50,6 +50,7 @@ class DpdkDevice {
 
   const PortSpec& spec() const { return spec_; }
   DpdkPort& queue(uint16_t index) { return *queues_[index]; }
+  uint16_t dpdk_port() const { return port_; }
 
   // Reads link and counters from the device: control, every 100 ms or so.
   void refresh();
@@ -69,6 +70,7 @@ class DpdkDevice {
   using Fault = std::optional<std::string>;  // what is wrong, or nothing
 
   Fault make();
+  Fault come_up();
   Fault probe();
   Fault make_pools();
   Fault set_up();

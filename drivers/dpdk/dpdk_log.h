@@ -10,6 +10,10 @@ namespace penstock {
 // From now on DPDK logs here. Before it starts.
 void keep_dpdk_log();
 
+// Likewise the libraries that net_af_xdp loads, which print to the terminal by themselves. After
+// DPDK has started.
+void keep_xdp_log();
+
 // The lines since the last call, oldest first; at most kKeptLines, older ones are gone. Any thread.
 std::vector<std::string> take_dpdk_log();
 inline constexpr size_t kKeptLines = 64;

@@ -1,7 +1,8 @@
 #include "drivers/dpdk/eal.h"
 
-#include <cstring>
+#include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <sched.h>
 #include <signal.h>
 #include <system_error>
@@ -64,16 +65,13 @@ OrSentence<std::unique_ptr<Eal>> Eal::start(const Plan& plan, const EalOptions& 
   if (missing && options.huge == UseHugePages::kAuto) {
     eal->warning_ = "running on normal pages, which costs speed: " + *missing;
   }
-  eal->runtime_dir_ = rte_eal_get_runtime_dir();
-  if (!eal->runtime_dir_.ends_with(prefix)) eal->runtime_dir_.clear();
+  // A directory for files that it does not write, and would leave behind. Only while it is empty.
+  rmdir(rte_eal_get_runtime_dir());
   return eal;
 }
 
 Eal::~Eal() {
   rte_eal_cleanup();
-  // DPDK leaves this one behind.
-  std::error_code ignored;
-  if (!runtime_dir_.empty()) std::filesystem::remove_all(runtime_dir_, ignored);
 }
 
 }  // namespace penstock

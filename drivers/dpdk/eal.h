@@ -52,7 +52,6 @@ class Eal {
 
   bool huge_ = false;
   std::string warning_;
-  std::string runtime_dir_;
 };
 
 // Makes the calling thread a worker: pinned to `cpu` (kInvalid when that is refused) and known to

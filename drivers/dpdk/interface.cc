@@ -27,9 +27,10 @@ std::string interface_fault(const PortSpec& spec) {
            std::to_string(spec.mtu) + "; \"ip link set " + spec.target + " mtu " +
            std::to_string(spec.mtu) + "\", or lower the port's";
   }
-  if (spec.kind == PortKind::kAfXdp && mtu > max_mtu(PortKind::kAfXdp)) {
+  constexpr uint32_t kKernelsLimit = 3506;
+  if (spec.kind == PortKind::kAfXdp && mtu > kKernelsLimit) {
     return "interface " + spec.target + " has mtu " + std::to_string(mtu) +
-           ", and XDP takes at most " + std::to_string(max_mtu(PortKind::kAfXdp)) +
+           ", and XDP takes at most " + std::to_string(kKernelsLimit) +
            "; lower it with \"ip link set\"";
   }
   return "";

@@ -38,7 +38,8 @@ struct Plan {
   bool operator==(const Plan&) const = default;
 };
 
-// The plan, or a sentence about what is impossible. May take 10 ms.
+// The plan, or a sentence about what is impossible. Before Eal::start(), which changes what the
+// process may use. May take 10 ms.
 OrSentence<Plan> place(const PlacementRequest& request);
 
 // For `penstock topology`.

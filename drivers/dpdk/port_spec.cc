@@ -22,7 +22,8 @@ struct KindRow {
   uint16_t max_queues;  // DPDK's own limits of the driver, or of its peer
 };
 
-// af_xdp: one page holds a frame, its mbuf and the kernel's headroom (3506 is what remains).
+// af_xdp: one page holds a frame, DPDK's words and both headrooms (3442 is what remains).
+// tap: the driver knows no larger frames.
 constexpr KindRow kKinds[] = {
     {PortKind::kRing, "ring", Target::kName, "ring:NAME", "net_ring_", 9000, 9600, 16},
     {PortKind::kVhost, "vhost", Target::kPath, "vhost:/PATH", "net_vhost", 9000, 9600, 8},
@@ -34,8 +35,8 @@ constexpr KindRow kKinds[] = {
      9600, 16},
     {PortKind::kAfPacket, "af_packet", Target::kInterface, "af_packet:IFACE", "net_af_packet", 1500,
      9600, 16},
-    {PortKind::kAfXdp, "af_xdp", Target::kInterface, "af_xdp:IFACE", "net_af_xdp", 1500, 3506, 32},
-    {PortKind::kTap, "tap", Target::kInterface, "tap:IFACE", "net_tap", 1500, 9600, 16},
+    {PortKind::kAfXdp, "af_xdp", Target::kInterface, "af_xdp:IFACE", "net_af_xdp", 1500, 3442, 32},
+    {PortKind::kTap, "tap", Target::kInterface, "tap:IFACE", "net_tap", 1500, 1500, 16},
     {PortKind::kPci, "pci", Target::kPciAddress, "pci:0000:3b:00.0", "", 1500, 9600, 32},
 };
 
@@ -195,10 +196,6 @@ const char* text(PortKind kind) {
 
 std::string text(const PortSpec& spec) {
   return std::string(text(spec.kind)) + ":" + spec.target;
-}
-
-uint32_t max_mtu(PortKind kind) {
-  return row(kind).max_mtu;
 }
 
 std::string device_name(const PortSpec& spec, unsigned index) {

@@ -54,9 +54,6 @@ const char* text(PortKind kind);
 // The port as the config names it, without options: "vhost:/run/a.sock".
 std::string text(const PortSpec& spec);
 
-// Largest MTU of a kind.
-uint32_t max_mtu(PortKind kind);
-
 // How DPDK knows the port: the PCI address, or a virtual device's name (`index` makes it unique in
 // the process) and its arguments. `mac` is "02:..", for the kinds that can be told theirs.
 std::string device_name(const PortSpec& spec, unsigned index);

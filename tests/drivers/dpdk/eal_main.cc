@@ -3,14 +3,18 @@
 
 #include "drivers/dpdk/eal.h"
 #include "tests/drivers/dpdk/peer.h"
+#include "tests/drivers/dpdk/test_plan.h"
 
 namespace penstock {
 namespace {
+
+Plan started_with;
 
 class Dpdk : public testing::Environment {
   void SetUp() override {
     auto plan = place({.workers = 1});
     ASSERT_TRUE(plan.has_value()) << plan.error();
+    started_with = *plan;
     auto eal =
         Eal::start(*plan, {.huge = UseHugePages::kNever, .buffers_bytes = uint64_t{512} << 20});
     ASSERT_TRUE(eal.has_value()) << eal.error();
@@ -22,6 +26,11 @@ class Dpdk : public testing::Environment {
 };
 
 }  // namespace
+
+const Plan& test_plan() {
+  return started_with;
+}
+
 }  // namespace penstock
 
 int main(int argc, char** argv) {

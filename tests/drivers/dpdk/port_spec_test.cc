@@ -85,7 +85,7 @@ TEST(PortSpec, NamesTheWrongWordAndWhatIsPossible) {
       {"ring:a,mtu=-1", "a number must follow mtu="},
       {"ring:a,mtu=99999999999", "a number must follow mtu="},
       {"ring:a,mtu=100", "mtu 100 is not possible; ring takes 576 to 9600"},
-      {"af_xdp:v,mtu=9000", "mtu 9000 is not possible; af_xdp takes 576 to 3506"},
+      {"af_xdp:v,mtu=9000", "mtu 9000 is not possible; af_xdp takes 576 to 3442"},
       {"ring:a,queues=0", "queues 0 is not possible; ring takes 1 to 16"},
       {"vhost:/a,queues=9", "vhost takes 1 to 8"},
       {"pci:3b:00.0,queues=65537", "queues 65535 is not possible; pci takes 1 to 32"},
