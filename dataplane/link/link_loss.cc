@@ -9,7 +9,7 @@ namespace {
 
 constexpr uint32_t kDoublings = 6;
 constexpr uint64_t kLastProbePauseNs = 1'000'000'000;
-constexpr uint32_t kCreditDoublings = 3;
+constexpr uint32_t kCreditDoublings = 7;
 constexpr uint64_t kLastCreditProbeNs = 100'000'000;
 constexpr size_t kCreditLooks = 8;           // lanes a look
 constexpr uint64_t kLastLookNs = 5'000'000;  // pause between looks at readers that don't move

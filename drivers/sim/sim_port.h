@@ -36,7 +36,7 @@ struct SimPortConfig {
   uint64_t tx_ns = 0;      // how long the port keeps a frame and its reference
   size_t buffers = 4096;   // frames in the hands of the caller at once
   size_t rx_queue = 4096;  // frames that wait for rx_burst; more are lost
-  SimFaults faults;
+  SimFaults faults{};
 };
 
 class SimPort final : public Port {
