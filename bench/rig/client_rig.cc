@@ -53,7 +53,12 @@ class ClientEnd {
   template <class F>
   uint32_t poll(uint32_t reader, F&& f) {
     const auto show = [&f](const pen::Message& m) {
-      f(static_cast<const std::byte*>(m.data), m.len);  // of a gap: 0 bytes, so it counts as wrong
+      if (m.is_gap()) {
+        std::fprintf(stderr, "penstock: %lu messages from %lu on did not come: %s\n", m.gap_count,
+                     m.position, m.gap_reason_text());
+        std::_Exit(1);
+      }
+      f(static_cast<const std::byte*>(m.data), m.len);
     };
     const int64_t n = subscribers_[reader].poll(show, job_.burst);
     if (n < 0) die("the node went away");
