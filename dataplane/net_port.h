@@ -87,7 +87,7 @@ class NetPort {
  private:
   static constexpr size_t kBurst = 32;
   static constexpr uint64_t kDownNs = 10'000'000;  // between looks at a port that is down
-  static constexpr uint32_t kLinks = 4096;  // Link::index_of
+  static constexpr uint32_t kLinks = 4096;         // Link::index_of
 
   using Handoff = SpscRing<Frame, 256>;
   struct Sibling {

@@ -273,13 +273,13 @@ void Node::lane_progress(LaneRecord& lane) {
     ForwardRecord& f = *lane.forwards[i];
     i++;
     if (f.ending || f.group != nullptr) continue;  // a group's go with its source
-    const bool done = !f.peer->up() || f.reader->position()->position.load() >= head;
+    const bool done = !f.peer->up() || settled(totals(*f.reader)) + f.reader->start >= head;
     if (done) end_forward(f, Drop::kPeerDown, true);
   }
   std::vector<SourceRecord*> drained;
   for (auto& [index, r] : lane.readers)
     if (r->source != nullptr && !r->source->leaving && r->source->source != nullptr &&
-        r->position()->position.load() >= head)
+        settled(totals(*r)) + r->start >= head)
       drained.push_back(r->source);
   for (SourceRecord* s : drained)
     remove_source(*s);
