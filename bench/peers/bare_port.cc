@@ -19,6 +19,7 @@
 #include <rte_ring.h>
 
 #include "bench/rig/harness.h"
+#include "bench/rig/temporary.h"
 
 namespace penstock::bench {
 namespace {
@@ -91,7 +92,7 @@ class PortEnd {
  public:
   struct Medium {
     Medium(const Job& j, Board& b)
-        : job(j), board(b), socket("/tmp/penstock-bench-" + std::to_string(getpid()) + ".sock") {
+        : job(j), board(b), socket(temporary(std::to_string(getpid()) + ".sock")) {
       if (!is_ring(j)) return;
       start_eal(Cpus::find().of[0], {});
       rte_ring* ways[2];

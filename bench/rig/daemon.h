@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "bench/rig/sides.h"
+#include "bench/rig/temporary.h"
 
 namespace penstock::bench {
 
@@ -27,9 +28,8 @@ inline std::string build_folder() {
 class Daemon {
  public:
   Daemon() {
-    char folder[] = "/tmp/penstock-bench-XXXXXX";
-    if (mkdtemp(folder) == nullptr) die("mkdtemp");
-    folder_ = folder;
+    folder_ = temporary("XXXXXX");
+    if (mkdtemp(folder_.data()) == nullptr) die("mkdtemp");
     const std::string config = folder_ + "/node.toml";
     std::ofstream(config) << "[node]\nid = 1\nsocket = \"" << socket() << "\"\nstate_dir = \""
                           << folder_ << "\"\n";

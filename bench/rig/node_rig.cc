@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "bench/rig/harness.h"
+#include "bench/rig/temporary.h"
 #include "bench/rig/way.h"
 #include "dataplane/forward.h"
 #include "dataplane/link/in_lane.h"
@@ -59,7 +60,7 @@ class NodeEnd {
  public:
   struct Medium {
     Medium(const Job& j, Board& b)
-        : job(j), board(b), socket("/tmp/penstock-bench-" + std::to_string(getpid()) + ".sock") {
+        : job(j), board(b), socket(temporary(std::to_string(getpid()) + ".sock")) {
       if (!is_ring(j)) return;
       open(0, {static_cast<uint32_t>(cpus.of[0]), static_cast<uint32_t>(cpus.of[1])});
       devices[1] = must(DpdkDevice::open(spec(1)));
