@@ -44,7 +44,7 @@ Result<std::unique_ptr<JoinedLane>> JoinedLane::open(const attach::Join& join, c
   l->released_ = join.start;
   l->lossy_ = j.lossy;
   l->everything_ = join.inbox != 0;
-  l->most_held_ = join.inbox != 0 ? 1 : join.geometry.ring_size() / 4;
+  l->most_held_ = join.inbox != 0 ? 1 : std::min<uint64_t>(64, join.geometry.ring_size() / 4);
   l->most_held_bytes_ = join.geometry.arena_size() / 4;
   l->slot_ = join.slot;
   l->lane_id_ = join.lane_id;

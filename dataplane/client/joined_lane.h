@@ -3,9 +3,10 @@
 //
 //   next() ──▶ a view in the lane (lossy: in a copy) ──▶ done() ──▶ now and then: release()
 //
-// The position is told to the writer every quarter of the ring or the arena, and when the lane is
-// empty: early enough for a writer that waits, and no shared line is written per message. An inbox
-// is told at once, because what its reader has not let go of when it dies goes to another.
+// The position is told to the writer every 64 messages, every quarter of the ring or the arena, and
+// when the lane is empty: early enough for a writer that waits, and a line that it may be looking
+// at is not written per message. An inbox is told at once, because what its reader has not let go
+// of when it dies goes to another.
 #pragma once
 
 #include <array>

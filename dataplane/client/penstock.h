@@ -75,8 +75,9 @@ PENSTOCK_API void penstock_close(penstock_client* client);
 /* The id of the node, as in penstock_message.origin_node. */
 PENSTOCK_API uint64_t penstock_node_id(const penstock_client* client);
 
-/* Asks the node something ("clients", "lanes", "links", "ports"); *out is JSON text that the
- * caller gives to penstock_free. NOT_FOUND: no such question. */
+/* Asks the node something: "clients", "lanes", "links", "ports", "drops", "node", "topology". *out
+ * is JSON text that the caller gives to penstock_free; to a question that it does not know, the
+ * node answers {"error": ...}. */
 PENSTOCK_API penstock_code penstock_query(penstock_client* client, const char* question,
                                           char** out);
 PENSTOCK_API void penstock_free(void* memory);

@@ -336,7 +336,8 @@ class Client(_Owner):
         return self._make(lib.puller, Puller, filter.encode(), ctypes.byref(options))
 
     def query(self, question):
-        """Asks the node ("clients", "lanes", "links", "ports"); the answer is JSON text."""
+        """Asks the node ("clients", "lanes", "links", "ports", "drops", ...); the answer is JSON
+        text."""
         text = ctypes.c_void_p()
         _check(lib.query(self._live(), question.encode(), ctypes.byref(text)), set_up=True)
         try:
