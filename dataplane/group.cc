@@ -66,6 +66,7 @@ bool RemoteMember::look(uint64_t source_position, Message& m) {
 void RemoteMember::released(uint64_t source_position) {
   while (released_ != given_ && fifo_[released_ & (fifo_.size() - 1)] < source_position)
     released_++;
+  if (source_ != nullptr) source_->let_go();
 }
 
 void Group::remove(GroupMember* member) {
@@ -76,7 +77,13 @@ void GroupSource::set_topic(uint32_t topic, uint32_t inbox_topic) {
   if (topic < topics_.size()) topics_[topic] = inbox_topic;
 }
 
+void GroupSource::add_remote(RemoteMember* remote) {
+  remote->source_ = this;
+  remotes_.push_back(remote);
+}
+
 void GroupSource::remove_remote(RemoteMember* remote) {
+  remote->source_ = nullptr;
   std::erase(remotes_, remote);
 }
 
@@ -132,6 +139,13 @@ bool GroupSource::dispatch(const Message& m, uint32_t topic) {
   return true;
 }
 
+void GroupSource::let_go() {
+  uint64_t keep = held_ ? held_message_.position : reader_.position();
+  for (const RemoteMember* r : remotes_)
+    keep = std::min(keep, r->oldest(keep));
+  if (keep != reader_.released()) reader_.release_to(keep);
+}
+
 uint32_t GroupSource::poll(uint64_t /*now*/) {
   constexpr uint32_t kBurst = 32;
   uint32_t done = 0;
@@ -154,10 +168,7 @@ uint32_t GroupSource::poll(uint64_t /*now*/) {
     held_ = false;
     done++;
   }
-  uint64_t keep = held_ ? held_message_.position : reader_.position();
-  for (const RemoteMember* r : remotes_)
-    keep = std::min(keep, r->oldest(keep));
-  if (keep != reader_.released()) reader_.release_to(keep);
+  let_go();
   return done;
 }
 

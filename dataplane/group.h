@@ -34,6 +34,8 @@ struct GroupMember {
   Counter delivered;  // messages
 };
 
+class GroupSource;
+
 // The members at one peer, for one source lane. Owned by the source's worker.
 class RemoteMember final : public Feed {
  public:
@@ -60,7 +62,9 @@ class RemoteMember final : public Feed {
   LinkPath* path() { return path_; }
 
  private:
+  friend class GroupSource;
   LaneReader& reader_;
+  GroupSource* source_ = nullptr;  // while it is one of that source's
   LinkPath* path_;
   Region* region_;
   std::vector<uint64_t> fifo_;  // positions, power of two
@@ -91,8 +95,12 @@ class GroupSource final : public LaneTask {
 
   // The row of the inboxes' topic table for a topic of this lane; kNoTopic: not this group's.
   void set_topic(uint32_t topic, uint32_t inbox_topic);
-  void add_remote(RemoteMember* remote) { remotes_.push_back(remote); }
+  void add_remote(RemoteMember* remote);
   void remove_remote(RemoteMember* remote);
+
+  // Lets go of what every remote member has got. A source that has read all there is sleeps while
+  // its last messages are under way, so their arrival must do it.
+  void let_go();
 
   uint32_t poll(uint64_t now) override;
   bool quiet() const override { return !held_ && !reader_.ready(); }

@@ -160,6 +160,29 @@ TEST(Node, PushesAcrossToExactlyOne) {
   EXPECT_GT(each[1], 100u);
 }
 
+// The last ones too, after which nothing happens that would make the source look again.
+TEST(Node, WhatWasPushedAcrossIsLetGoOf) {
+  TwoNodes nodes;
+  wait_up(nodes);
+  auto a = attach(nodes, 0, "a");
+  auto b = attach(nodes, 1, "b");
+  auto q = b.puller("job.#");
+  auto p = a.pusher();
+  const auto topic = p->topic("job.x");
+  send_all(*p, *topic, 20);
+  expect_all(*q, 20);
+  q->release();
+  uint64_t in_flight = 1;
+  for (int i = 0; i < 2000 && in_flight != 0; i++) {
+    in_flight = 0;
+    for (const auto& lane : nlohmann::json::parse(nodes.show(0, "lanes")))
+      for (const auto& r : lane["readers"])
+        in_flight += r["in_flight"].get<uint64_t>();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_EQ(in_flight, 0u) << nodes.show(0, "lanes");
+}
+
 TEST(Node, PusherWithoutPullerHasNoRoute) {
   TwoNodes nodes;
   wait_up(nodes);
