@@ -6,14 +6,14 @@
 namespace penstock::cli {
 namespace {
 
-struct Run {
+struct Session {
   std::istringstream in;
   std::ostringstream out, err;
   Io io{in, out, err};
 };
 
 TEST(MatchOne, SaysOneOrZero) {
-  Run yes, no;
+  Session yes, no;
   EXPECT_EQ(match_one(yes.io, "grad.*.w", "grad.layer3.w"), Exit::kOk);
   EXPECT_EQ(yes.out.str(), "1\n");
   EXPECT_EQ(match_one(no.io, "grad.*", "grad.layer3.w"), Exit::kOk);
@@ -21,14 +21,14 @@ TEST(MatchOne, SaysOneOrZero) {
 }
 
 TEST(MatchOne, DeliversNothingByWhatIsNoFilterOrNoTopic) {
-  Run run;
+  Session run;
   EXPECT_EQ(match_one(run.io, "a..b", "a.*"), Exit::kOk);
   EXPECT_EQ(run.out.str(), "0\n");
   EXPECT_EQ(run.err.str(), "not a filter: a..b\nnot a topic: a.*\n");
 }
 
 TEST(MatchLines, GivesALineForEachLine) {
-  Run run;
+  Session run;
   run.in.str("#\ta.b\na.#\ta\n*\ta.b\na.#\tb\n\t\na\t\na.b\ta.b");
   EXPECT_EQ(match_lines(run.io), Exit::kOk);
   EXPECT_EQ(run.out.str(), "1\n1\n0\n0\n0\n0\n1\n");
@@ -36,7 +36,7 @@ TEST(MatchLines, GivesALineForEachLine) {
 }
 
 TEST(MatchLines, KeepsCountWhenALineHasNoTab) {
-  Run run;
+  Session run;
   run.in.str("a a\na\ta\n");
   EXPECT_EQ(match_lines(run.io), Exit::kFailed);
   EXPECT_EQ(run.out.str(), "0\n1\n");
