@@ -45,7 +45,7 @@ Errc Receiver::wait(penstock_message& out, int64_t timeout_ns) {
   const Errc e = sleep(out, deadline);
   const bool soon = e == Errc::kOk && Clock::raw_ns() - start < kWorthSpinningNs;
   spin_ns_ = soon ? kMostSpinNs : std::max(spin_ns_ / 2, kLeastSpinNs);
-  return e;
+  return e == Errc::kTimeout && watched_ ? watch(out) : e;
 }
 
 bool Receiver::spin(penstock_message& out, uint64_t start, uint64_t deadline) {

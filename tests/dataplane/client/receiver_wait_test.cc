@@ -101,6 +101,20 @@ TEST_F(ReceiverWait, EventFdWorksWithPoll) {
   }
 }
 
+TEST_F(ReceiverWait, EventFdIsArmedByARecvThatTimedOut) {
+  auto s = client.subscriber("t");
+  auto p = other.publisher();
+  const uint32_t t = *p->topic("t");
+  const int fd = s->event_fd();
+  pen::Message m;
+  for (int i = 0; i < 5; i++) {
+    ASSERT_EQ(s->recv(m, 1'000'000), PENSTOCK_TIMEOUT);
+    ASSERT_EQ(p->send(t, "x"), PENSTOCK_OK);
+    ASSERT_TRUE(readable(fd, 10'000));
+    ASSERT_EQ(s->recv(m, 1'000'000), PENSTOCK_OK);
+  }
+}
+
 TEST_F(ReceiverWait, EventFdTellsOfNewPublishers) {
   auto s = client.subscriber("t");
   const int fd = s->event_fd();
