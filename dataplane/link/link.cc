@@ -45,9 +45,8 @@ Drop Link::take(std::span<const std::byte> frame, std::span<const std::byte> pay
     return foreign ? Drop::kBadVersion : Drop::kBadFrame;
   }
   if (state_ == LinkState::kIdle || state_ == LinkState::kClosed) return Drop::kUnknownPeer;
-  const bool unnamed = hop->connection == 0;
-  const bool may_be_unnamed = hop->type == FrameType::kHello || hop->type == FrameType::kClose;
-  if (unnamed ? !may_be_unnamed : hop->connection != connection_) return Drop::kUnknownPeer;
+  const uint32_t named = hop->type == FrameType::kHello ? 0 : connection_;
+  if (hop->connection != named) return Drop::kUnknownPeer;
   if (!check(frame, payload)) return Drop::kBadChecksum;
   const auto body = frame.subspan(kHopHeaderSize);
   // Only a fragment is sent in two pieces of memory, and so may come in two.

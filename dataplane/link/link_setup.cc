@@ -182,8 +182,7 @@ Drop Link::on_close(const HopHeader& hop, std::span<const std::byte> body, uint6
   const auto c = parse_close(body);
   if (!c) return Drop::kBadFrame;
   if (state_ == LinkState::kUp) {
-    if (hop.connection == 0 || hop.incarnation != static_cast<uint16_t>(peer_.epoch))
-      return Drop::kUnknownPeer;
+    if (hop.incarnation != static_cast<uint16_t>(peer_.epoch)) return Drop::kStaleEpoch;
     if (events_full()) return Drop::kNoBuffer;
     go_down(LinkEvent::kPeerClosed, c->reason, now);
     hello_at_ = now + kHelloPauseNs;

@@ -60,7 +60,7 @@ struct Record {
   uint16_t topic = 0;
   uint8_t parts = 1;  // 1..255; of a gap: the reason
   bool gap = false;   // then len is 0
-  uint64_t time = 0;
+  uint64_t time = 0;  // of a gap: bytes of the arena that it stands for
   uint64_t key = 0;
   uint64_t source = 0;
 };

@@ -48,7 +48,7 @@ struct FragmentHeader {
   uint64_t source = 0;  // position where it was first published
   uint32_t topic = 0;
   uint16_t parts = 1;
-  uint32_t fragment_size = 0;  // of every piece but the last, which is not larger
+  uint32_t fragment_size = 0;  // of every piece but the last, which is not larger; whole blocks
   uint32_t piece_len = 0;      // bytes of this piece
 
   bool operator==(const FragmentHeader&) const = default;
