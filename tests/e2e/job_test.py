@@ -16,7 +16,7 @@ import uuid
 
 MAIN = pathlib.Path(__file__).resolve().parents[2] / "deploy/job/main.py"
 BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
-LIMIT_S = 100
+LIMIT_S = 300  # against hanging; a job without progress ends itself long before
 
 
 def needs_root():
