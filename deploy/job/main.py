@@ -153,9 +153,15 @@ class Job:
         return final
 
     def show(self, progress, nodes):
-        if self.display.due(progress):
-            self.display.progress(progress, *displays.totals([n.show("links") for n in nodes],
-                                                             [n.show("drops") for n in nodes]))
+        if not self.display.due(progress):
+            return
+        try:
+            links, drops = [n.show("links") for n in nodes], [n.show("drops") for n in nodes]
+        except Failed:
+            for program in self.started:  # one that died is the cause, and is named
+                program.check_running()
+            raise
+        self.display.progress(progress, *displays.totals(links, drops))
 
     def same_weights(self):
         """Do the server and every trainer hold what a single process computes?"""
