@@ -40,7 +40,7 @@ class Sealed : public testing::TestWithParam<bool> {
   void SetUp() override {
     auto m = SealedMemory::create("test", GetParam() ? kHuge : kBytes, GetParam());
     ASSERT_TRUE(m.ok());
-    if (GetParam() && !m->huge()) GTEST_SKIP() << "no free 2 MiB hugepages";
+    if (GetParam() && !m->huge()) GTEST_SKIP() << "needs free 2 MiB hugepages";
     memory_ = std::move(*m);
     auto map = memory_.map(Access::kReadWrite);
     ASSERT_TRUE(map.ok());

@@ -38,9 +38,9 @@ bool kernel_has_xdp_sockets() {
 class InterfacePort : public testing::TestWithParam<Wire> {
  protected:
   void SetUp() override {
-    if (!ns_.entered()) GTEST_SKIP() << "no network namespaces for this user";
+    if (!ns_.entered()) GTEST_SKIP() << "needs network namespaces, which this user may not make";
     if (GetParam().kind == std::string("af_xdp") && !kernel_has_xdp_sockets()) {
-      GTEST_SKIP() << "no XDP sockets in this kernel";
+      GTEST_SKIP() << "needs XDP sockets in the kernel";
     }
     ASSERT_TRUE(ns_.wire("va", "vb", GetParam().mtu));
   }
@@ -108,7 +108,7 @@ INSTANTIATE_TEST_SUITE_P(All, InterfacePort,
 
 TEST(Tap, FramesPassToTheKernelAndBack) {
   const Namespace ns;
-  if (!ns.entered()) GTEST_SKIP() << "no network namespaces for this user";
+  if (!ns.entered()) GTEST_SKIP() << "needs network namespaces, which this user may not make";
   auto device = open_port("tap:pk0");
   ASSERT_TRUE(device);
   ASSERT_TRUE(ns.ip("link set pk0 up"));
@@ -152,7 +152,7 @@ TEST(Interface, ThatIsNotThereIsNamed) {
 
 TEST(Interface, ThatIsTooSmallIsNamedWithTheRemedy) {
   const Namespace ns;
-  if (!ns.entered()) GTEST_SKIP() << "no network namespaces for this user";
+  if (!ns.entered()) GTEST_SKIP() << "needs network namespaces, which this user may not make";
   ASSERT_TRUE(ns.wire("va", "vb", 1500));
   EXPECT_EQ(refusal("af_packet:va,mtu=9000"),
             "port af_packet:va: interface va has mtu 1500 and the port wants 9000; \"ip link set "
