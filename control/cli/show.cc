@@ -1,11 +1,11 @@
 #include "control/cli/show.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "control/cli/exit.h"
 #include "control/cli/human.h"
+#include "control/cli/json_fields.h"
 #include "control/cli/table.h"
 
 namespace penstock::cli {
@@ -13,13 +13,6 @@ namespace penstock::cli {
 namespace {
 
 using nlohmann::json;
-
-std::string str(const json& object, const char* key) {
-  return object.value(key, std::string());
-}
-uint64_t num(const json& object, const char* key) {
-  return object.value(key, uint64_t{0});
-}
 
 // The number exactly, or nothing when the node does not send it.
 std::string count(const json& object, const char* key) {
@@ -30,12 +23,6 @@ std::string bytes(const json& object, const char* key) {
 }
 std::string ns(const json& object, const char* key) {
   return object.contains(key) ? human_ns(static_cast<double>(num(object, key))) : "";
-}
-
-const json& list(const json& object, const char* key) {
-  static const json kNone = json::array();
-  const auto found = object.find(key);
-  return found == object.end() ? kNone : *found;
 }
 
 // "overrun 3, evicted 1"

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "control/cli/human.h"
+#include "control/cli/json_fields.h"
 #include "control/cli/show.h"
 #include "control/cli/table.h"
 #include "control/cli/top.h"
@@ -13,22 +14,14 @@ namespace {
 
 using nlohmann::json;
 
-std::string str(const json& object, const char* key) {
-  return object.value(key, std::string());
-}
-uint64_t num(const json& object, const char* key) {
-  return object.value(key, uint64_t{0});
-}
-
 // The element of `list` whose `keys` have the values that they have in `like`; else an empty one.
-const json& same(const json& list, const json& like, std::initializer_list<const char*> keys) {
-  static const json kNone = json::object();
+json same(const json& list, const json& like, std::initializer_list<const char*> keys) {
   const auto found = std::ranges::find_if(list, [&](const json& element) {
     return std::ranges::all_of(keys, [&](const char* key) {
       return element.value(key, json()) == like.value(key, json());
     });
   });
-  return found == list.end() ? kNone : *found;
+  return found == list.end() ? json::object() : *found;
 }
 
 class View {
@@ -51,8 +44,8 @@ class View {
                     str(now_.node, "name"), num(now_.node, "id"), num(now_.node, "epoch"),
                     human_ns(static_cast<double>(num(now_.node, "uptime_ns"))),
                     num(now_.node, "clients"), num(now_.node, "lanes"));
-    for (const json& worker : now_.node.value("workers", json::array())) {
-      const json& was = same(before_.node.value("workers", json::array()), worker, {"id"});
+    for (const json& worker : list(now_.node, "workers")) {
+      const json was = same(list(before_.node, "workers"), worker, {"id"});
       const double turns = rate(was, worker, "turns");
       out += fmt::format("\n  worker {} on CPU {}: {} turns/s, {} work/s, {} sleeps/s",
                          num(worker, "id"), num(worker, "cpu"), human_count(turns),
@@ -66,7 +59,7 @@ class View {
     Table table({"LINK", ">PATH", "STATE", ">RTT", ">PACKETS/S OUT", ">IN", ">BYTES/S OUT", ">IN",
                  ">RESENT/S", ">LOST/S", ">IN FLIGHT"});
     for (const json& link : now_.links) {
-      const json& was = same(before_.links, link, {"peer", "path"});
+      const json was = same(before_.links, link, {"peer", "path"});
       table.add({str(link, "peer"), fmt::format("{}", num(link, "path")), str(link, "state"),
                  human_ns(static_cast<double>(num(link, "rtt_ns"))),
                  human_count(rate(was, link, "packets_sent")),
@@ -83,7 +76,7 @@ class View {
     Table table({"PORT", "LINK", ">FRAMES/S OUT", ">IN", ">BYTES/S OUT", ">IN", ">FULL/S",
                  ">COPIED/S", ">MISSED/S"});
     for (const json& port : now_.ports) {
-      const json& was = same(before_.ports, port, {"name", "queue"});
+      const json was = same(before_.ports, port, {"name", "queue"});
       table.add(
           {str(port, "name"), port.value("link_up", false) ? "up" : "down",
            human_count(rate(was, port, "tx_frames")), human_count(rate(was, port, "rx_frames")),
@@ -102,14 +95,14 @@ class View {
     };
     std::vector<Row> rows;
     for (const json& lane : now_.lanes) {
-      const json& was = same(before_.lanes, lane, {"id", "epoch"});
+      const json was = same(before_.lanes, lane, {"id", "epoch"});
       rows.push_back({rate(was, lane, "sent"), rate(was, lane, "bytes"), &lane});
     }
     std::ranges::stable_sort(rows, std::greater(), &Row::messages);
     Table table({">LANE", "KIND", "OWNER", "NAME", ">MESSAGES/S", ">BYTES/S", ">READERS",
                  ">IN FLIGHT", ">DROPPED", "IDENTITY"});
     for (const Row& row : rows) {
-      const json readers = row.lane->value("readers", json::array());
+      const json& readers = list(*row.lane, "readers");
       uint64_t in_flight = 0, dropped = 0;
       bool holds = true;
       for (const json& reader : readers) {

@@ -7,7 +7,8 @@ namespace {
 
 TEST(Human, HasThreeDigitsAndAUnit) {
   EXPECT_EQ(human_bytes(0), "0 B");
-  EXPECT_EQ(human_bytes(1023), "1.00 KiB");
+  EXPECT_EQ(human_bytes(1023), "1023 B");
+  EXPECT_EQ(human_bytes(1024), "1.00 KiB");
   EXPECT_EQ(human_bytes(4 << 20), "4.00 MiB");
   EXPECT_EQ(human_count(999), "999");
   EXPECT_EQ(human_count(0.25), "0.25");

@@ -22,6 +22,15 @@ const json kLanes = json::parse(R"([
    "readers": [], "left": {"sent": 0, "delivered": 0, "dropped": {}}}
 ])");
 
+constexpr const char* kLanesTable =
+    R"(LANE  KIND    OWNER     NAME  READER  MODE      SENT  DELIVERED  DROPPED  IN FLIGHT       LAG  IDENTITY  CLOSED     WHY DROPPED
+   7  lane    trainer0  grad  server  reliable   100         90        0         10  2.00 KiB  holds
+   7  lane    trainer0  grad  node B  lossy       60         50        5          4            off by 1             evicted 1, overrun 4
+   7  lane    trainer0  grad  (left)               5          5        0          0            holds
+   8  mirror  node B          -                    3                                                     peer down
+sent = delivered + dropped + in flight: holds for 2 of 3
+)";
+
 TEST(Account, SumsWhatBecameOfAMessage) {
   const Account account = account_of(kLanes[0]["readers"][1]);
   EXPECT_EQ(account.dropped, 5u);
@@ -29,22 +38,7 @@ TEST(Account, SumsWhatBecameOfAMessage) {
 }
 
 TEST(ShowLanes, HasARowForEachReaderAndChecksTheIdentity) {
-  EXPECT_EQ(
-      show("lanes", kLanes),
-      "LANE  KIND    OWNER     NAME  READER  MODE      SENT  DELIVERED  DROPPED  IN FLIGHT       "
-      "LAG  IDENTITY  CLOSED     WHY DROPPED\n"
-      "   7  lane    trainer0  grad  server  reliable   100         90        0         10  2.00 "
-      "KiB  holds\n"
-      "   7  lane    trainer0  grad  node B  lossy       60         50        5          4         "
-      " "
-      " off by 1             evicted 1, overrun 4\n"
-      "   7  lane    trainer0  grad  (left)               5          5        0          0         "
-      " "
-      " holds\n"
-      "   8  mirror  node B          -                    3                                        "
-      " "
-      "           peer down\n"
-      "sent = delivered + dropped + in flight: holds for 2 of 3\n");
+  EXPECT_EQ(show("lanes", kLanes), kLanesTable);
 }
 
 TEST(Show, SaysThatThereIsNothing) {
