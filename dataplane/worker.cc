@@ -30,6 +30,11 @@ Command* Worker::take_done() {
   return done_.pop({&c, 1}) == 1 ? c : nullptr;
 }
 
+Command* Worker::take_unrun() {
+  Command* c = nullptr;
+  return commands_.pop({&c, 1}) == 1 ? c : nullptr;
+}
+
 void Worker::stop() {
   stop_.set();
   ring_event(own_event_.get());

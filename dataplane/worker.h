@@ -63,6 +63,8 @@ class Worker {
   // A command that has run, or null.
   Command* take_done();
   void stop();
+  // After run() has returned: a command that was posted and will not run, or null.
+  Command* take_unrun();
 
   // Readable when commands have run or links have news; control reads it to clear. -1 when the
   // kernel gave none.

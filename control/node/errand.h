@@ -24,6 +24,13 @@ class Errands {
   explicit Errands(Worker& worker) : worker_(worker) {}
   Errands(const Errands&) = delete;
   Errands& operator=(const Errands&) = delete;
+  // The worker has ended: what is still on its way is neither run nor answered.
+  ~Errands() {
+    while (Command* c = worker_.take_done())
+      delete c;
+    while (Command* c = worker_.take_unrun())
+      delete c;
+  }
 
   // `run` on the worker's core, then `done` here, from poll(). In order. Never blocks: what the
   // ring does not take waits.
