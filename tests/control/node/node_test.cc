@@ -82,7 +82,8 @@ void expect_identity(TwoNodes& nodes) {
 TEST(Node, DeliversOnOneHost) {
   TwoNodes nodes;
   auto a = attach(nodes, 0, "a");
-  auto s = a.subscriber("x.*");
+  auto b = attach(nodes, 0, "b");  // a client belongs to one thread
+  auto s = b.subscriber("x.*");
   ASSERT_TRUE(s) << pen::last_error();
   auto p = a.publisher();
   ASSERT_TRUE(p);
@@ -202,7 +203,8 @@ TEST(Node, GivesOneMessageToMembersHereAndThereOnce) {
   wait_up(nodes);
   auto a = attach(nodes, 0, "a");
   auto b = attach(nodes, 1, "b");
-  auto here = a.puller("job.#");
+  auto c = attach(nodes, 0, "c");
+  auto here = c.puller("job.#");
   auto there = b.puller("job.#");
   auto p = a.pusher();
   const auto topic = p->topic("job.x");
@@ -228,8 +230,9 @@ TEST(Node, LosesNothingOverABadNet) {
                     .delay_ns = 20'000});
   auto a = attach(nodes, 0, "a");
   auto b = attach(nodes, 1, "b");
+  auto c = attach(nodes, 1, "c");
   auto s = b.subscriber("w");
-  auto q = b.puller("g");
+  auto q = c.puller("g");
   ASSERT_TRUE(s && q) << pen::last_error();
   auto p = a.publisher();
   auto push = a.pusher();
@@ -409,8 +412,9 @@ TEST(Node, RunsOnTwoWorkers) {
   wait_up(nodes);
   auto a = attach(nodes, 0, "a");
   auto b = attach(nodes, 1, "b");
+  auto c = attach(nodes, 1, "c");
   auto s = b.subscriber("t.#");
-  auto q = b.puller("g.*");
+  auto q = c.puller("g.*");
   std::vector<pen::Publisher> publishers;
   std::vector<uint32_t> topics;
   for (int i = 0; i < 4; i++) {
