@@ -10,12 +10,7 @@ namespace {
 // Copies bytes that the writer may be overwriting; the caller finds out afterwards whether it lost
 // that race. One instruction, so that neither the compiler nor a sanitizer has a say in it.
 void racy_copy(std::byte* to, const std::byte* from, uint64_t n) {
-#if defined(__x86_64__)
   __asm__ __volatile__("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
-#else
-  for (; n > 0; n--)
-    *to++ = *static_cast<const volatile std::byte*>(from++);
-#endif
 }
 
 }  // namespace
