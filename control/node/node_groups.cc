@@ -15,6 +15,18 @@ uint32_t inbox_topic(const GroupRecord& g, const std::string& name) {
   return it == g.topics.end() ? kNoTopic : static_cast<uint32_t>(it - g.topics.begin());
 }
 
+// A topic that the group wants but has no row for yet stays undecided when its source begins:
+// group_topic() is about to give it one, and until then its messages wait. With no rows left it
+// gets none.
+void decide_topic(const GroupRecord& g, const LaneRecord& lane, GroupSource& source, uint32_t topic,
+                  uint32_t rows) {
+  const std::string& name = lane.topics[topic];
+  if (name.empty()) return;
+  const uint32_t row = inbox_topic(g, name);
+  const bool wanted = lane.group == g.filter || matches(g.filter, name);
+  if (row != kNoTopic || !wanted || g.topics.size() >= rows) source.set_topic(topic, row);
+}
+
 }  // namespace
 
 Result<GroupRecord*> Node::group_for(std::string_view filter) {
@@ -90,6 +102,11 @@ void Node::group_topic(GroupRecord& g, LaneRecord& lane, uint32_t topic) {
     if (g.topics.size() >= config_.inbox.topics) {
       log(fmt::format("group '{}' has {} topics (inbox.topics); '{}' is not delivered to it",
                       g.filter, g.topics.size(), name));
+      if (const auto it = g.sources.find(lane.id); it != g.sources.end()) {
+        errands(g.worker).send([s = it->second->source.get(), topic](Worker&, uint64_t) {
+          s->set_topic(topic, kNoTopic);
+        });
+      }
       return;
     }
     g.topics.push_back(name);
@@ -129,7 +146,7 @@ SourceRecord* Node::source_for(GroupRecord& g, LaneRecord& lane) {
   s->source->bells = lane.bells;
   s->source->bell_slot = lane.bell_slot;
   for (uint32_t t = 0; t < lane.topics.size(); t++)
-    if (!lane.topics[t].empty()) s->source->set_topic(t, inbox_topic(g, lane.topics[t]));
+    decide_topic(g, lane, *s->source, t, config_.inbox.topics);
   tell_writer(*s->reader, -1);
   errands(g.worker).send(
       [source = s->source.get()](Worker& w, uint64_t) { w.tasks().add(source); });
