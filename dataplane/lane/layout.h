@@ -47,7 +47,8 @@ struct LaneGeometry {
   }
   constexpr uint64_t topics_at() const { return 4096; }
   constexpr uint64_t ring_at() const { return page_up(topics_at() + uint64_t{topics} * 320); }
-  constexpr uint64_t arena_at() const { return page_up(ring_at() + ring_size() * 64); }
+  constexpr uint64_t extras_at() const { return ring_at() + ring_size() * 32; }
+  constexpr uint64_t arena_at() const { return page_up(extras_at() + ring_size() * 32); }
   constexpr uint64_t total_bytes() const { return page_up(arena_at() + arena_size()); }
 
   bool operator==(const LaneGeometry&) const = default;
@@ -83,32 +84,52 @@ struct Topic {
 };
 static_assert(sizeof(Topic) == 320 && offsetof(Topic, name) == 8);
 
-// Descriptor.flags
-enum : uint16_t {
-  kFlagGap = 1,  // no message: `key` messages will not come, for reason `parts` (a Drop)
-};
+// Flags of a message.
+//   gap: no message: `key` messages will not come, for reason `parts` (a Drop)
+//   extra: only in a descriptor: there is more in the Extra of the same slot
+inline constexpr uint16_t kFlagGap = 1;
+inline constexpr uint16_t kFlagExtra = 128;
 
-// One message. The writer clears the stamp, writes the fields, then stamps; a reader copies the
-// fields between two looks at the stamp, because a reader that does not hold the writer back
-// (lossy, or evicted) can be lapped while it copies.
-struct alignas(kLine) Descriptor {
-  SharedWord stamp;           // position + 1; 0 while the fields change
+// One message. The writer clears the stamp, writes the rest, then stamps; a reader copies between
+// two looks at the stamp, because a reader that does not hold the writer back (lossy, or evicted)
+// can be lapped while it copies. Two descriptors share a cache line: at small messages the lines
+// that change owner are what a message costs.
+struct alignas(32) Descriptor {
+  SharedWord stamp;           // position + 1; 0 while it changes
   Raced<uint64_t> arena_pos;  // arena position of the first byte: counts up for ever
-  Raced<uint64_t> len;        // bytes, all parts and the part table included
+  Raced<uint64_t> shape;      // see pack_shape
   Raced<uint64_t> time_ns;    // publisher's CLOCK_REALTIME, or 0 when it does not stamp
-  Raced<uint64_t> key;        // sticky routing key, 0 = none
-  Raced<uint64_t> source;     // position in the lane where it was first published
-  Raced<uint32_t> topic;      // row of the topic table
-  Raced<uint16_t> parts;      // 1, or the number of parts (then a table of u32 lengths in front)
-  Raced<uint16_t> flags;
-  Raced<uint64_t> origin;  // lane id where it was first published
 };
-static_assert(sizeof(Descriptor) == 64 && offsetof(Descriptor, stamp) == 0);
-static_assert(offsetof(Descriptor, arena_pos) == 8 && offsetof(Descriptor, len) == 16);
-static_assert(offsetof(Descriptor, time_ns) == 24 && offsetof(Descriptor, key) == 32);
-static_assert(offsetof(Descriptor, source) == 40 && offsetof(Descriptor, topic) == 48);
-static_assert(offsetof(Descriptor, parts) == 52 && offsetof(Descriptor, flags) == 54);
-static_assert(offsetof(Descriptor, origin) == 56);
+static_assert(sizeof(Descriptor) == 32 && offsetof(Descriptor, stamp) == 0);
+static_assert(offsetof(Descriptor, arena_pos) == 8 && offsetof(Descriptor, shape) == 16);
+static_assert(offsetof(Descriptor, time_ns) == 24);
+
+// What a message says besides, when it is not of one part, without a key, and first published here
+// at this position.
+struct alignas(32) Extra {
+  Raced<uint64_t> key;     // sticky routing key, 0 = none
+  Raced<uint64_t> source;  // position in the lane where it was first published
+  Raced<uint64_t> origin;  // id of that lane
+  Raced<uint64_t> parts;   // 1, or the number of parts (then a table of u32 lengths in front)
+};
+static_assert(sizeof(Extra) == 32 && offsetof(Extra, key) == 0 && offsetof(Extra, source) == 8);
+static_assert(offsetof(Extra, origin) == 16 && offsetof(Extra, parts) == 24);
+
+//   63      56 55               40 39                                                          0
+//   [  flags  ][  topic: row of   ][  len: bytes, all parts and the part table included        ]
+//              [  the topic table ]
+constexpr uint64_t pack_shape(uint64_t len, uint32_t topic, uint32_t flags) {
+  return uint64_t{flags} << 56 | uint64_t{topic & 0xffff} << 40 | len;
+}
+constexpr uint64_t shape_len(uint64_t shape) {
+  return shape & ((uint64_t{1} << 40) - 1);
+}
+constexpr uint32_t shape_topic(uint64_t shape) {
+  return static_cast<uint32_t>(shape >> 40 & 0xffff);
+}
+constexpr uint16_t shape_flags(uint64_t shape) {
+  return static_cast<uint16_t>(shape >> 56);
+}
 
 // A reader's state as the node sees it, in the node page.
 enum class ReaderState : uint8_t {
@@ -189,7 +210,9 @@ static_assert(sizeof(BellPage) == 4096);
 // Returns the arena position at which `len` bytes are placed when the arena is filled up to `at`.
 constexpr uint64_t arena_place(uint64_t at, uint64_t len, uint64_t arena_size) {
   const uint64_t offset = at & (arena_size - 1);
-  return offset + len > arena_size ? at + (arena_size - offset) : at;
+  if (offset + len > arena_size) [[unlikely]]
+    return at + (arena_size - offset);
+  return at;
 }
 
 // The fill after a message of `len` bytes at `start`.

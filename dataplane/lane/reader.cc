@@ -17,6 +17,7 @@ void racy_copy(std::byte* to, const std::byte* from, uint64_t n) {
 
 LaneReader::LaneReader(const Join& join)
     : ring_(reinterpret_cast<const Descriptor*>(join.memory + join.geometry.ring_at())),
+      extras_(reinterpret_cast<const Extra*>(join.memory + join.geometry.extras_at())),
       arena_(join.memory + join.geometry.arena_at()),
       ring_mask_(join.geometry.ring_size() - 1),
       arena_mask_(join.geometry.arena_size() - 1),
@@ -26,6 +27,7 @@ LaneReader::LaneReader(const Join& join)
       page_(join.page),
       header_(reinterpret_cast<const LaneHeader*>(join.memory)),
       join_(join) {
+  lane_id_ = header_->lane_id;
   slot_->position.store(join.start);
   slot_->overrun.store(0);
   slot_->malformed.store(0);
@@ -42,9 +44,24 @@ bool LaneReader::copy(const Message& m, std::byte* to) {
   return false;
 }
 
+bool LaneReader::take_any(const Descriptor& d, uint64_t position, Message& m) const {
+  const uint16_t flags = shape_flags(d.shape.get());
+  const bool plain = take(d, position, m);
+  m.flags = flags & static_cast<uint16_t>(~kFlagExtra);
+  if ((flags & kFlagExtra) != 0) {
+    const Extra& e = extras_[position & ring_mask_];
+    m.key = e.key.get();
+    m.source = e.source.get();
+    m.origin = e.origin.get();
+    m.parts = static_cast<uint16_t>(e.parts.get());
+  }
+  keep_order();
+  return plain && d.stamp.load_relaxed() == position + 1 && m.flags == 0 && m.parts != 0;
+}
+
 bool LaneReader::look(uint64_t position, Message& m) const {
   const Descriptor& d = ring_[position & ring_mask_];
-  return d.stamp.load() == position + 1 && take(d, position, m);
+  return d.stamp.load() == position + 1 && take_any(d, position, m);
 }
 
 uint64_t LaneReader::lag() const {
@@ -102,6 +119,12 @@ bool LaneReader::lapped(uint64_t stamp) const {
   if (stamp != 0 || (next_ <= ring_mask_ && page_->closed.load() == 0)) return false;
   const uint64_t head = header_->head.load();
   return head > next_ && head - next_ > ring_mask_ && head <= kMaxPosition;
+}
+
+LaneReader::Next LaneReader::special(Message& m) {
+  if (!take_any(ring_[next_ & ring_mask_], next_, m)) return odd(m);
+  next_++;
+  return Next::kMessage;
 }
 
 LaneReader::Next LaneReader::odd(Message& m) {

@@ -43,12 +43,15 @@ class LaneReader {
 
   // The next message, without letting go of the ones before.
   Next next(Message& m) {
-    const Descriptor& d = ring_[next_ & ring_mask_];
+    const uint64_t at = next_;
+    const Descriptor& d = ring_[at & ring_mask_];
     const uint64_t stamp = d.stamp.load();  // pairs with the store in LaneWriter
-    if (stamp != next_ + 1) return none(m, stamp);
-    if (!take(d, next_, m)) [[unlikely]]
+    if (stamp != at + 1) return none(m, stamp);
+    if (shape_flags(d.shape.get()) != 0) [[unlikely]]
+      return special(m);
+    if (!take(d, at, m)) [[unlikely]]
       return odd(m);
-    next_++;
+    next_ = at + 1;
     return Next::kMessage;
   }
 
@@ -100,36 +103,45 @@ class LaneReader {
   const Join& join() const { return join_; }
 
  private:
-  // Copies a descriptor once and checks the copy. False: it is a gap, makes no sense, or was
-  // overwritten meanwhile.
+  // Copies a descriptor once, as that of a plain message, and checks the copy. False: it makes no
+  // sense, or was overwritten meanwhile.
   bool take(const Descriptor& d, uint64_t position, Message& m) const {
-    m.arena_pos = d.arena_pos.get();
-    m.len = d.len.get();
-    m.time_ns = d.time_ns.get();
-    m.key = d.key.get();
-    m.source = d.source.get();
-    m.origin = d.origin.get();
-    m.topic = d.topic.get();
-    m.parts = d.parts.get();
-    m.flags = d.flags.get();
+    const uint64_t arena_pos = d.arena_pos.get();
+    const uint64_t shape = d.shape.get();
+    m.data = arena_ + (arena_pos & arena_mask_);
+    m.len = shape_len(shape);
     m.position = position;
-    const uint64_t offset = m.arena_pos & arena_mask_;
-    m.data = arena_ + offset;
+    m.arena_pos = arena_pos;
+    m.time_ns = d.time_ns.get();
+    m.key = 0;
+    m.source = position;
+    m.origin = lane_id_;
+    m.topic = shape_topic(shape);
+    m.parts = 1;
+    m.flags = 0;
     keep_order();
-    return d.stamp.load_relaxed() == position + 1 && m.flags == 0 &&
-           m.len <= arena_mask_ + 1 - offset && m.topic < topics_ && m.parts != 0;
+    return d.stamp.load_relaxed() == position + 1 && lies_within(arena_pos, shape);
+  }
+  // The same for any descriptor. False also: it is a gap.
+  bool take_any(const Descriptor& d, uint64_t position, Message& m) const;
+  bool lies_within(uint64_t arena_pos, uint64_t shape) const {
+    return shape_len(shape) <= arena_mask_ + 1 - (arena_pos & arena_mask_) &&
+           shape_topic(shape) < topics_;
   }
   Next none(Message& m, uint64_t stamp);
+  Next special(Message& m);
   Next odd(Message& m);
   Next overrun(Message& m);
   bool lapped(uint64_t stamp) const;
   Next gap(Message& m, uint64_t to, uint64_t reason);
 
   const Descriptor* ring_ = nullptr;
+  const Extra* extras_ = nullptr;
   const std::byte* arena_ = nullptr;
   uint64_t ring_mask_ = 0;
   uint64_t arena_mask_ = 0;
   uint64_t next_ = 0;
+  uint64_t lane_id_ = 0;
   uint32_t topics_ = 0;
   ReaderSlot* slot_ = nullptr;
   const NodePage* page_ = nullptr;

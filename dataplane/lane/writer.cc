@@ -26,6 +26,7 @@ void LaneWriter::format(std::byte* memory, const LaneGeometry& geometry, uint64_
 LaneWriter::LaneWriter(std::byte* memory, const LaneGeometry& geometry, const NodePage* page)
     : header_(reinterpret_cast<LaneHeader*>(memory)),
       ring_(reinterpret_cast<Descriptor*>(memory + geometry.ring_at())),
+      extras_(reinterpret_cast<Extra*>(memory + geometry.extras_at())),
       arena_(memory + geometry.arena_at()),
       page_(page),
       ring_size_(geometry.ring_size()),
@@ -43,7 +44,7 @@ LaneWriter::LaneWriter(std::byte* memory, const LaneGeometry& geometry, const No
   tail_ = head_ > ring_size_ ? head_ - ring_size_ : 0;
   // Full until the first look at the readers.
   ring_limit_ = head_;
-  arena_limit_ = soft_limit_ = fill_;
+  arena_limit_ = fill_;
 }
 
 Result<uint32_t> LaneWriter::add_topic(std::string_view name) {
@@ -161,7 +162,6 @@ LaneWriter::Tail LaneWriter::look_at_readers() {
   const uint64_t arena = tail < head_ ? ring_[tail & (ring_size_ - 1)].arena_pos.get() : fill_;
   ring_limit_ = tail + ring_size_;
   arena_limit_ = arena + arena_size_;
-  soft_limit_ = std::min(arena_limit_, reserved_);
   return {tail, arena};
 }
 
@@ -172,17 +172,22 @@ bool LaneWriter::still_held() const {
   return held_by_ != nullptr && held_by_->position.load_relaxed() == tail_ && !page_changed();
 }
 
-bool LaneWriter::make_room(uint64_t start, uint64_t len) {
+bool LaneWriter::make_room(uint64_t len) {
   if (len > arena_size_) return false;
+  const uint64_t start = arena_place(fill_, len, arena_size_);
   const uint64_t next = arena_next(start, len);
   if (head_ >= ring_limit_ || next > arena_limit_) {
-    if (still_held()) return false;
     look_at_readers();
     if (head_ >= ring_limit_) return false;
     // An empty lane takes whatever its arena can hold, however much the wrap wastes.
-    if (next > arena_limit_ && tail_ != head_) return false;
+    if (tail_ == head_) arena_limit_ = start + arena_size_;
+    if (next > arena_limit_ && len != 0) return false;
   }
   if (next > reserved_) reserve(start, len);
+  fill_ = start;
+  const uint64_t lap_ends = (start | (arena_size_ - 1)) + 1;
+  const uint64_t end = std::min({arena_limit_, reserved_, lap_ends});
+  room_ = end > start ? end - start : 0;
   return true;
 }
 
@@ -193,7 +198,6 @@ void LaneWriter::reserve(uint64_t start, uint64_t len) {
   const uint64_t next = arena_next(start, len);
   reserved_ = std::max(next, std::min(next + arena_size_ / 16, start + arena_size_));
   header_->reserved.store_first(reserved_);
-  soft_limit_ = std::min(arena_limit_, reserved_);
 }
 
 void LaneWriter::attach_reader(uint32_t index, uint32_t generation, const ReaderSlot* slot,

@@ -17,6 +17,7 @@
 
 #include "dataplane/base/errc.h"
 #include "dataplane/base/event.h"
+#include "dataplane/base/prefetch.h"
 #include "dataplane/lane/layout.h"
 #include "dataplane/lane/message.h"
 
@@ -65,30 +66,26 @@ class LaneWriter {
   // Room for `len` contiguous bytes, 64-byte aligned, or null: a reliable reader is behind (or len
   // is larger than the arena: see fits()). A second loan before commit() replaces the first.
   std::byte* loan(uint64_t len) {
-    const uint64_t start = arena_place(fill_, len, arena_size_);
-    const uint64_t next = arena_next(start, len);
-    if (head_ >= ring_limit_ || next > soft_limit_ || len > arena_size_) [[unlikely]] {
-      if (!make_room(start, len)) return nullptr;
+    if (len > room_ || head_ >= ring_limit_) [[unlikely]] {
+      if (!make_room(len)) return nullptr;
     }
-    loan_start_ = start;
-    loan_next_ = next;
     loan_len_ = len;
-    return arena_ + (start & (arena_size_ - 1));
+    return at_place(fill_);
   }
 
   // Publishes what was loaned and returns its position. `len` may be less than was loaned.
   uint64_t commit(const Meta& meta, uint64_t len) {
-    write_descriptor(head_, loan_start_, len, meta, head_, lane_id_);
-    fill_ = loan_next_;
-    return publish_head();
+    const uint64_t position = head_;
+    publish_loan(position, meta, len, position, lane_id_);
+    return position;
   }
   uint64_t commit(const Meta& meta) { return commit(meta, loan_len_); }
 
   // commit() of a message that was first published elsewhere: it keeps its source and origin.
   uint64_t publish_loaned(const Meta& meta, uint64_t source, uint64_t origin) {
-    write_descriptor(head_, loan_start_, loan_len_, meta, source, origin);
-    fill_ = loan_next_;
-    return publish_head();
+    const uint64_t position = head_;
+    publish_loan(position, meta, loan_len_, source, origin);
+    return position;
   }
 
   // Copies and publishes. kWouldBlock: nothing was sent. kTooBig: it never fits.
@@ -113,23 +110,24 @@ class LaneWriter {
   std::byte* at(uint64_t arena_pos, uint64_t len) {
     if (arena_pos + len > reserved_) [[unlikely]]
       reserve(arena_pos, len);
-    return arena_ + (arena_pos & (arena_size_ - 1));
+    return at_place(arena_pos);
   }
 
   // Publishes position head() with bytes that already lie at `arena_pos`.
   uint64_t publish_placed(const Meta& meta, uint64_t arena_pos, uint64_t len, uint64_t source,
                           uint64_t origin) {
-    write_descriptor(head_, arena_pos, len, meta, source, origin);
-    fill_ = arena_next(arena_pos, len);
-    return publish_head();
+    publish_quietly(meta, arena_pos, len, source, origin);
+    flush();
+    return head_ - 1;
   }
 
   // The same without waking anybody or moving the header's head: for bursts, closed by flush().
   void publish_quietly(const Meta& meta, uint64_t arena_pos, uint64_t len, uint64_t source,
                        uint64_t origin) {
     write_descriptor(head_, arena_pos, len, meta, source, origin);
-    fill_ = arena_next(arena_pos, len);
     head_++;
+    fill_ = arena_next(arena_pos, len);
+    room_ = 0;
   }
   void flush() {
     header_->head.store(head_);
@@ -177,6 +175,9 @@ class LaneWriter {
     uint32_t slot_generation = 0;
     Wake wake;
   };
+  // How many messages ahead the lines that they will need are asked for.
+  static constexpr uint64_t kAhead = 8;
+
   // A reader to wake, as the hot path needs it.
   struct Sleeper {
     const SharedWord* armed = nullptr;
@@ -190,33 +191,53 @@ class LaneWriter {
     return page_ != nullptr && page_->generation.load() != seen_generation_;
   }
   bool still_held() const;
-  bool make_room(uint64_t start, uint64_t len);
+  bool make_room(uint64_t len);
   void reserve(uint64_t start, uint64_t len);
   void read_marks();
   uint64_t consumed(Reader& r, const ReaderMark& mark);
   void ring(Sleeper& s, uint64_t armed);
 
+  std::byte* at_place(uint64_t arena_pos) { return arena_ + (arena_pos & (arena_size_ - 1)); }
+
+  // Head and fill are stored behind the descriptor: its line is then asked for together with the
+  // payload's.
+  void publish_loan(uint64_t position, const Meta& meta, uint64_t len, uint64_t source,
+                    uint64_t origin) {
+    const uint64_t taken = arena_next(0, loan_len_);
+    const uint64_t fill = fill_;
+    const Descriptor* later = &ring_[(position + kAhead) & (ring_size_ - 1)];
+    const std::byte* bytes = at_place(fill + kAhead * kLine);
+    write_descriptor(position, fill, len, meta, source, origin);
+    head_ = position + 1;
+    fill_ = fill + taken;
+    room_ -= taken;
+    prefetch_for_writing(later);
+    prefetch_for_writing(bytes);
+    flush();
+  }
+
   void write_descriptor(uint64_t position, uint64_t arena_pos, uint64_t len, const Meta& meta,
                         uint64_t source, uint64_t origin) {
-    Descriptor& d = ring_[position & (ring_size_ - 1)];
+    const uint64_t slot = position & (ring_size_ - 1);
+    const uint64_t shape = pack_shape(len, meta.topic, meta.flags);
+    const bool plain =
+        (meta.key | (meta.parts ^ 1U) | (source ^ position) | (origin ^ lane_id_)) == 0;
+    Descriptor& d = ring_[slot];
     d.stamp.store_relaxed(0);
     keep_order();
     d.arena_pos.set(arena_pos);
-    d.len.set(len);
     d.time_ns.set(meta.time_ns);
-    d.key.set(meta.key);
-    d.source.set(source);
-    d.topic.set(meta.topic);
-    d.parts.set(meta.parts);
-    d.flags.set(meta.flags);
-    d.origin.set(origin);
+    if (plain) {
+      d.shape.set(shape);
+    } else {
+      d.shape.set(shape | pack_shape(0, 0, kFlagExtra));
+      Extra& e = extras_[slot];
+      e.key.set(meta.key);
+      e.source.set(source);
+      e.origin.set(origin);
+      e.parts.set(meta.parts);
+    }
     d.stamp.store(position + 1);  // pairs with the load in LaneReader::next
-  }
-
-  uint64_t publish_head() {
-    head_++;
-    flush();
-    return head_ - 1;
   }
 
   void wake_sleepers() {
@@ -231,6 +252,7 @@ class LaneWriter {
 
   LaneHeader* header_ = nullptr;
   Descriptor* ring_ = nullptr;
+  Extra* extras_ = nullptr;
   std::byte* arena_ = nullptr;
   const NodePage* page_ = nullptr;
   uint64_t ring_size_ = 0;
@@ -240,11 +262,9 @@ class LaneWriter {
   uint64_t ring_limit_ = 0;   // head_ may grow to here before the readers are looked at again
   uint64_t arena_limit_ = 0;  // the same for arena positions
   uint64_t reserved_ = 0;     // as in the header
-  uint64_t soft_limit_ = 0;   // the smaller of arena_limit_ and reserved_
+  uint64_t room_ = 0;         // bytes from fill_ on that may be written at once, in one piece
   const ReaderSlot* held_by_ = nullptr;  // whose position tail_ is; null: nobody's, or no slot yet
   uint64_t tail_ = 0;                    // every reliable reader has let go of what lies before
-  uint64_t loan_start_ = 0;
-  uint64_t loan_next_ = 0;
   uint64_t loan_len_ = 0;
   uint64_t lane_id_ = 0;
   uint32_t sleeper_count_ = 0;

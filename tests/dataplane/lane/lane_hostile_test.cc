@@ -86,17 +86,18 @@ TEST(LaneHostile, APublisherThatScribblesMakesNobodyReadOutside) {
           d.stamp.store(dice.one_in(2) ? at + 1 : nasty(dice, at));
           break;
         case 2:
-          d.len.set(nasty(dice, 4096));
+          d.shape.set(nasty(dice, 4096));
           break;
         case 3:
           d.arena_pos.set(nasty(dice, t.writer->fill()));
           break;
         case 4:
-          d.topic.set(static_cast<uint32_t>(nasty(dice, 4)));
+          d.shape.set(pack_shape(dice.below(5000), static_cast<uint32_t>(dice.below(6)),
+                                 dice.one_in(2) ? kFlagExtra : 0));
           break;
         case 5:
-          d.parts.set(static_cast<uint16_t>(nasty(dice, 2)));
-          d.flags.set(static_cast<uint16_t>(dice.below(4)));
+          d.shape.set(pack_shape(dice.below(5000), 0, static_cast<uint32_t>(dice.below(256))));
+          t.extra(at + dice.below(3)).parts.set(nasty(dice, 2));
           break;
         case 6:
           t.header->head.store(nasty(dice, at));

@@ -183,22 +183,27 @@ TEST(LaneReader, AGapNoticeComesAsAGapWithoutBytes) {
 
 // Each row is one thing that a publisher could write and that makes no sense.
 TEST(LaneReader, ADescriptorThatMakesNoSenseIsAGapOfOne) {
-  const auto spoil = std::to_array<void (*)(Descriptor&)>({
-      [](Descriptor& d) { d.len.set(4097); },
-      [](Descriptor& d) { d.len.set(~uint64_t{0}); },
-      [](Descriptor& d) { d.arena_pos.set(64), d.len.set(4096); },
-      [](Descriptor& d) { d.arena_pos.set(~uint64_t{0}), d.len.set(2); },
-      [](Descriptor& d) { d.topic.set(4); },
-      [](Descriptor& d) { d.parts.set(0); },
-      [](Descriptor& d) { d.flags.set(2); },
-      [](Descriptor& d) { d.flags.set(kFlagGap), d.parts.set(static_cast<uint16_t>(kDrops)); },
+  const auto spoil = std::to_array<void (*)(Descriptor&, Extra&)>({
+      [](Descriptor& d, Extra&) { d.shape.set(pack_shape(4097, 0, 0)); },
+      [](Descriptor& d, Extra&) { d.shape.set(pack_shape((uint64_t{1} << 40) - 1, 0, 0)); },
+      [](Descriptor& d, Extra&) { d.arena_pos.set(64), d.shape.set(pack_shape(4096, 0, 0)); },
+      [](Descriptor& d, Extra&) { d.arena_pos.set(~uint64_t{0}), d.shape.set(2); },
+      [](Descriptor& d, Extra&) { d.shape.set(pack_shape(1, 4, 0)); },
+      [](Descriptor& d, Extra& e) { d.shape.set(pack_shape(1, 0, kFlagExtra)), e.parts.set(0); },
+      [](Descriptor& d, Extra& e) {
+        d.shape.set(pack_shape(1, 0, kFlagExtra)), e.parts.set(1 << 16);
+      },
+      [](Descriptor& d, Extra&) { d.shape.set(pack_shape(1, 0, 2)); },
+      [](Descriptor& d, Extra& e) {
+        d.shape.set(pack_shape(1, 0, kFlagGap | kFlagExtra)), e.parts.set(kDrops);
+      },
   });
   for (size_t i = 0; i < spoil.size(); i++) {
     TestLane t(kTiny);
     LaneReader r = t.join();
     t.send(1);
     t.send(2);
-    spoil[i](t.descriptor(0));
+    spoil[i](t.descriptor(0), t.extra(0));
     Message m;
     ASSERT_EQ(r.next(m), Next::kGap) << i;
     EXPECT_EQ(m.key, 1u);

@@ -86,6 +86,11 @@ struct TestLane {
     return ring[position & (geometry.ring_size() - 1)];
   }
 
+  Extra& extra(uint64_t position) {
+    auto* extras = reinterpret_cast<Extra*>(lane.data() + geometry.extras_at());
+    return extras[position & (geometry.ring_size() - 1)];
+  }
+
   LaneGeometry geometry;
   GuardedMemory lane;
   GuardedMemory page_memory;
