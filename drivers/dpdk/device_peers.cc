@@ -5,6 +5,7 @@
 #include <rte_bus_vdev.h>
 #include <rte_ethdev.h>
 
+#include "drivers/dpdk/close_port.h"
 #include "drivers/dpdk/device.h"
 #include "drivers/dpdk/dpdk_log.h"
 #include "drivers/dpdk/ethdev.h"
@@ -78,11 +79,13 @@ void DpdkDevice::say(std::string status) {
 }
 
 void DpdkDevice::shut() {
-  if (port_ != kNoPort) {
-    rte_eth_dev_stop(port_);
-    rte_eth_dev_close(port_);
+  if (port_ != kNoPort && !close_port(port_)) {
+    static auto* const left = new std::vector<std::shared_ptr<Pools>>;  // until the process ends
+    left->push_back(pools_);
     port_ = kNoPort;
+    return;
   }
+  port_ = kNoPort;
   if (spec_.kind != PortKind::kPci) rte_vdev_uninit(name_.c_str());
 }
 

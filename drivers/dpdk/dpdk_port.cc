@@ -125,10 +125,8 @@ size_t DpdkPort::tx_alloc(std::span<Frame> out) {
   return filled;
 }
 
-// Lets a second mbuf refer to the payload. False when there is none left: then it is copied.
-bool DpdkPort::chain(rte_mbuf* header, const Frame& f) {
-  rte_mbuf* payload = rte_pktmbuf_alloc(setup_.payloads);
-  if (payload == nullptr) return false;
+// Lets `payload` refer to the frame's bytes of a lane, and the header go on there.
+void DpdkPort::chain(rte_mbuf* header, rte_mbuf* payload, const Frame& f) {
   auto* shared = static_cast<rte_mbuf_ext_shared_info*>(rte_mbuf_to_priv(payload));
   shared->free_cb = give_back;
   shared->fcb_opaque = f.region;
@@ -142,56 +140,72 @@ bool DpdkPort::chain(rte_mbuf* header, const Frame& f) {
   header->nb_segs = 2;
   header->pkt_len += length;
   f.region->in_flight.take();
-  return true;
 }
 
-// Makes the frame's mbuf ready to go. True when the payload was copied.
-bool DpdkPort::prepare(const Frame& f) {
+// Makes the frame's mbuf ready to go, its payload behind it in the same buffer or, if there is an
+// mbuf for that, by reference.
+void DpdkPort::prepare(const Frame& f, rte_mbuf* payload) {
   rte_mbuf* m = mbuf(f);
   m->data_len = static_cast<uint16_t>(f.len);
   m->pkt_len = f.len;
   m->ol_flags = offloads(f);
   m->tx_offload = f.l2_len | static_cast<uint64_t>(f.l3_len) << RTE_MBUF_L2_LEN_BITS;
-  if (f.payload_len == 0) return false;
-  if (setup_.chains && chain(m, f)) return false;
+  if (f.payload_len == 0) return;
+  if (payload != nullptr) {
+    chain(m, payload, f);
+    return;
+  }
   assert(f.len + f.payload_len <= f.room);
   memcpy(f.data + f.len, f.payload, f.payload_len);
   m->data_len = static_cast<uint16_t>(f.len + f.payload_len);
   m->pkt_len = f.len + f.payload_len;
-  return true;
+}
+
+// One call of the device: prepares frames from the front of `in`, says how many it offered and how
+// many the device took. Payloads of those it did not take are off their frames again.
+DpdkPort::Offer DpdkPort::offer(std::span<const Frame> in) {
+  rte_mbuf* out[kBurst];
+  rte_mbuf* references[kBurst];
+  unsigned free = 0, copies = 0;
+  if (setup_.chains) {
+    for (const Frame& f : in)
+      free += f.payload_len != 0;
+    if (free != 0 && rte_pktmbuf_alloc_bulk(setup_.payloads, references, free) != 0) free = 0;
+  }
+  uint16_t n = 0;
+  for (const Frame& f : in) {
+    const bool refer = f.payload_len != 0 && free != 0;
+    copies += f.payload_len != 0 && !refer;
+    prepare(f, refer ? references[--free] : nullptr);
+    out[n++] = mbuf(f);
+    if (copies == kCopyBurst) break;
+  }
+  const uint16_t took = rte_eth_tx_burst(setup_.port, setup_.queue, out, n);
+  for (uint16_t i = took; i < n; i++) {
+    copies -= in[i].payload_len != 0 && out[i]->next == nullptr;
+    if (out[i]->next != nullptr) rte_pktmbuf_free_seg(out[i]->next);
+    out[i]->next = nullptr;
+    out[i]->nb_segs = 1;
+  }
+  if (copies != 0) stats_.tx_linearized.add(copies);
+  return {n, took};
 }
 
 size_t DpdkPort::tx_burst(std::span<const Frame> in) {
   size_t sent = 0;
-  uint64_t bytes = 0, linearized = 0;
-  const bool running = (state_.load() & kRunning) != 0;
-  const size_t chunk = setup_.chains ? kBurst : kCopyBurst;
-  while (running && sent < in.size()) {
-    rte_mbuf* out[kBurst];
-    bool copied[kBurst];
-    const size_t n = std::min(in.size() - sent, chunk);
-    for (size_t i = 0; i < n; i++) {
-      copied[i] = prepare(in[sent + i]);
-      out[i] = mbuf(in[sent + i]);
+  if ((state_.load() & kRunning) != 0) {
+    while (sent < in.size()) {
+      const Offer o = offer(in.subspan(sent, std::min(in.size() - sent, kBurst)));
+      sent += o.taken;
+      if (o.taken < o.offered) break;
     }
-    const size_t took = rte_eth_tx_burst(setup_.port, setup_.queue, out, static_cast<uint16_t>(n));
-    for (size_t i = 0; i < took; i++) {
-      const Frame& f = in[sent + i];
-      bytes += f.len + f.payload_len;
-      linearized += copied[i];
-    }
-    for (size_t i = took; i < n; i++) {  // these stay the caller's: take the payload off again
-      if (out[i]->next != nullptr) rte_pktmbuf_free_seg(out[i]->next);
-      out[i]->next = nullptr;
-      out[i]->nb_segs = 1;
-    }
-    sent += took;
-    if (took < n) break;
   }
   if (sent != 0) {
+    uint64_t bytes = 0;
+    for (const Frame& f : in.first(sent))
+      bytes += f.len + f.payload_len;
     stats_.tx_frames.add(sent);
     stats_.tx_bytes.add(bytes);
-    if (linearized != 0) stats_.tx_linearized.add(linearized);
   }
   if (sent < in.size()) stats_.tx_full.add(in.size() - sent);
   return sent;

@@ -50,8 +50,12 @@ class DpdkPort final : public Port {
   enum : uint64_t { kRunning = 1, kLinkUp = 2 };  // bits of state_
 
   bool receive(rte_mbuf* m, Frame& out);
-  bool prepare(const Frame& frame);
-  bool chain(rte_mbuf* header, const Frame& frame);
+  struct Offer {
+    uint16_t offered, taken;
+  };
+  Offer offer(std::span<const Frame> in);
+  void prepare(const Frame& frame, rte_mbuf* payload);
+  static void chain(rte_mbuf* header, rte_mbuf* payload, const Frame& frame);
 
   DpdkDevice& device_;
   PortInfo info_;     // set before a worker sees the port

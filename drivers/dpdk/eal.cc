@@ -11,6 +11,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 
+#include "drivers/dpdk/close_port.h"
 #include "drivers/dpdk/dpdk_log.h"
 #include "drivers/dpdk/huge_pages.h"
 
@@ -71,7 +72,7 @@ OrSentence<std::unique_ptr<Eal>> Eal::start(const Plan& plan, const EalOptions& 
 }
 
 Eal::~Eal() {
-  rte_eal_cleanup();
+  if (!any_port_left_open()) rte_eal_cleanup();
 }
 
 }  // namespace penstock

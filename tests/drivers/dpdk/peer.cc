@@ -31,6 +31,10 @@ Peer::Peer(const std::string& port) {
   close(out[0]);
 }
 
+void Peer::stop() {
+  if (pid_ > 0) ::kill(pid_, SIGSTOP);
+}
+
 void Peer::kill() {
   if (pid_ > 0) ::kill(pid_, SIGKILL);
   end();

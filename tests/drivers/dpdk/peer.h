@@ -17,6 +17,7 @@ class Peer {
   ~Peer() { end(); }
 
   bool ready() const { return ready_; }
+  void stop();  // SIGSTOP
   void kill();  // SIGKILL, and waits until it is gone
   int end();    // lets it end by itself; its exit code, or -1
 

@@ -145,6 +145,19 @@ TEST_P(SocketPort, OutlivesItsPeer) {
   }
 }
 
+TEST_P(SocketPort, MayCloseWhileItsPeerDies) {
+  for (int life = 0; life < 4; life++) {
+    Peer peer(theirs());
+    ASSERT_TRUE(peer.ready());
+    auto device = open(ours());
+    ASSERT_TRUE(comes_up(*device)) << life << device->status();
+    std::thread killer([&] { peer.kill(); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(life));
+    device.reset();
+    killer.join();
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, SocketPort,
                          testing::Values(Sides{"vhost", "virtio-user", true},
                                          Sides{"virtio-user", "vhost", false},
@@ -155,6 +168,19 @@ INSTANTIATE_TEST_SUITE_P(All, SocketPort,
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+// DPDK asks the peer for its last words and waits for them without end; we do not.
+TEST(VirtioUser, ClosesThoughItsPeerWasStopped) {
+  const Directory dir;
+  Peer peer("vhost:" + dir / "s");
+  ASSERT_TRUE(peer.ready());
+  auto device = open("virtio-user:" + dir / "s");
+  ASSERT_TRUE(comes_up(*device)) << device->status();
+  peer.stop();
+  device.reset();
+  peer.kill();
+  auto another = open("virtio-user:" + dir / "t");
+}
 
 std::string refusal(const std::string& text) {
   auto device = DpdkDevice::open(*parse_port(text));
