@@ -90,7 +90,8 @@ class Receiver {
   bool armed_ = false;       // all lanes are, for that somebody
   Errc failed_ = Errc::kOk;  // a lane that could not be mapped
   Pacer pacer_;
-  uint64_t spin_ns_ = 0;
+  uint64_t spin_ns_ = 0;  // halves when spinning does not pay
+  uint32_t waits_ = 0;
   uint64_t subscription_ = 0;
   Fd event_;    // from the node: an epoll instance that we can only drain
   Fd wake_fd_;  // epoll over event_ and the control socket

@@ -16,7 +16,7 @@ namespace {
 constexpr uint64_t kForever = UINT64_MAX;
 constexpr uint64_t kMostSpinNs = 20'000;
 constexpr uint64_t kLeastSpinNs = 1'000;
-constexpr uint64_t kWorthSpinningNs = 100'000;  // a wait this short may be one to spin through
+constexpr uint32_t kTryAgain = 16;              // waits; then a long spin may pay again
 constexpr uint64_t kMostSleepNs = 100'000'000;  // a bound, should a wake-up be lost
 
 // Spinning on the only CPU keeps the sender from sending.
@@ -38,13 +38,13 @@ Errc Receiver::glance(penstock_message& out) {
 Errc Receiver::wait(penstock_message& out, int64_t timeout_ns) {
   const uint64_t start = Clock::raw_ns();
   const uint64_t deadline = timeout_ns < 0 ? kForever : start + static_cast<uint64_t>(timeout_ns);
+  if (waits_++ % kTryAgain == 0) spin_ns_ = kMostSpinNs;
   if (spin(out, start, deadline)) {
-    spin_ns_ = std::min(2 * spin_ns_, kMostSpinNs);
+    spin_ns_ = kMostSpinNs;
     return Errc::kOk;
   }
+  spin_ns_ = std::max(spin_ns_ / 2, kLeastSpinNs);
   const Errc e = sleep(out, deadline);
-  const bool soon = e == Errc::kOk && Clock::raw_ns() - start < kWorthSpinningNs;
-  spin_ns_ = soon ? kMostSpinNs : std::max(spin_ns_ / 2, kLeastSpinNs);
   return e == Errc::kTimeout && watched_ ? watch(out) : e;
 }
 

@@ -1,4 +1,4 @@
-// The programs that README.md shows do what it says.
+// The smallest programs: a publisher, and a subscriber that gets what it sends.
 #include <array>
 #include <cstdlib>
 #include <fcntl.h>
