@@ -131,7 +131,21 @@ std::string drops(const json& answer) {
   for (const auto& [reason, n] : answer.items()) {
     table.add({reason, fmt::format("{}", n.get<uint64_t>())});
   }
-  return table.text();
+  return table.empty() ? "nothing was dropped\n" : table.text();
+}
+
+std::string topology(const json& answer) {
+  std::string out;
+  for (size_t i = 0; const json& worker : list(answer, "workers")) {
+    out += fmt::format("worker {}: CPU {}, NUMA node {}\n", i++, num(worker, "cpu"),
+                       num(worker, "numa_node"));
+  }
+  out += fmt::format("everything else: CPUs {}\n",
+                     fmt::join(list(answer, "housekeeping").get<std::vector<unsigned>>(), ", "));
+  for (const json& reason : list(answer, "reasons")) {
+    out += fmt::format("  {}\n", reason.get<std::string>());
+  }
+  return out;
 }
 
 std::string node(const json& answer) {
@@ -165,6 +179,7 @@ std::string show(std::string_view what, const json& answer) try {
   if (what == "ports") return ports(answer);
   if (what == "clients") return clients(answer);
   if (what == "drops") return drops(answer);
+  if (what == "topology") return topology(answer);
   return node(answer);
 } catch (const json::exception& error) {
   throw Failure(Exit::kFailed, fmt::format("the node's answer to \"show {}\" makes no sense: {}",

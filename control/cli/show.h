@@ -23,7 +23,7 @@ struct Account {
 };
 Account account_of(const nlohmann::json& reader);
 
-// `what`: lanes, links, ports, clients, drops or node.
+// `what`: lanes, links, ports, clients, drops, topology or node.
 std::string show(std::string_view what, const nlohmann::json& answer);
 
 }  // namespace penstock::cli

@@ -38,7 +38,7 @@ Exit show_command(const Io& io, const ShowOptions& options) {
 Exit topology(const Io& io, const std::string& socket, bool as_json) {
   pen::Client client = attach(socket, "penstock topology");
   const json answer = ask(client, "topology");
-  io.out << (as_json ? dump(answer, 2) : answer.value("text", std::string()));
+  io.out << (as_json ? dump(answer, 2) : show("topology", answer));
   return Exit::kOk;
 }
 

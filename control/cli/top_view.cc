@@ -46,9 +46,8 @@ class View {
                     num(now_.node, "clients"), num(now_.node, "lanes"));
     for (const json& worker : list(now_.node, "workers")) {
       const json was = same(list(before_.node, "workers"), worker, {"id"});
-      const double turns = rate(was, worker, "turns");
-      out += fmt::format("\n  worker {} on CPU {}: {} turns/s, {} work/s, {} sleeps/s",
-                         num(worker, "id"), num(worker, "cpu"), human_count(turns),
+      out += fmt::format("\n  worker {}: {} turns/s, {} at work, {} sleeps/s", num(worker, "id"),
+                         human_count(rate(was, worker, "turns")),
                          human_count(rate(was, worker, "work")),
                          human_count(rate(was, worker, "sleeps")));
     }

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <pthread.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -12,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include "control/attach/listener.h"
@@ -49,12 +51,16 @@ int fail(Exit code, const std::string& text) {
   return code;
 }
 
-void start_log(const LogOptions& options) {
-  auto log = spdlog::stderr_logger_mt("penstockd");
+spdlog::level::level_enum level_of(const LogOptions& options) {
   static constexpr spdlog::level::level_enum kLevels[] = {
       spdlog::level::trace, spdlog::level::debug, spdlog::level::info,
       spdlog::level::warn,  spdlog::level::err,   spdlog::level::off};
-  log->set_level(kLevels[static_cast<size_t>(options.level)]);
+  return kLevels[static_cast<size_t>(options.level)];
+}
+
+void start_log(const LogOptions& options) {
+  auto log = spdlog::stderr_logger_mt("penstockd");
+  log->set_level(level_of(options));
   log->set_pattern(options.format == LogFormat::kJson
                        ? R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","text":"%v"})"
                        : "%Y-%m-%d %H:%M:%S.%e %l %v");
@@ -69,6 +75,27 @@ std::string escaped(std::string_view text) {
     s += c;
   }
   return s;
+}
+
+// Free text as a line of the log.
+std::string logged(const LogOptions& options, std::string_view text) {
+  return options.format == LogFormat::kJson ? escaped(text) : std::string(text);
+}
+
+// SIGHUP: the options that apply while it runs are taken from the file, the others wait.
+void reload(const std::string& path, Config& config) {
+  Loaded again = load(path);
+  if (!again) {
+    for (const Diagnostic& d : again.error())
+      spdlog::error("{}", logged(config.log, text(d)));
+    spdlog::error("the config stays as it was");
+    return;
+  }
+  config.log.level = again->log.level;
+  spdlog::default_logger()->set_level(level_of(config.log));
+  spdlog::info("config read again");
+  if (full(*again) != full(config))
+    spdlog::warn("what has changed besides log.level waits for a restart");
 }
 
 // Each attached client takes a handful.
@@ -129,20 +156,22 @@ class WorkerThreads {
   std::vector<std::thread> threads_;
 };
 
-// SIGTERM and SIGINT as a descriptor; SIGPIPE is nobody's business.
+// SIGTERM, SIGINT and SIGHUP as a descriptor; SIGPIPE is nobody's business.
 Fd signals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   return Fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-void control_loop(Node& node, Listener& listener, Network& network, int stop_fd) {
+void control_loop(Node& node, Listener& listener, Network& network, int signal_fd,
+                  const std::function<void()>& hang_up) {
   const Fd epoll(epoll_create1(EPOLL_CLOEXEC));
-  for (const int fd : {listener.fd(), node.events(), stop_fd}) {
+  for (const int fd : {listener.fd(), node.events(), signal_fd}) {
     epoll_event e{};
     e.events = EPOLLIN;
     e.data.fd = fd;
@@ -166,19 +195,23 @@ void control_loop(Node& node, Listener& listener, Network& network, int stop_fd)
         epoll_wait(epoll.get(), events, 8, sleep ? static_cast<int>(Node::kTickNs / 1'000'000) : 0);
     if (sleep) node.after_sleep();
     for (int i = 0; i < n; i++) {
-      if (events[i].data.fd != stop_fd || stopping != 0) continue;
-      spdlog::info("stopping");
-      node.stop(now);
-      stopping = now;
-      epoll_ctl(epoll.get(), EPOLL_CTL_DEL, stop_fd, nullptr);
+      signalfd_siginfo signal{};
+      if (events[i].data.fd != signal_fd || read(signal_fd, &signal, sizeof signal) < 0) continue;
+      if (signal.ssi_signo == SIGHUP) {
+        hang_up();
+      } else if (stopping == 0) {
+        spdlog::info("stopping");
+        node.stop(now);
+        stopping = now;
+      }
     }
   }
 }
 
-int run(const Config& config) {
+int run(Config config, const std::string& path) {
   start_log(config.log);
   raise_descriptor_limit();
-  const Fd stop = signals();
+  const Fd signal_fd = signals();
 
   PlacementRequest request;
   request.workers = config.workers.count;
@@ -199,11 +232,9 @@ int run(const Config& config) {
   if (!(*network)->warning().empty()) spdlog::warn("{}", (*network)->warning());
 
   std::string error;
-  const bool json = config.log.format == LogFormat::kJson;
   auto node = Node::create(
       node_config(config, *epoch, *plan),
-      [json](std::string_view t) { spdlog::info("{}", json ? escaped(t) : std::string(t)); },
-      error);
+      [&config](std::string_view t) { spdlog::info("{}", logged(config.log, t)); }, error);
   if (node == nullptr) return fail(kNoMemory, error);
   node->set_topology(to_json(*plan));
   (*network)->join(*node, config, *epoch);
@@ -213,7 +244,7 @@ int run(const Config& config) {
                  config.node.id, config.node.name, *epoch, node->worker_count(),
                  config.ports.size(), config.peers.size(), config.node.socket);
     std::fprintf(stderr, "penstockd: ready\n");
-    control_loop(*node, *listener, **network, stop.get());
+    control_loop(*node, *listener, **network, signal_fd.get(), [&] { reload(path, config); });
   }
   node.reset();
   spdlog::info("stopped");
@@ -241,7 +272,7 @@ int start(const Arguments& arguments) {
     std::printf("%s", describe(*plan).c_str());
     return kFine;
   }
-  return run(*loaded);
+  return run(*loaded, arguments.config);
 }
 
 }  // namespace

@@ -77,6 +77,18 @@ TEST(ShowDrops, ListsReasons) {
             "overrun        3\n");
 }
 
+TEST(ShowDrops, SaysThatThereAreNone) {
+  EXPECT_EQ(show("drops", json::object()), "nothing was dropped\n");
+}
+
+TEST(ShowTopology, TellsTheChoiceAndWhy) {
+  EXPECT_EQ(show("topology", json::parse(R"({"workers": [{"cpu": 2, "numa_node": 1}],
+                  "housekeeping": [0, 1], "reasons": ["the port is there"]})")),
+            "worker 0: CPU 2, NUMA node 1\n"
+            "everything else: CPUs 0, 1\n"
+            "  the port is there\n");
+}
+
 TEST(ShowNode, HasALineAndItsWorkers) {
   EXPECT_EQ(show("node", json::parse(R"({"id": 1, "name": "a", "epoch": 3, "version": "0.1.0",
                   "pid": 9, "uptime_ns": 5000000000, "hugepages": true,
