@@ -23,6 +23,7 @@ class Server {
   Outcome work();
   double accuracy() const { return demo::accuracy(weights_, digits_.test); }
   const Layers& weights() const { return weights_; }
+  uint64_t pulled() const { return gradients_.stats().delivered; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -149,7 +150,8 @@ Outcome run_server(const JobOptions& options) {
   if (auto ok = server.open(); !ok) return ok;
   if (auto ok = server.work(); !ok) return ok;
   if (auto ok = write_weights(server.weights(), options.weights_out); !ok) return ok;
-  print_line(fmt::format(R"({{"done":true,"accuracy":{:.6f}}})", server.accuracy()));
+  print_line(fmt::format(R"({{"done":true,"accuracy":{:.6f},"pulled":{}}})", server.accuracy(),
+                         server.pulled()));
   wait_for_end_of_input();
   return {};
 }

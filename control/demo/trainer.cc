@@ -16,6 +16,7 @@ class Trainer {
 
   Outcome open();
   Outcome work();
+  uint64_t pushed() { return pusher_.stats().sent; }
 
  private:
   struct Received {
@@ -129,7 +130,8 @@ Outcome run_trainer(const JobOptions& options) {
   Trainer trainer(options, *digits);
   if (auto ok = trainer.open(); !ok) return ok;
   if (auto ok = trainer.work(); !ok) return ok;
-  print_line(fmt::format(R"({{"done":true,"rank":{}}})", options.rank));
+  print_line(
+      fmt::format(R"({{"done":true,"rank":{},"pushed":{}}})", options.rank, trainer.pushed()));
   wait_for_end_of_input();
   return {};
 }

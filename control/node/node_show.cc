@@ -129,6 +129,8 @@ std::string Node::show_lanes() {
                 {"topics", topics},
                 {"topic_names", names},
                 {"sent", lane->head()},
+                // What the publisher has taken of the arena: in steps of a sixteenth of it.
+                {"bytes", lane->header()->reserved.load()},
                 {"worker", lane->worker},
                 {"closed", text(lane->reason)},
                 {"readers", readers},

@@ -50,6 +50,9 @@ class Program:
         lines = [s for s in self.log.read_text(errors="replace").splitlines() if s.strip()]
         return lines[-1] if lines else "it said nothing"
 
+    def running(self):
+        return self._process.poll() is None
+
     def check_running(self):
         code = self._process.poll()
         if code is not None:
