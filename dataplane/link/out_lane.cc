@@ -126,15 +126,14 @@ Sent OutLane::write_batch(std::span<std::byte> body, uint32_t& size) {
     const uint64_t arena = arena_place(fill, m.len, arena_size);
     const uint64_t end = arena_next(arena, m.len);
     if (!fits_batch(m) || !has_room(next, end, consumed)) break;
-    const bool gap = is_gap(m);
-    if (!out.append(gap ? gap_record(m.key, m.parts, 0) : message_record(m))) break;
-    record(next) = {m.position,
-                    arena,
-                    gap ? m.key : m.len,
-                    1,
-                    0,
-                    gap ? Kind::kGap : Kind::kWhole,
-                    static_cast<uint8_t>(m.parts)};
+    // Two calls, so that the fields of a message need not be merged with those of a gap.
+    if (is_gap(m)) [[unlikely]] {
+      if (!out.append(gap_record(m.key, m.parts, 0))) break;
+      record(next) = {m.position, arena, m.key, 1, 0, Kind::kGap, static_cast<uint8_t>(m.parts)};
+    } else {
+      if (!out.append(message_record(m))) break;
+      record(next) = {m.position, arena, m.len, 1, 0, Kind::kWhole, 0};
+    }
     fill = end;
     next++;
     staged_at_++;

@@ -116,6 +116,19 @@ TEST_F(InLaneTest, PiecesMayComeInAnyOrder) {
   EXPECT_EQ(read(), (Texts{text}));
 }
 
+TEST_F(InLaneTest, AMessageInPiecesWaitsForWhatIsBeforeIt) {
+  const Bytes bytes(300);
+  auto h = piece(0, 300, 1, 64);
+  h.fragment_size = 320;
+  EXPECT_EQ(p.give_piece(h, bytes), Drop::kNone);
+  EXPECT_TRUE(read().empty());
+  EXPECT_EQ(in.stats().out_of_order.read(), 1u);
+  EXPECT_EQ(in.stats().delivered.read(), 0u);
+  EXPECT_EQ(p.give_batch(at(0, 0), {"one"}), Drop::kNone);
+  EXPECT_EQ(read().size(), 2u);
+  EXPECT_EQ(in.stats().delivered.read(), 2u);
+}
+
 TEST_F(InLaneTest, PiecesOfOneMessageMustAgree) {
   const Bytes bytes(300);
   ASSERT_EQ(p.give_piece(piece(0, 128), {bytes.data(), 128}), Drop::kNone);
