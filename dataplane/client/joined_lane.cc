@@ -51,6 +51,12 @@ Result<std::unique_ptr<JoinedLane>> JoinedLane::open(const attach::Join& join, c
   l->origin_node_ = join.origin_node;
   std::memcpy(l->publisher_, join.publisher, sizeof l->publisher_);
   l->filter_ = filter;
+  l->release_at_ = l->released_ + l->most_held_;
+  l->release_arena_at_ = l->most_held_bytes_;
+  l->plain_.lane = join.lane_id;
+  l->plain_.origin_node = join.origin_node;
+  l->plain_.publisher = l->publisher_;
+  l->plain_.parts = 1;
   return l;
 }
 
@@ -87,40 +93,92 @@ bool JoinedLane::copy_out(Message& m) {
   return true;
 }
 
-void JoinedLane::fill_gap(penstock_message& out, uint64_t position, uint64_t count,
-                          Drop why) const {
-  out = {};
-  out.data = out.whole = out.topic = "";
-  out.position = position;
-  out.lane = lane_id_;
-  out.origin_node = origin_node_;
-  out.publisher = publisher_;
-  out.gap_count = count;
-  out.gap_reason = static_cast<uint32_t>(why);
+// Lossy readers, and whatever is not a plain message of a topic that is known and wanted.
+JoinedLane::Next JoinedLane::other(const penstock_message*& out) {
+  if (over_) return Next::kNothing;
+  out = &other_;
+  Message m;
+  for (uint32_t i = 0; i < kMostSkips; i++) {
+    switch (reader_.next(m)) {
+      case LaneReader::Next::kEmpty:
+        release();
+        return Next::kNothing;
+      case LaneReader::Next::kGap:
+        show_gap(m);
+        return Next::kGap;
+      case LaneReader::Next::kMessage:
+        break;
+    }
+    arena_end_ = m.arena_pos + m.len;
+    const TopicRow* row = m.topic < rows_.size() ? &rows_[m.topic] : nullptr;
+    if (row == nullptr || row->use == Use::kUnknown) row = learn(m.topic);
+    switch (row->use) {
+      case Use::kWanted:
+        if (lossy_ && !copy_out(m)) {
+          show_loss(m, Drop::kOverrun);
+          return Next::kGap;
+        }
+        show(m, *row);
+        return Next::kMessage;
+      case Use::kNonsense:
+        show_loss(m, Drop::kMalformed);
+        return Next::kGap;
+      default:
+        skipped_++;
+        release_if_due();
+    }
+  }
+  return Next::kMore;
 }
 
-void JoinedLane::show_gap(penstock_message& out, const Message& m) {
+void JoinedLane::show(const Message& m, const TopicRow& row) {
+  plain_.topic = row.name;
+  plain_.topic_len = row.len;
+  if (!lossy_) shown_topic_ = m.topic;
+  other_ = plain_;
+  other_.data = other_.whole = m.data;
+  other_.len = other_.whole_len = m.len;
+  other_.position = m.source;
+  other_.lane = m.origin;
+  other_.time_ns = m.time_ns;
+  other_.key = m.key;
+  other_.parts = m.parts;
+  if (m.parts == 1) return;
+  const auto first = part(m, 0);
+  if (!first.empty()) other_.data = first.data();
+  other_.len = first.size();
+}
+
+void JoinedLane::fill_gap(uint64_t position, uint64_t count, Drop why) {
+  other_ = {};
+  other_.data = other_.whole = other_.topic = "";
+  other_.position = position;
+  other_.lane = lane_id_;
+  other_.origin_node = origin_node_;
+  other_.publisher = publisher_;
+  other_.gap_count = count;
+  other_.gap_reason = static_cast<uint32_t>(why);
+}
+
+void JoinedLane::show_gap(const Message& m) {
   const bool written = m.origin != 0;  // by the publisher or a node, not found out here
-  fill_gap(out, written ? m.source : m.position, std::max<uint64_t>(m.key, 1),
+  fill_gap(written ? m.source : m.position, std::max<uint64_t>(m.key, 1),
            static_cast<Drop>(m.parts));
-  if (written) out.lane = m.origin;
+  if (written) other_.lane = m.origin;
 }
 
-void JoinedLane::lost_race(penstock_message& out, const Message& m) {
-  fill_gap(out, m.source, 1, Drop::kOverrun);
-  out.lane = m.origin;
+void JoinedLane::show_loss(const Message& m, Drop why) {
+  fill_gap(m.source, 1, why);
+  other_.lane = m.origin;
 }
 
-void JoinedLane::nonsense(penstock_message& out, const Message& m) {
-  fill_gap(out, m.source, 1, Drop::kMalformed);
-  out.lane = m.origin;
-}
-
-void JoinedLane::end_evicted(bool in_use, penstock_message& gap) {
+const penstock_message* JoinedLane::end_evicted(bool in_use) {
   over_ = true;
+  shown_topic_ = LaneReader::kNoTopic;
   const uint64_t held = in_use ? 1 : 0;
   const uint64_t lost = std::max<uint64_t>(held + reader_.lag(), 1);
-  fill_gap(gap, reader_.position() - held, lost, Drop::kEvicted);
+  fill_gap(reader_.position() - held, lost, Drop::kEvicted);
+  return &other_;
 }
 
 attach::Released JoinedLane::released() const {

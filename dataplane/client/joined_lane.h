@@ -9,6 +9,7 @@
 // of when it dies goes to another.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -40,49 +41,31 @@ class JoinedLane {
     kMore,     // only unwanted messages so far; there may be more
   };
 
-  // The next message or gap. What it refers to is valid until done() and the next call.
-  Next next(penstock_message& out) {
-    if (over_) [[unlikely]]
-      return Next::kNothing;
-    Message m;
-    for (uint32_t i = 0; i < kMostSkips; i++) {
-      switch (reader_.next(m)) {
-        case LaneReader::Next::kEmpty:
-          release();
-          return Next::kNothing;
-        case LaneReader::Next::kGap:
-          show_gap(out, m);
-          return Next::kGap;
-        case LaneReader::Next::kMessage:
-          break;
-      }
-      arena_end_ = m.arena_pos + m.len;
-      const TopicRow* row = m.topic < rows_.size() ? &rows_[m.topic] : nullptr;
-      if (row == nullptr || row->use == Use::kUnknown) [[unlikely]]
-        row = learn(m.topic);
-      if (row->use == Use::kWanted) [[likely]] {
-        if (lossy_ && !copy_out(m)) {
-          lost_race(out, m);
-          return Next::kGap;
-        }
-        show(out, m, *row);
-        return Next::kMessage;
-      }
-      if (row->use == Use::kNonsense) {
-        nonsense(out, m);
-        return Next::kGap;
-      }
-      skipped_++;
-      release_if_due();
-    }
-    return Next::kMore;
+  // The next message or gap. `out` and what it refers to are valid until done() and the next call.
+  Next next(const penstock_message*& out) {
+    out = next_plain(false);
+    return out != nullptr ? Next::kMessage : other(out);
+  }
+
+  // The same, if that is a plain message of the topic that was shown last; or null. `more`: of a
+  // backlog.
+  const penstock_message* next_plain(bool more) {
+    LaneReader::Plain p;
+    if (!reader_.next_plain(shown_topic_, p, more)) return nullptr;
+    plain_.data = p.data;
+    plain_.len = p.len;
+    plain_.position = p.position;
+    plain_.time_ns = p.time_ns;
+    arena_end_ = p.arena_pos + p.len;
+    return &plain_;
   }
 
   // The receiver is done with what next() returned. False: meanwhile the node evicted this reader,
   // so it may have been overwritten while it was looked at.
   [[nodiscard]] bool done() {
-    if (evicted()) [[unlikely]]
-      return false;
+    if (!reader_.surely_not_evicted()) [[unlikely]] {
+      if (evicted()) return false;
+    }
     release_if_due();
     return true;
   }
@@ -90,7 +73,8 @@ class JoinedLane {
   void release() {
     if (released_ == reader_.position()) return;
     released_ = reader_.position();
-    released_arena_ = arena_end_;
+    release_at_ = released_ + most_held_;
+    release_arena_at_ = arena_end_ + most_held_bytes_;
     reader_.release();
   }
 
@@ -98,7 +82,7 @@ class JoinedLane {
   bool evicted() const { return !over_ && reader_.evicted(); }
   // Ends the lane after that and tells what is lost: all that was not returned, and the last one
   // that was when it was still `in_use`.
-  void end_evicted(bool in_use, penstock_message& gap);
+  const penstock_message* end_evicted(bool in_use);
 
   // The node wants the slot back: read what is left.
   void leave() { leaving_ = true; }
@@ -112,7 +96,7 @@ class JoinedLane {
 
   void arm() { reader_.arm(); }
   void disarm() { reader_.disarm(); }
-  bool ready() const { return reader_.ready(); }
+  bool vacant() const { return reader_.vacant(); }
 
   uint64_t skipped() const { return skipped_; }
 
@@ -129,42 +113,23 @@ class JoinedLane {
   JoinedLane() = default;
   const TopicRow* learn(uint32_t topic);
   bool copy_out(Message& m);
-  void show(penstock_message& out, const Message& m, const TopicRow& row) {
-    out.data = m.data;
-    out.len = m.len;
-    out.topic = row.name;
-    out.position = m.source;
-    out.lane = m.origin;
-    out.time_ns = m.time_ns;
-    out.key = m.key;
-    out.origin_node = origin_node_;
-    out.publisher = publisher_;
-    out.gap_count = 0;
-    out.gap_reason = 0;
-    out.topic_len = row.len;
-    out.parts = m.parts;
-    out.reserved = 0;
-    out.whole = m.data;
-    out.whole_len = m.len;
-    if (m.parts > 1) [[unlikely]] {
-      const auto first = part(m, 0);
-      if (!first.empty()) out.data = first.data();
-      out.len = first.size();
-    }
-  }
-  void show_gap(penstock_message& out, const Message& m);
-  void lost_race(penstock_message& out, const Message& m);
-  void nonsense(penstock_message& out, const Message& m);
-  void fill_gap(penstock_message& out, uint64_t position, uint64_t count, Drop why) const;
+  Next other(const penstock_message*& out);
+  void show(const Message& m, const TopicRow& row);
+  void show_gap(const Message& m);
+  void show_loss(const Message& m, Drop why);
+  void fill_gap(uint64_t position, uint64_t count, Drop why);
 
   void release_if_due() {
-    const uint64_t held = reader_.position() - released_;
-    if (held >= most_held_ || arena_end_ - released_arena_ >= most_held_bytes_) release();
+    if (reader_.position() >= release_at_ || arena_end_ >= release_arena_at_) release();
   }
 
   LaneReader reader_;
+  penstock_message plain_{};  // shown: only what differs from one plain message to the next changes
+  penstock_message other_{};  // shown: anything else
+  uint64_t shown_topic_ = LaneReader::kNoTopic;  // of plain_; none while lossy, and when over
   uint64_t released_ = 0;
-  uint64_t released_arena_ = 0;
+  uint64_t release_at_ = 0;  // a position, and one in the arena
+  uint64_t release_arena_at_ = 0;
   uint64_t arena_end_ = 0;  // of the last message
   uint64_t most_held_ = 0;
   uint64_t most_held_bytes_ = 0;

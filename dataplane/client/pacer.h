@@ -12,7 +12,10 @@ class Pacer {
  public:
   // One call of the hot path; true: it is time. A caller that is slower than a call a millisecond
   // gets true each time.
-  bool due() { return --left_ == 0 && decide(Clock::raw_ns()); }
+  bool due() { return tick() && decide(); }
+  // The same in two steps: what is always done, and what seldom (once tick() said so; or before).
+  bool tick() { return --left_ == 0; }
+  bool decide();
 
   // The next call decides anew.
   void soon() { left_ = interval_ = 1; }
@@ -31,17 +34,17 @@ class Pacer {
   // out soon.
   static constexpr uint32_t kMostCalls = 64;
 
-  bool decide(uint64_t now) {
-    const bool yes = due_after(kGapNs, now);
-    if (yes && interval_ > 1) interval_ /= 2;
-    if (!yes && interval_ < kMostCalls) interval_ *= 2;
-    left_ = interval_;
-    return yes;
-  }
-
   uint32_t left_ = 1;
   uint32_t interval_ = 1;
   uint64_t last_ns_ = 0;
 };
+
+inline bool Pacer::decide() {
+  const bool yes = due_after(kGapNs, Clock::raw_ns());
+  if (yes && interval_ > 1) interval_ /= 2;
+  if (!yes && interval_ < kMostCalls) interval_ *= 2;
+  left_ = interval_;
+  return yes;
+}
 
 }  // namespace penstock::client

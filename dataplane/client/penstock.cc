@@ -176,10 +176,7 @@ penstock_code penstock_send_wait(penstock_sender* sender, uint32_t topic, uint64
 }
 
 penstock_code penstock_loan(penstock_sender* sender, size_t len, void** room) {
-  std::byte* at = nullptr;
-  const Errc e = in(sender)->loan(len, at);
-  if (e == Errc::kOk) *room = at;
-  return out(e);
+  return out(in(sender)->loan(len, *room));
 }
 
 penstock_code penstock_commit(penstock_sender* sender, uint32_t topic, uint64_t key, size_t len) {
@@ -218,6 +215,10 @@ void penstock_receiver_close(penstock_receiver* receiver) {
 }
 
 penstock_code penstock_part(const penstock_message* message, uint32_t index, penstock_bytes* part) {
+  if (index == 0 && message->parts == 1) {
+    *part = {message->data, message->len};
+    return PENSTOCK_OK;
+  }
   penstock::Message m;
   m.data = static_cast<const std::byte*>(message->whole);
   m.len = message->whole_len;

@@ -214,7 +214,7 @@ typedef struct penstock_message {
   uint32_t topic_len;
   uint32_t parts;
   uint32_t reserved;
-  const void* whole; /* for penstock_part: all parts and their table */
+  const void* whole; /* for penstock_part, when there are several: all parts and their table */
   size_t whole_len;
 } penstock_message;
 

@@ -191,6 +191,8 @@ struct Message : penstock_message {
   }
   const char* gap_reason_text() const { return penstock_reason_text(gap_reason); }
 };
+// Nothing but functions is added, so that a penstock_message can be looked at as a Message.
+static_assert(sizeof(Message) == sizeof(penstock_message) && std::is_standard_layout_v<Message>);
 
 // What subscribers and pullers have in common.
 class Receiver {
@@ -206,9 +208,7 @@ class Receiver {
     return penstock_poll(
         c(),
         [](void* h, const penstock_message* m) {
-          Message view;
-          static_cast<penstock_message&>(view) = *m;
-          (*static_cast<H*>(h))(std::as_const(view));
+          (*static_cast<H*>(h))(*static_cast<const Message*>(m));
         },
         const_cast<void*>(static_cast<const void*>(&handler)), limit);
   }

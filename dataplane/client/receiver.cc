@@ -3,7 +3,7 @@
 namespace penstock::client {
 
 // The next message or gap of any lane. False: none now, or (more_) none yet.
-bool Receiver::next(penstock_message& out) {
+bool Receiver::next(const penstock_message*& out) {
   more_ = false;
   if (lost_held_) [[unlikely]] {
     lost_held_ = false;
@@ -15,15 +15,15 @@ bool Receiver::next(penstock_message& out) {
       case JoinedLane::Next::kMessage:
         held_ = &lane;
         held_message_ = true;
-        held_bytes_ = out.whole_len;
+        held_bytes_ = out->parts == 1 ? out->len : out->whole_len;
         stats_.delivered++;
-        stats_.bytes += out.whole_len;
+        stats_.bytes += held_bytes_;
         if (--burst_ == 0) next_lane();
         return true;
       case JoinedLane::Next::kGap:
         held_ = &lane;
         held_message_ = false;
-        stats_.gaps[out.gap_reason % PENSTOCK_REASONS] += out.gap_count;
+        stats_.gaps[out->gap_reason % PENSTOCK_REASONS] += out->gap_count;
         return true;
       case JoinedLane::Next::kMore:
         more_ = true;
@@ -41,10 +41,10 @@ bool Receiver::next(penstock_message& out) {
   return false;
 }
 
-bool Receiver::evicted(JoinedLane& lane, bool in_use, penstock_message& out) {
+bool Receiver::evicted(JoinedLane& lane, bool in_use, const penstock_message*& out) {
   held_ = nullptr;
-  lane.end_evicted(in_use, out);
-  stats_.gaps[out.gap_reason % PENSTOCK_REASONS] += out.gap_count;
+  out = lane.end_evicted(in_use);
+  stats_.gaps[out->gap_reason % PENSTOCK_REASONS] += out->gap_count;
   return true;
 }
 
@@ -62,16 +62,11 @@ void Receiver::drop_finished() {
   if (turn_ >= lanes_.size()) turn_ = 0;
 }
 
-// What was shown last is not looked at any more.
-void Receiver::let_go() {
-  if (held_ == nullptr || lost_held_) return;
-  if (held_->done()) {
-    held_ = nullptr;
-    return;
-  }
+// The node evicted the reader while what was shown last was still looked at: it may have been
+// overwritten, and so counts as missed.
+void Receiver::lose_held() {
   lost_held_ = true;
   if (!held_message_) return;
-  // It may have been overwritten under the eyes of whoever looked: it counts as missed.
   stats_.delivered--;
   stats_.bytes -= held_bytes_;
 }
@@ -86,31 +81,86 @@ void Receiver::release() {
 Errc Receiver::recv(penstock_message& out, int64_t timeout_ns) {
   let_go();
   if (client_.state() == Client::State::kClosed) return Errc::kClosed;
-  if (next(out)) return Errc::kOk;
-  return timeout_ns == 0 ? glance(out) : wait(out, timeout_ns);
+  const penstock_message* m = nullptr;
+  Errc e = Errc::kOk;
+  if (!next(m)) [[unlikely]]
+    e = timeout_ns == 0 ? glance(m) : wait(m, timeout_ns);
+  settled_ = false;
+  if (e == Errc::kOk) out = *m;
+  return e;
 }
 
+// The one thing that a program which polls does all the time: finding nothing. That is when poll()
+// left nothing open before, and nothing has come since.
 int64_t Receiver::poll(penstock_handler handler, void* context, size_t limit) {
+  if (!settled_ || client_.state() != Client::State::kUp || !vacant())
+    return take(handler, context, limit);
+  return pacer_.tick() ? look_around(handler, context, limit) : 0;
+}
+
+int64_t Receiver::look_around(penstock_handler handler, void* context, size_t limit) {
+  if (!pacer_.decide()) return 0;
+  client_.drain();
+  return take(handler, context, limit);
+}
+
+int64_t Receiver::take(penstock_handler handler, void* context, size_t limit) {
   let_go();
   if (client_.state() == Client::State::kClosed) return -static_cast<int64_t>(Errc::kClosed);
-  penstock_message m;
+  settled_ = false;
   size_t n = 0;
-  while (n < limit && next(m)) {
-    handler(context, &m);
+  const penstock_message* m = nullptr;
+  for (;;) {
+    n += take_plain(handler, context, limit - n, n != 0);
+    if (n == limit || (n != 0 && vacant()) || !next(m)) break;
+    handler(context, m);
     let_go();
     n++;
   }
   if (n == 0 && limit != 0) {
     const Errc e = glance(m);
-    if (e == Errc::kTimeout) return 0;
-    if (e != Errc::kOk) return -static_cast<int64_t>(e);
-    handler(context, &m);
-    let_go();
-    n = 1;
+    if (e != Errc::kOk && e != Errc::kTimeout) return -static_cast<int64_t>(e);
+    if (e == Errc::kOk) {
+      handler(context, m);
+      let_go();
+      n = 1;
+    }
   }
-  for (const auto& lane : lanes_)
-    lane->release();
+  if (!lost_held_) {
+    for (const auto& lane : lanes_)
+      lane->release();
+    settled_ = !watched_ && failed_ == Errc::kOk;
+  }
   return static_cast<int64_t>(n);
+}
+
+// What take() does with nearly every message: up to a turn of the lane whose turn it is. `more`:
+// some came before.
+size_t Receiver::take_plain(penstock_handler handler, void* context, size_t limit, bool more) {
+  if (lost_held_ || lanes_.empty()) return 0;
+  JoinedLane& lane = *lanes_[turn_];
+  const auto most = static_cast<uint32_t>(std::min<size_t>(limit, burst_));
+  uint64_t bytes = 0;
+  uint32_t n = 0;
+  while (n < most) {
+    const penstock_message* m = lane.next_plain(more || n >= 4);
+    if (m == nullptr) break;
+    n++;
+    bytes += m->len;
+    handler(context, m);
+    if (!lane.done()) [[unlikely]] {
+      held_ = &lane;
+      held_message_ = true;
+      held_bytes_ = m->len;
+      lose_held();
+      break;
+    }
+  }
+  stats_.delivered += n;
+  stats_.bytes += bytes;
+  burst_ -= n;
+  if (burst_ == 0) next_lane();
+  return n;
 }
 
 // Nothing was found: why not, and will there be?

@@ -60,18 +60,33 @@ class Receiver {
   ~Receiver() = default;
   Errc start(const Options& options);
 
-  bool next(penstock_message& out);
-  bool evicted(JoinedLane& lane, bool in_use, penstock_message& out);
+  bool next(const penstock_message*& out);
+  int64_t look_around(penstock_handler handler, void* context, size_t limit);
+  int64_t take(penstock_handler handler, void* context, size_t limit);
+  size_t take_plain(penstock_handler handler, void* context, size_t limit, bool more);
+  bool vacant() const {
+    for (const auto& lane : lanes_)
+      if (!lane->vacant()) return false;
+    return true;
+  }
+  bool evicted(JoinedLane& lane, bool in_use, const penstock_message*& out);
   void next_lane();
   void drop_finished();
-  void let_go();
+  void let_go() {
+    if (held_ == nullptr || lost_held_) return;
+    if (held_->done()) [[likely]]
+      held_ = nullptr;
+    else
+      lose_held();
+  }
+  void lose_held();
   Errc nothing() const;
 
-  Errc glance(penstock_message& out);
-  Errc wait(penstock_message& out, int64_t timeout_ns);
-  bool spin(penstock_message& out, uint64_t start, uint64_t deadline);
-  Errc sleep(penstock_message& out, uint64_t deadline);
-  Errc watch(penstock_message& out);
+  Errc glance(const penstock_message*& out);
+  Errc wait(const penstock_message*& out, int64_t timeout_ns);
+  bool spin(const penstock_message*& out, uint64_t start, uint64_t deadline);
+  Errc sleep(const penstock_message*& out, uint64_t deadline);
+  Errc watch(const penstock_message*& out);
   void arm_all();
   void disarm_all();
   bool drain_event();
@@ -84,6 +99,7 @@ class Receiver {
   JoinedLane* held_ = nullptr;  // gave what is shown
   bool held_message_ = false;   // ... which is a message of held_bytes_, not a gap
   uint64_t held_bytes_ = 0;
+  bool settled_ = false;     // poll() left nothing open
   bool lost_held_ = false;   // ... but held_ was evicted meanwhile: a gap comes next
   bool more_ = false;        // unwanted messages kept next() from looking at everything
   bool watched_ = false;     // somebody sleeps on event_fd()

@@ -82,6 +82,7 @@ bool Receiver::join(const attach::Join& join, const Packet& packet) {
   if (lane.error() == Errc::kInvalid || lane.error() == Errc::kDenied) return false;
   // No room to map it. Missing a publisher in silence would be worse than an error.
   failed_ = lane.error();
+  settled_ = false;
   attach::Released r;
   r.lane_id = join.lane_id;
   r.slot = join.slot;

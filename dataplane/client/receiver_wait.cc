@@ -28,14 +28,14 @@ bool alone_on_one_cpu() {
 }  // namespace
 
 // recv or poll found nothing, and its caller does not wait.
-Errc Receiver::glance(penstock_message& out) {
+Errc Receiver::glance(const penstock_message*& out) {
   if (watched_) return watch(out);
   if (!pacer_.due()) return nothing();
   client_.drain();
   return next(out) ? Errc::kOk : nothing();
 }
 
-Errc Receiver::wait(penstock_message& out, int64_t timeout_ns) {
+Errc Receiver::wait(const penstock_message*& out, int64_t timeout_ns) {
   const uint64_t start = Clock::raw_ns();
   const uint64_t deadline = timeout_ns < 0 ? kForever : start + static_cast<uint64_t>(timeout_ns);
   if (waits_++ % kTryAgain == 0) spin_ns_ = kMostSpinNs;
@@ -48,7 +48,7 @@ Errc Receiver::wait(penstock_message& out, int64_t timeout_ns) {
   return e == Errc::kTimeout && watched_ ? watch(out) : e;
 }
 
-bool Receiver::spin(penstock_message& out, uint64_t start, uint64_t deadline) {
+bool Receiver::spin(const penstock_message*& out, uint64_t start, uint64_t deadline) {
   static const bool alone = alone_on_one_cpu();
   if (alone) return false;
   const uint64_t until = std::min(start + spin_ns_, deadline);
@@ -61,7 +61,7 @@ bool Receiver::spin(penstock_message& out, uint64_t start, uint64_t deadline) {
   return false;
 }
 
-Errc Receiver::sleep(penstock_message& out, uint64_t deadline) {
+Errc Receiver::sleep(const penstock_message*& out, uint64_t deadline) {
   for (;;) {
     client_.drain();
     arm_all();
@@ -86,7 +86,7 @@ Errc Receiver::sleep(penstock_message& out, uint64_t deadline) {
 
 // Somebody sleeps on event_fd() once we say that there is nothing. Armed lanes stay so until an
 // event came, so that polling a quiet receiver is two system calls and no fence.
-Errc Receiver::watch(penstock_message& out) {
+Errc Receiver::watch(const penstock_message*& out) {
   for (;;) {
     client_.drain();
     const bool rung = drain_event();
@@ -103,6 +103,7 @@ Errc Receiver::watch(penstock_message& out) {
 
 int Receiver::event_fd() {
   watched_ = true;
+  settled_ = false;
   return wake_fd_.get();
 }
 

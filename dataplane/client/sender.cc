@@ -2,6 +2,7 @@
 #include "dataplane/client/sender.h"
 
 #include <algorithm>
+#include <ctime>
 
 #include "dataplane/base/clock.h"
 #include "dataplane/base/idle.h"
@@ -21,6 +22,7 @@ Errc Sender::look_around() {
   if (generation != seen_generation_) {
     seen_generation_ = generation;
     pacer_.soon();  // the packet that says who may be on its way still
+    writer_.refresh();
   }
   client_.drain();
   if (client_.state() == Client::State::kUp && page_->closed.load() == 0) return Errc::kOk;
@@ -28,17 +30,56 @@ Errc Sender::look_around() {
   return Errc::kClosed;
 }
 
-Errc Sender::no_room(uint64_t len, std::byte*& out) {
-  if (!writer_.fits(len)) return Errc::kTooBig;
-  if (!pacer_.due_after(kBlockedGapNs, Clock::raw_ns())) return Errc::kWouldBlock;
-  if (const Errc e = look_around(); e != Errc::kOk) return e;
-  out = writer_.loan(len);
-  return out != nullptr ? Errc::kOk : Errc::kWouldBlock;
+// It is time to look around, readers have changed, or a pusher has nobody to push to.
+Errc Sender::loan_slowly(uint64_t len, void*& out) {
+  most_ = 0;
+  if (page_->generation.load() != seen_generation_ || pacer_.decide()) {
+    if (const Errc e = look_around(); e != Errc::kOk) return e;
+  }
+  if (pusher_ && writer_.reader_count() == 0) return count(Errc::kNoRoute);
+  std::byte* room = writer_.loan(len);
+  if (room == nullptr) return no_room(len, out);
+  out = room;
+  most_ = len + 1;
+  return Errc::kOk;
 }
 
-void Sender::count(Errc e) {
+Errc Sender::no_room(uint64_t len, void*& out) {
+  most_ = 0;
+  if (!writer_.fits(len)) return Errc::kTooBig;
+  if (!pacer_.due_after(kBlockedGapNs, Clock::raw_ns())) return count(Errc::kWouldBlock);
+  if (const Errc e = look_around(); e != Errc::kOk) return e;
+  std::byte* room = writer_.loan(len);
+  if (room == nullptr) return count(Errc::kWouldBlock);
+  out = room;
+  most_ = len + 1;
+  return Errc::kOk;
+}
+
+Errc Sender::count(Errc e) {
   if (e == Errc::kWouldBlock) stats_.would_block++;
   if (e == Errc::kNoRoute) stats_.no_route++;
+  return e;
+}
+
+// Not the topic of the message before, or with a timestamp.
+Errc Sender::commit_slowly(uint32_t topic, uint64_t key, uint64_t len) {
+  if (!has_topic(topic)) return Errc::kBadTopic;
+  publish_any({.topic = topic, .key = key}, len);
+  if (!stamp_) last_topic_ = topic;
+  return Errc::kOk;
+}
+
+void Sender::publish_any(Meta meta, uint64_t len) {
+  if (stamp_) {
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    meta.time_ns =
+        static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+  }
+  most_ = 0;
+  bytes_ += len;
+  writer_.commit(meta, len);
 }
 
 Errc Sender::sendv(uint32_t topic, uint64_t key,
@@ -49,21 +90,19 @@ Errc Sender::sendv(uint32_t topic, uint64_t key,
   for (const auto& p : parts)
     if (p.size() > UINT32_MAX) return Errc::kTooBig;
   const uint64_t len = parts_bytes(parts);
-  std::byte* to = nullptr;
-  if (const Errc e = room(len, to); e != Errc::kOk) {
-    count(e);
-    return e;
-  }
-  write_parts(parts, to);
-  publish(topic, static_cast<uint16_t>(parts.size()), key, len);
+  void* to = nullptr;
+  if (const Errc e = loan(len, to); e != Errc::kOk) return e;
+  write_parts(parts, static_cast<std::byte*>(to));
+  publish_any({.topic = topic, .parts = static_cast<uint16_t>(parts.size()), .key = key}, len);
   return Errc::kOk;
 }
 
 Errc Sender::send_wait(uint32_t topic, uint64_t key, std::span<const std::byte> bytes,
                        int64_t timeout_ns) {
-  Errc e = try_send(topic, key, bytes);
+  Errc e = send(topic, key, bytes);
   if (e == Errc::kOk) return e;
-  count(e);
+  const uint64_t blocked = stats_.would_block;
+  const uint64_t alone = stats_.no_route;
   const uint64_t start = Clock::raw_ns();
   Idle idle;
   idle.turn(1, start);
@@ -77,13 +116,17 @@ Errc Sender::send_wait(uint32_t topic, uint64_t key, std::span<const std::byte> 
       nanosleep(&nap, nullptr);
       nap_ns = std::min(nap_ns * 2, kMostSleepNs);
     }
-    e = try_send(topic, key, bytes);
+    e = send(topic, key, bytes);
+    stats_.would_block = blocked;  // it counts once, however often it is tried
+    stats_.no_route = alone;
   }
   return e;
 }
 
 void Sender::read_stats(penstock_sender_stats& out) {
   out = stats_;
+  out.sent = writer_.head();
+  out.bytes = bytes_;
   out.readers = writer_.has_readers() ? writer_.reader_count() : 0;
   out.topics = writer_.topic_count();
 }

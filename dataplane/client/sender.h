@@ -6,7 +6,6 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
-#include <ctime>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,27 +42,34 @@ class Sender {
   // --- hot path ---
 
   Errc send(uint32_t topic, uint64_t key, std::span<const std::byte> bytes) {
-    const Errc e = try_send(topic, key, bytes);
-    if (e != Errc::kOk) [[unlikely]]
-      count(e);
-    return e;
+    if (!has_topic(topic)) return Errc::kBadTopic;
+    void* to = nullptr;
+    if (const Errc e = loan(bytes.size(), to); e != Errc::kOk) return e;
+    if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+    return commit(topic, key, bytes.size());
   }
   Errc sendv(uint32_t topic, uint64_t key, std::span<const std::span<const std::byte>> parts);
   Errc send_wait(uint32_t topic, uint64_t key, std::span<const std::byte> bytes,
                  int64_t timeout_ns);
 
-  Errc loan(uint64_t len, std::byte*& out) {
-    const Errc e = room(len, out);
-    if (e != Errc::kOk) [[unlikely]]
-      count(e);
-    else
-      loaned_ = len;
-    return e;
+  Errc loan(uint64_t len, void*& out) {
+    const bool changed = page_->generation.load() != seen_generation_;
+    const bool nobody = pusher_ && writer_.reader_count() == 0;
+    if (changed | nobody | pacer_.tick()) [[unlikely]]
+      return loan_slowly(len, out);
+    std::byte* room = writer_.loan(len);
+    if (room == nullptr) [[unlikely]]
+      return no_room(len, out);
+    most_ = len + 1;
+    out = room;
+    return Errc::kOk;
   }
   Errc commit(uint32_t topic, uint64_t key, uint64_t len) {
-    if (loaned_ == kNothing || len > loaned_) return Errc::kInvalid;
-    if (!has_topic(topic)) return Errc::kBadTopic;
-    publish(topic, 1, key, len);
+    if (len >= most_) [[unlikely]]
+      return Errc::kInvalid;
+    if (topic != last_topic_) [[unlikely]]
+      return commit_slowly(topic, key, len);
+    publish(topic, key, len);
     return Errc::kOk;
   }
 
@@ -81,7 +87,7 @@ class Sender {
   void look_next() { seen_generation_ = ~page_->generation.load(); }
 
  private:
-  static constexpr uint64_t kNothing = ~uint64_t{0};
+  static constexpr uint64_t kNoTopic = ~uint64_t{0};
 
   struct Known {
     bool here = false;
@@ -98,61 +104,33 @@ class Sender {
   Errc start(const Options& options);
   void drop(uint32_t index);
   Errc look_around();
-  Errc no_room(uint64_t len, std::byte*& out);
-  void count(Errc e);
+  Errc loan_slowly(uint64_t len, void*& out);
+  Errc no_room(uint64_t len, void*& out);
+  Errc commit_slowly(uint32_t topic, uint64_t key, uint64_t len);
+  Errc count(Errc e);
+  void publish_any(Meta meta, uint64_t len);
 
   bool has_topic(uint32_t topic) const {
     return topic < topic_ready_.size() && topic_ready_[topic] != 0;
   }
 
-  Errc room(uint64_t len, std::byte*& out) {
-    loaned_ = kNothing;
-    const bool changed = page_->generation.load() != seen_generation_;
-    if (changed | pacer_.due()) [[unlikely]] {
-      if (const Errc e = look_around(); e != Errc::kOk) return e;
-    }
-    if (pusher_ && !writer_.has_readers()) return Errc::kNoRoute;
-    out = writer_.loan(len);
-    if (out == nullptr) [[unlikely]]
-      return no_room(len, out);
-    return Errc::kOk;
-  }
-
-  Errc try_send(uint32_t topic, uint64_t key, std::span<const std::byte> bytes) {
-    if (!has_topic(topic)) return Errc::kBadTopic;
-    std::byte* to = nullptr;
-    if (const Errc e = room(bytes.size(), to); e != Errc::kOk) return e;
-    if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
-    publish(topic, 1, key, bytes.size());
-    return Errc::kOk;
-  }
-
-  void publish(uint32_t topic, uint16_t parts, uint64_t key, uint64_t len) {
-    Meta meta;
-    meta.topic = topic;
-    meta.parts = parts;
-    meta.key = key;
-    if (stamp_) {
-      timespec now{};
-      clock_gettime(CLOCK_REALTIME, &now);
-      meta.time_ns =
-          static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-    }
-    writer_.commit(meta, len);
-    loaned_ = kNothing;
-    stats_.sent++;
-    stats_.bytes += len;
+  void publish(uint32_t topic, uint64_t key, uint64_t len) {
+    most_ = 0;
+    bytes_ += len;
+    writer_.commit({.topic = topic, .key = key}, len);
   }
 
   Client& client_;
   const NodePage* page_ = nullptr;
   uint64_t seen_generation_ = 0;
-  uint64_t loaned_ = kNothing;
+  uint64_t most_ = 0;               // bytes of the loan, and one; 0: nothing is loaned
+  uint64_t last_topic_ = kNoTopic;  // what it is was looked up; none for a sender with timestamps
   Pacer pacer_;
   const bool pusher_;
   const bool stamp_;
   LaneWriter writer_;
   std::vector<uint8_t> topic_ready_;  // by id: 0 = the node refused it
+  uint64_t bytes_ = 0;
   penstock_sender_stats stats_{};
 
   std::unordered_map<std::string, uint32_t> topics_;

@@ -127,6 +127,9 @@ constexpr uint64_t shape_len(uint64_t shape) {
 constexpr uint32_t shape_topic(uint64_t shape) {
   return static_cast<uint32_t>(shape >> 40 & 0xffff);
 }
+constexpr bool shape_is_plain(uint64_t shape, uint64_t topic) {
+  return shape >> 40 == topic;  // no flags, and that topic
+}
 constexpr uint16_t shape_flags(uint64_t shape) {
   return static_cast<uint16_t>(shape >> 56);
 }

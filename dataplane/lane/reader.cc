@@ -25,9 +25,12 @@ LaneReader::LaneReader(const Join& join)
       topics_(join.geometry.topics),
       slot_(join.slot),
       page_(join.page),
+      mark_(&join.page->marks[join.index]),
       header_(reinterpret_cast<const LaneHeader*>(join.memory)),
       join_(join) {
   lane_id_ = header_->lane_id;
+  joined_state_ =
+      pack_mark(join.lossy ? ReaderState::kLossy : ReaderState::kReliable, join.generation);
   slot_->position.store(join.start);
   slot_->overrun.store(0);
   slot_->malformed.store(0);
@@ -73,12 +76,6 @@ bool LaneReader::finished() const {
   if (page_->closed.load() == 0) return false;
   const uint64_t stamp = ring_[next_ & ring_mask_].stamp.load();
   return stamp != next_ + 1 && !lapped(stamp);
-}
-
-bool LaneReader::evicted() const {
-  const uint64_t state = page_->marks[join_.index].state.load();
-  return static_cast<uint32_t>(state >> 32) != join_.generation ||
-         static_cast<ReaderState>(state & 0xff) == ReaderState::kEvicted;
 }
 
 std::string_view LaneReader::topic_name(uint32_t id, std::span<char> out) const {

@@ -55,6 +55,52 @@ class LaneReader {
     return Next::kMessage;
   }
 
+  // A message of one part, without a key, and first published here: nearly every one.
+  struct Plain {
+    const std::byte* data;
+    uint64_t len;
+    uint64_t position;
+    uint64_t arena_pos;
+    uint64_t time_ns;
+  };
+
+  // `more`: there is a backlog, so what messages further on need is asked for; a line that the
+  // writer still writes would only be taken away from it.
+  //
+  // As next(), if that is a plain message of a topic that next() has shown before. False: next()
+  // tells what there is. kNoTopic is never one.
+  static constexpr uint64_t kNoTopic = ~uint64_t{0};
+  bool next_plain(uint64_t topic, Plain& p, bool more = false) {
+    const uint64_t at = next_;
+    const Descriptor& d = ring_[at & ring_mask_];
+    const uint64_t stamp = d.stamp.load();  // pairs with the store in LaneWriter
+    if (stamp != at + 1) return false;
+    const uint64_t arena_pos = d.arena_pos.get();
+    const uint64_t shape = d.shape.get();
+    p.time_ns = d.time_ns.get();
+    keep_order();
+    const uint64_t offset = arena_pos & arena_mask_;
+    if (!shape_is_plain(shape, topic) || d.stamp.load_relaxed() != stamp ||
+        shape_len(shape) + offset > arena_mask_ + 1) [[unlikely]]
+      return false;
+    p.data = arena_ + offset;
+    if (more) {
+      __builtin_prefetch(&d + kAhead);
+      __builtin_prefetch(p.data + kAhead * kLine);
+    }
+    p.len = shape_len(shape);
+    p.position = at;
+    p.arena_pos = arena_pos;
+    next_ = stamp;
+    return true;
+  }
+
+  // True when certainly nothing has come; false decides nothing. One load.
+  bool vacant() const {
+    const uint64_t stamp = ring_[next_ & ring_mask_].stamp.load_relaxed();
+    return stamp - 1 < next_;  // that of a lap before
+  }
+
   // True when next() would not say kEmpty. One load.
   bool ready() const {
     const uint64_t stamp = ring_[next_ & ring_mask_].stamp.load();
@@ -91,8 +137,14 @@ class LaneReader {
 
   // True once the lane is closed and next() will return nothing more.
   bool finished() const;
+  // True once the node has taken its slot away.
+  bool evicted() const {
+    const uint64_t state = mark_->state.load();
+    return mark_generation(state) != join_.generation || mark_state(state) == ReaderState::kEvicted;
+  }
+  // False: perhaps.
+  bool surely_not_evicted() const { return mark_->state.load() == joined_state_; }
   CloseReason close_reason() const { return static_cast<CloseReason>(page_->closed.load()); }
-  bool evicted() const;
 
   // The name of a topic id, copied to `out` (kMaxTopicName bytes); empty when there is none.
   std::string_view topic_name(uint32_t id, std::span<char> out) const;
@@ -135,6 +187,8 @@ class LaneReader {
   bool lapped(uint64_t stamp) const;
   Next gap(Message& m, uint64_t to, uint64_t reason);
 
+  static constexpr uint64_t kAhead = 16;  // messages
+
   const Descriptor* ring_ = nullptr;
   const Extra* extras_ = nullptr;
   const std::byte* arena_ = nullptr;
@@ -145,6 +199,8 @@ class LaneReader {
   uint32_t topics_ = 0;
   ReaderSlot* slot_ = nullptr;
   const NodePage* page_ = nullptr;
+  const ReaderMark* mark_ = nullptr;
+  uint64_t joined_state_ = 0;
   const LaneHeader* header_ = nullptr;
   uint64_t malformed_ = 0;
   Join join_;

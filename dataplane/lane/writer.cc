@@ -29,14 +29,15 @@ LaneWriter::LaneWriter(std::byte* memory, const LaneGeometry& geometry, const No
       extras_(reinterpret_cast<Extra*>(memory + geometry.extras_at())),
       arena_(memory + geometry.arena_at()),
       page_(page),
+      ring_mask_(geometry.ring_size() - 1),
+      arena_mask_(geometry.arena_size() - 1),
       ring_size_(geometry.ring_size()),
       arena_size_(geometry.arena_size()),
       geometry_(geometry) {
   lane_id_ = header_->lane_id;
   head_ = header_->head.load();
   // The writer before may have died between stamping messages and counting them.
-  for (uint64_t n = ring_size_; n != 0 && ring_[head_ & (ring_size_ - 1)].stamp.load() == head_ + 1;
-       n--)
+  for (uint64_t n = ring_size_; n != 0 && ring_[head_ & ring_mask_].stamp.load() == head_ + 1; n--)
     head_++;
   header_->head.store(head_);
   fill_ = reserved_ = header_->reserved.load();
@@ -44,7 +45,7 @@ LaneWriter::LaneWriter(std::byte* memory, const LaneGeometry& geometry, const No
   tail_ = head_ > ring_size_ ? head_ - ring_size_ : 0;
   // Full until the first look at the readers.
   ring_limit_ = head_;
-  arena_limit_ = fill_;
+  arena_limit_ = room_end_ = fill_;
 }
 
 Result<uint32_t> LaneWriter::add_topic(std::string_view name) {
@@ -159,7 +160,7 @@ LaneWriter::Tail LaneWriter::look_at_readers() {
     held_by_ = attached ? r.slot : nullptr;
   }
   tail_ = tail;
-  const uint64_t arena = tail < head_ ? ring_[tail & (ring_size_ - 1)].arena_pos.get() : fill_;
+  const uint64_t arena = tail < head_ ? ring_[tail & ring_mask_].arena_pos.get() : fill_;
   ring_limit_ = tail + ring_size_;
   arena_limit_ = arena + arena_size_;
   return {tail, arena};
@@ -172,23 +173,24 @@ bool LaneWriter::still_held() const {
   return held_by_ != nullptr && held_by_->position.load_relaxed() == tail_ && !page_changed();
 }
 
-bool LaneWriter::make_room(uint64_t len) {
-  if (len > arena_size_) return false;
+std::byte* LaneWriter::make_room(uint64_t len) {
+  if (len > arena_size_) return nullptr;
   const uint64_t start = arena_place(fill_, len, arena_size_);
   const uint64_t next = arena_next(start, len);
   if (head_ >= ring_limit_ || next > arena_limit_) {
+    if (still_held()) return nullptr;
     look_at_readers();
-    if (head_ >= ring_limit_) return false;
+    if (head_ >= ring_limit_) return nullptr;
     // An empty lane takes whatever its arena can hold, however much the wrap wastes.
     if (tail_ == head_) arena_limit_ = start + arena_size_;
-    if (next > arena_limit_ && len != 0) return false;
+    if (next > arena_limit_) return nullptr;
   }
   if (next > reserved_) reserve(start, len);
   fill_ = start;
-  const uint64_t lap_ends = (start | (arena_size_ - 1)) + 1;
-  const uint64_t end = std::min({arena_limit_, reserved_, lap_ends});
-  room_ = end > start ? end - start : 0;
-  return true;
+  const uint64_t lap_ends = (start | arena_mask_) + 1;
+  room_end_ = std::max(start, std::min({arena_limit_, reserved_, lap_ends}));
+  loan_len_ = len;
+  return at_place(start);
 }
 
 // Tells readers that don't hold us back what will be overwritten, before it is. In steps of a
@@ -220,9 +222,16 @@ void LaneWriter::detach_reader(uint32_t index) {
   refresh();
 }
 
+void LaneWriter::wake_all() {
+  for (Sleeper& s : std::span(sleepers_).first(sleeper_count_))
+    wake_one(s);
+}
+
 // Once per value of `armed`: a reader that armed gets one event, however much is published before
 // it wakes.
-void LaneWriter::ring(Sleeper& s, uint64_t armed) {
+void LaneWriter::wake_one(Sleeper& s) {
+  const uint64_t armed = s.armed->load_relaxed();
+  if (armed == s.rung) return;
   s.rung = armed;
   if (armed % 2 == 0) return;
   const Wake& wake = readers_[s.index].wake;

@@ -66,9 +66,8 @@ class LaneWriter {
   // Room for `len` contiguous bytes, 64-byte aligned, or null: a reliable reader is behind (or len
   // is larger than the arena: see fits()). A second loan before commit() replaces the first.
   std::byte* loan(uint64_t len) {
-    if (len > room_ || head_ >= ring_limit_) [[unlikely]] {
-      if (!make_room(len)) return nullptr;
-    }
+    if (len > room_end_ - fill_ || head_ >= ring_limit_) [[unlikely]]
+      return make_room(len);
     loan_len_ = len;
     return at_place(fill_);
   }
@@ -127,7 +126,7 @@ class LaneWriter {
     write_descriptor(head_, arena_pos, len, meta, source, origin);
     head_++;
     fill_ = arena_next(arena_pos, len);
-    room_ = 0;
+    room_end_ = fill_;
   }
   void flush() {
     header_->head.store(head_);
@@ -175,7 +174,8 @@ class LaneWriter {
     uint32_t slot_generation = 0;
     Wake wake;
   };
-  // How many messages ahead the lines that they will need are asked for.
+  // How many small messages ahead the lines that they will need are asked for. Behind the end of
+  // the ring or the arena lies something else, for which asking is no harm.
   static constexpr uint64_t kAhead = 8;
 
   // A reader to wake, as the hot path needs it.
@@ -191,34 +191,29 @@ class LaneWriter {
     return page_ != nullptr && page_->generation.load() != seen_generation_;
   }
   bool still_held() const;
-  bool make_room(uint64_t len);
+  std::byte* make_room(uint64_t len);
   void reserve(uint64_t start, uint64_t len);
   void read_marks();
   uint64_t consumed(Reader& r, const ReaderMark& mark);
-  void ring(Sleeper& s, uint64_t armed);
 
-  std::byte* at_place(uint64_t arena_pos) { return arena_ + (arena_pos & (arena_size_ - 1)); }
+  std::byte* at_place(uint64_t arena_pos) { return arena_ + (arena_pos & arena_mask_); }
 
-  // Head and fill are stored behind the descriptor: its line is then asked for together with the
-  // payload's.
   void publish_loan(uint64_t position, const Meta& meta, uint64_t len, uint64_t source,
                     uint64_t origin) {
     const uint64_t taken = arena_next(0, loan_len_);
-    const uint64_t fill = fill_;
-    const Descriptor* later = &ring_[(position + kAhead) & (ring_size_ - 1)];
-    const std::byte* bytes = at_place(fill + kAhead * kLine);
-    write_descriptor(position, fill, len, meta, source, origin);
+    const std::byte* place = at_place(fill_);
+    write_descriptor(position, fill_, len, meta, source, origin);
     head_ = position + 1;
-    fill_ = fill + taken;
-    room_ -= taken;
-    prefetch_for_writing(later);
-    prefetch_for_writing(bytes);
+    fill_ += taken;
+    // Behind the stores, whose own lines must not wait for these.
+    prefetch_for_writing(&ring_[position & ring_mask_] + kAhead);
+    prefetch_for_writing(place + kAhead * kLine);
     flush();
   }
 
   void write_descriptor(uint64_t position, uint64_t arena_pos, uint64_t len, const Meta& meta,
                         uint64_t source, uint64_t origin) {
-    const uint64_t slot = position & (ring_size_ - 1);
+    const uint64_t slot = position & ring_mask_;
     const uint64_t shape = pack_shape(len, meta.topic, meta.flags);
     const bool plain =
         (meta.key | (meta.parts ^ 1U) | (source ^ position) | (origin ^ lane_id_)) == 0;
@@ -241,20 +236,21 @@ class LaneWriter {
   }
 
   void wake_sleepers() {
-    for (uint32_t i = 0; i < sleeper_count_; i++)
-      wake_one(sleepers_[i]);
+    const Sleeper* const end = sleepers_.data() + sleeper_count_;
+    for (const Sleeper* s = sleepers_.data(); s != end; s++)
+      if (s->armed->load_relaxed() != s->rung) [[unlikely]]
+        return wake_all();
   }
-  void wake_one(Sleeper& s) {
-    const uint64_t armed = s.armed->load_relaxed();
-    if (armed != s.rung) [[unlikely]]
-      ring(s, armed);
-  }
+  void wake_all();
+  void wake_one(Sleeper& s);
 
   LaneHeader* header_ = nullptr;
   Descriptor* ring_ = nullptr;
   Extra* extras_ = nullptr;
   std::byte* arena_ = nullptr;
   const NodePage* page_ = nullptr;
+  uint64_t ring_mask_ = 0;
+  uint64_t arena_mask_ = 0;
   uint64_t ring_size_ = 0;
   uint64_t arena_size_ = 0;
   uint64_t head_ = 0;
@@ -262,7 +258,7 @@ class LaneWriter {
   uint64_t ring_limit_ = 0;   // head_ may grow to here before the readers are looked at again
   uint64_t arena_limit_ = 0;  // the same for arena positions
   uint64_t reserved_ = 0;     // as in the header
-  uint64_t room_ = 0;         // bytes from fill_ on that may be written at once, in one piece
+  uint64_t room_end_ = 0;     // from fill_ to here may be written at once, in one piece
   const ReaderSlot* held_by_ = nullptr;  // whose position tail_ is; null: nobody's, or no slot yet
   uint64_t tail_ = 0;                    // every reliable reader has let go of what lies before
   uint64_t loan_len_ = 0;
