@@ -120,8 +120,9 @@ bool GroupSource::dispatch(const Message& m, uint32_t topic) {
     std::byte* to = member.inbox->loan(m.len);
     if (to == nullptr) {
       if (member.inbox->fits(m.len)) return false;
-      // It can never be delivered here: the member is told that one message will not come.
-      member.inbox->loan(0);
+      // It can never be delivered here: the member is told that one message will not come. Nobody
+      // has asked yet whether its ring has a place for that: a key chose it.
+      if (member.inbox->loan(0) == nullptr) return false;
       member.inbox->commit({.topic = topic,
                             .parts = static_cast<uint16_t>(Drop::kTooBig),
                             .flags = kFlagGap,

@@ -254,6 +254,17 @@ TEST_F(GroupTest, WhatNoInboxCanHoldIsToldAsAGap) {
   EXPECT_EQ(source.too_big().read(), 1u);
 }
 
+TEST_F(GroupTest, AGapWaitsForRoomLikeAMessage) {
+  Inbox a;
+  join({&a});
+  push(8);
+  ASSERT_EQ(poll(), 8u);
+  push_bytes(kInbox.arena_size() + 1, {.key = 1});
+  EXPECT_EQ(poll(), 0u);
+  EXPECT_EQ(a.take(), (Numbers{0, 1, 2, 3, 4, 5, 6, 7}));
+  EXPECT_EQ(poll(), 1u);
+}
+
 TEST_F(GroupTest, MessagesThatItsLaneCouldNotGiveAreCounted) {
   Inbox a;
   join({&a});
