@@ -6,7 +6,6 @@ Forward::Forward(const Config& config)
     : LaneTask(config.join),
       path_(config.path),
       region_(config.region),
-      every_topic_(config.every_topic),
       given_end_(config.join.start),
       released_end_(config.join.start),
       use_(config.join.geometry.topics, config.every_topic ? TopicUse::kSend : TopicUse::kUnknown),

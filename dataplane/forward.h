@@ -59,7 +59,6 @@ class Forward final : public LaneTask, public Feed {
  private:
   LinkPath* path_;
   Region* region_;
-  bool every_topic_;
   bool dry_ = true;    // the link found nothing more and will not ask before it is woken
   bool held_ = false;  // held_message_ was read and waits for control to decide on its topic
   Message held_message_;
