@@ -64,6 +64,11 @@ std::string clean(std::string_view name) {
   return s;
 }
 
+// Names and questions are bytes that somebody else chose: what is no UTF-8 in them is replaced.
+std::string write(const json& answer) {
+  return answer.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 }  // namespace
 
 // A reader's own view: what it was sent, took, lost, and has before it. In flight comes from the
@@ -146,7 +151,7 @@ std::string Node::show_lanes() {
     }
     all.push_back(std::move(row));
   }
-  return all.dump();
+  return write(all);
 }
 
 std::string Node::show_links() {
@@ -188,7 +193,7 @@ std::string Node::show_links() {
                      {"drops", drops}});
     }
   }
-  return all.dump();
+  return write(all);
 }
 
 std::string Node::show_ports() {
@@ -218,7 +223,7 @@ std::string Node::show_ports() {
                    {"rx_missed", s.rx_missed.read()},
                    {"no_buffers", s.no_buffers.read()}});
   }
-  return all.dump();
+  return write(all);
 }
 
 std::string Node::show_clients() {
@@ -240,7 +245,7 @@ std::string Node::show_clients() {
                    {"lanes_written", c->lanes.size()},
                    {"lanes_read", read}});
   }
-  return all.dump();
+  return write(all);
 }
 
 // Everything that was dropped here, under its reason: frames at ports and links, messages of
@@ -267,7 +272,7 @@ std::string Node::show_drops() {
   json j = json::object();
   for (const auto& [why, n] : sum)
     j[penstock::text(why)] = n;
-  return j.dump();
+  return write(j);
 }
 
 std::string Node::show_node() {
@@ -294,7 +299,7 @@ std::string Node::show_node() {
                   {"clients", clients_.size()},
                   {"lanes", lanes_.size()},
                   {"links", links}};
-  return j.dump();
+  return write(j);
 }
 
 std::string Node::show(std::string_view question) {
@@ -306,10 +311,9 @@ std::string Node::show(std::string_view question) {
   if (question == "drops") return show_drops();
   if (question == "node") return show_node();
   if (question == "topology") return topology_;
-  return json{{"error", fmt::format("unknown query: show {}; there are lanes, links, ports, "
-                                    "clients, drops, node, topology",
-                                    clean(question))}}
-      .dump();
+  return write({{"error", fmt::format("unknown query: show {}; there are lanes, links, ports, "
+                                      "clients, drops, node, topology",
+                                      clean(question))}});
 }
 
 }  // namespace penstock

@@ -122,6 +122,20 @@ TEST(Hostile, AnotherVersionIsToldWhatToDo) {
   EXPECT_NE(std::string(e.text).find("77"), std::string::npos);
 }
 
+// Names and questions are bytes; the answer is JSON all the same.
+TEST(Hostile, WhatIsNoUtf8IsAnsweredWithTheRest) {
+  TwoNodes nodes;
+  auto c = pen::Client::attach("\xff\xc0 name", nodes.socket(0).c_str());
+  ASSERT_TRUE(c) << pen::last_error();
+  const auto error = c->query("\xfe\x80");
+  ASSERT_TRUE(error) << pen::last_error();
+  EXPECT_NE(error->find("unknown query"), std::string::npos);
+  const auto clients = c->query("clients");
+  ASSERT_TRUE(clients) << pen::last_error();
+  EXPECT_NE(clients->find(" name"), std::string::npos);
+  expect_service(nodes);
+}
+
 // It asks and asks and never reads an answer.
 TEST(Hostile, WhoNeverReadsIsCutOff) {
   TwoNodes nodes;
