@@ -149,10 +149,12 @@ class Node {
   Errc add_member(Subscription& s, const LaneGeometry& geometry);
   void remove_member(Subscription& s, bool died);
   void group_topic(GroupRecord& g, LaneRecord& lane, uint32_t topic);
+  SourceRecord* find_source(GroupRecord& g, const LaneRecord& lane) const;
   SourceRecord* source_for(GroupRecord& g, LaneRecord& lane);
   void remove_source(SourceRecord& s);
   void end_group_if_unused(GroupRecord& g);
   bool wanted_by_peer(const GroupRecord& g) const;
+  bool in_use(const GroupRecord& g) const;
   bool adopt_inbox(GroupRecord& g, LaneRecord& inbox, ReaderRecord& r);
 
   // node_peers.cc: what peers ask for; node_forwards.cc: what we forward to them

@@ -13,7 +13,7 @@ void Node::offer(PeerRecord& p, LaneRecord& lane, Interest& interest) {
   GroupRecord* g = nullptr;
   if (interest.mode == Mode::kGroup) {
     const auto it = groups_.find(interest.filter);
-    if (it == groups_.end() || !it->second->sources.contains(lane.id)) return;
+    if (it == groups_.end() || find_source(*it->second, lane) == nullptr) return;
     g = it->second.get();
   }
   for (uint32_t t = 0; t < lane.topics.size(); t++) {
@@ -120,7 +120,7 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
     skip_unwanted(lane, f);
     return;
   }
-  GroupSource* source = f.group->sources.at(lane.id)->source.get();
+  GroupSource* source = find_source(*f.group, lane)->source.get();
   f.remote =
       std::make_unique<RemoteMember>(source->reader(), f.path, f.alias, 1, mirror, &lane.region);
   errands(worker).send([remote = f.remote.get(), source, path = f.path](Worker&, uint64_t) {
@@ -148,10 +148,11 @@ void Node::topic_ready(ForwardRecord& f, uint32_t topic) {
   }
 }
 
-// Topics that no interest of the peer wants are skipped. Returns how many are wanted.
+// Topics that no interest of the peer wants are skipped. Returns how many are wanted. Of one that is
+// ending nothing is asked any more: it is freed before that would run.
 size_t Node::skip_unwanted(LaneRecord& lane, ForwardRecord& f) {
   size_t wanted = 0;
-  if (f.group != nullptr) return 1;
+  if (f.group != nullptr || f.ending) return 1;
   for (uint32_t t = 0; t < lane.topics.size(); t++) {
     if (lane.topics[t].empty()) continue;
     const bool want =

@@ -53,8 +53,10 @@ Errc Node::add_member(Subscription& s, const LaneGeometry& geometry) {
   GroupRecord& g = **found;
   LaneGeometry inbox = geometry;
   inbox.topics = std::max(inbox.topics, config_.inbox.topics);
-  auto made = make_lane(LaneKind::kInbox, inbox, "penstock-inbox");
+  const auto bell = own_bell_slots_.take();
+  auto made = bell ? make_lane(LaneKind::kInbox, inbox, "penstock-inbox") : Errc::kFull;
   if (!made.ok()) {
+    if (bell) own_bell_slots_.give_back(*bell);
     end_group_if_unused(g);
     return made.error();
   }
@@ -63,12 +65,6 @@ Errc Node::add_member(Subscription& s, const LaneGeometry& geometry) {
   lane.name = g.filter;
   lane.inbox_of = &s;
   lane.bells = &own_bells_;
-  const auto bell = own_bell_slots_.take();
-  if (!bell) {
-    lane.closed = true;
-    lane_progress(lane);
-    return Errc::kFull;
-  }
   lane.bell_slot = *bell;
   lane.topics = g.topics;
   lane.member = std::make_unique<GroupMember>();
@@ -91,28 +87,24 @@ void Node::group_topic(GroupRecord& g, LaneRecord& lane, uint32_t topic) {
   const std::string& name = lane.topics[topic];
   const bool wanted = lane.group == g.filter || matches(g.filter, name);
   if (!wanted) {
-    const auto it = g.sources.find(lane.id);
-    if (it == g.sources.end()) return;
-    errands(g.worker).send([s = it->second->source.get(), topic](Worker&, uint64_t) {
-      s->set_topic(topic, kNoTopic);
-    });
+    if (const SourceRecord* known = find_source(g, lane))
+      errands(g.worker).send(
+          [s = known->source.get(), topic](Worker&, uint64_t) { s->set_topic(topic, kNoTopic); });
     return;
   }
   if (inbox_topic(g, name) == kNoTopic) {
     if (g.topics.size() >= config_.inbox.topics) {
       log(fmt::format("group '{}' has {} topics (inbox.topics); '{}' is not delivered to it",
                       g.filter, g.topics.size(), name));
-      if (const auto it = g.sources.find(lane.id); it != g.sources.end()) {
-        errands(g.worker).send([s = it->second->source.get(), topic](Worker&, uint64_t) {
-          s->set_topic(topic, kNoTopic);
-        });
-      }
+      if (const SourceRecord* known = find_source(g, lane))
+        errands(g.worker).send(
+            [s = known->source.get(), topic](Worker&, uint64_t) { s->set_topic(topic, kNoTopic); });
       return;
     }
     g.topics.push_back(name);
     const auto row = static_cast<uint32_t>(g.topics.size() - 1);
     for (auto& [id, l] : lanes_) {
-      if (l->kind != LaneKind::kInbox || l->name != g.filter) continue;
+      if (l->kind != LaneKind::kInbox || l->name != g.filter || l->dying) continue;
       l->topics = g.topics;
       errands(g.worker).send(
           [w = l->writer.get(), row, name](Worker&, uint64_t) { (void)w->put_topic(row, name); });
@@ -128,8 +120,16 @@ void Node::group_topic(GroupRecord& g, LaneRecord& lane, uint32_t topic) {
       if (interest.mode == Mode::kGroup && interest.filter == g.filter) offer(*p, lane, interest);
 }
 
+// Null for one that is leaving, too: it is freed before anything asked of it now would run.
+SourceRecord* Node::find_source(GroupRecord& g, const LaneRecord& lane) const {
+  const auto it = g.sources.find(lane.id);
+  return it == g.sources.end() || it->second->leaving ? nullptr : it->second.get();
+}
+
+// Null while the one before is leaving: remove_source() makes it anew, if it is still wanted then.
 SourceRecord* Node::source_for(GroupRecord& g, LaneRecord& lane) {
-  if (const auto it = g.sources.find(lane.id); it != g.sources.end()) return it->second.get();
+  if (SourceRecord* known = find_source(g, lane)) return known;
+  if (g.sources.contains(lane.id)) return nullptr;
   PositionTableRecord* table = worker_table(g.worker);
   if (table == nullptr) return nullptr;
   auto joined = join(lane, *table, false);
@@ -173,6 +173,11 @@ void Node::remove_source(SourceRecord& s) {
               part(*s.reader, Drop::kNoMember);
               std::erase_if(g.sources, [&](const auto& e) { return e.second.get() == &s; });
               lane_progress(lane);
+              // Somebody may have joined the group meanwhile.
+              if (!lane.closed && in_use(g)) {
+                for (uint32_t t = 0; t < lane.topics.size(); t++)
+                  if (!lane.topics[t].empty()) group_topic(g, lane, t);
+              }
               end_group_if_unused(g);
             });
 }
@@ -184,9 +189,13 @@ bool Node::wanted_by_peer(const GroupRecord& g) const {
   return false;
 }
 
+bool Node::in_use(const GroupRecord& g) const {
+  return !g.members.empty() || wanted_by_peer(g);
+}
+
 // Without members here or at a peer nobody will take what its sources hold.
 void Node::end_group_if_unused(GroupRecord& g) {
-  if (!g.members.empty() || wanted_by_peer(g)) return;
+  if (in_use(g)) return;
   bool idle = true;
   for (auto& [id, s] : g.sources) {
     if (!s->leaving) remove_source(*s);
@@ -226,7 +235,7 @@ void Node::remove_member(Subscription& s, bool died) {
 // to take it.
 bool Node::adopt_inbox(GroupRecord& g, LaneRecord& inbox, ReaderRecord& r) {
   const Totals t = totals(r);
-  if (t.delivered == t.sent || (g.members.empty() && !wanted_by_peer(g))) return false;
+  if (t.delivered == t.sent || !in_use(g)) return false;
   PositionTableRecord* table = worker_table(g.worker);
   const auto slot = table != nullptr ? table->slots.take() : std::nullopt;
   if (!slot) return false;

@@ -308,8 +308,13 @@ void Node::free_lane(uint64_t id) {
     if (w->port != nullptr) w->port->port().unmap_region(lane.region);
   left_.add(lane.left);
   std::shared_ptr<ClientRecord> keep = std::move(lane.keep);
+  const std::string group = lane.kind == LaneKind::kInbox ? lane.name : std::string();
   lanes_.erase(it);
   if (keep != nullptr) retire(std::move(keep));
+  // A group stays while it has inboxes; without members it must not outlive the last, or it would
+  // hold the next publisher back for ever.
+  if (const auto g = groups_.find(group); !group.empty() && g != groups_.end())
+    end_group_if_unused(*g->second);
 }
 
 // A position beyond the head or going backwards is a lie: the writer ignores it, and the reader is

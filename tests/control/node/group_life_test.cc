@@ -1,0 +1,76 @@
+// Groups that are left, joined again, and refused: nobody is held back by one that is empty.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <vector>
+
+#include "tests/control/node/node_rig.h"
+
+namespace penstock {
+namespace {
+
+void wait_until_no_lane_is_left(TwoNodes& nodes) {
+  for (int i = 0; i < 2000 && nodes.show(0, "lanes") != "[]"; i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  ASSERT_EQ(nodes.show(0, "lanes"), "[]");
+}
+
+TEST(GroupLife, WhoLeftBeforeTheFirstPublisherHoldsNobodyBack) {
+  TwoNodes nodes;
+  auto c = attach_to(nodes, 0, "c");
+  { auto puller = c.puller("jobs"); }
+  wait_until_no_lane_is_left(nodes);
+  auto publisher = c.publisher();
+  const auto topic = publisher->topic("jobs");
+  for (uint32_t i = 0; i < 200; i++)  // three laps of the ring
+    ASSERT_EQ(publisher->send(*topic, payload(i, 8)), PENSTOCK_OK) << i << nodes.describe();
+}
+
+TEST(GroupLife, WhoLeavesAndComesBackAtOnceGetsEverything) {
+  TwoNodes nodes;
+  wait_up(nodes);
+  auto c = attach_to(nodes, 0, "c");
+  auto pusher = c.pusher();
+  const auto topic = pusher->topic("jobs");
+  for (int side = 0; side < 2; side++) {
+    auto p = attach_to(nodes, side, "p");
+    for (int i = 0; i < 200; i++)
+      auto puller = p.puller("jobs");
+    auto puller = p.puller("jobs");
+    ASSERT_TRUE(puller) << pen::last_error();
+    send_all(*pusher, *topic, 20);
+    expect_all(*puller, 20);
+  }
+  expect_identity(nodes);
+}
+
+// There are 512 places for what a node itself writes.
+TEST(GroupLife, WhoFindsNoPlaceForAnInboxIsToldAndTheOthersGoOn) {
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+  TwoNodesConfig config;
+  config.inbox = {.ring_log2 = 2, .arena_log2 = 12, .topics = 2};
+  TwoNodes nodes(config);
+  std::vector<pen::Client> clients;
+  std::vector<pen::Puller> pullers;
+  penstock_code code = PENSTOCK_OK;
+  for (int k = 0; k < 3; k++)
+    clients.push_back(attach_to(nodes, 0, ("c" + std::to_string(k)).c_str()));
+  for (int i = 0; i < 600 && code == PENSTOCK_OK; i++) {
+    auto p = clients[static_cast<size_t>(i / 200)].puller(("g" + std::to_string(i)).c_str());
+    code = p.code();
+    if (p) pullers.push_back(std::move(*p));
+  }
+  EXPECT_EQ(code, PENSTOCK_FULL);
+  EXPECT_EQ(clients[2].puller("more").code(),
+            PENSTOCK_FULL);  // the refused one took nobody's place
+  pullers.pop_back();
+  auto pusher = clients[0].pusher();
+  const auto topic = pusher->topic("g0");
+  send_all(*pusher, *topic, 20, 8);
+  expect_all(pullers[0], 3, 8);
+}
+
+}  // namespace
+}  // namespace penstock
