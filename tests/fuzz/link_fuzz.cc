@@ -5,12 +5,12 @@
 // first check.
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <vector>
 
 #include "dataplane/wire/hello.h"
+#include "tests/fuzz/input.h"
 #include "tests/support/scripted_peer.h"
 #include "tests/support/test_lane.h"
 
@@ -18,41 +18,13 @@ namespace {
 
 using namespace penstock;
 using test::Bytes;
+using test::Input;
 using test::LaneFeed;
+using test::must;
 using test::ScriptedPeer;
 using test::TestLane;
 
 constexpr LaneGeometry kLane{.ring_log2 = 4, .arena_log2 = 12, .topics = 2};
-
-void must(bool holds) {
-  if (!holds) std::abort();
-}
-
-class Input {
- public:
-  Input(const uint8_t* data, size_t size) : at_(data), end_(data + size) {}
-  bool more() const { return at_ != end_; }
-  uint8_t byte() { return at_ == end_ ? uint8_t{0} : *at_++; }
-  // Mostly near `base`, sometimes far away.
-  uint64_t near(uint64_t base) {
-    const uint8_t b = byte();
-    if (b < 0xf0) return base + b - 8;
-    uint64_t far = 0;
-    for (int i = 0; i < 8; i++)
-      far = far << 8 | byte();
-    return far;
-  }
-  Bytes bytes(size_t n) {
-    Bytes out(n);
-    for (std::byte& b : out)
-      b = std::byte{byte()};
-    return out;
-  }
-
- private:
-  const uint8_t* at_;
-  const uint8_t* end_;
-};
 
 class Game {
  public:

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// Guest: a client of a node as the fuzzers play it, over a socket pair. It remembers what the node
+// told it, so that what it says next is about things that exist, and lies as its input wants.
+#pragma once
+
+#include <array>
+#include <cstring>
+#include <memory>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vector>
+
+#include "control/node/node.h"
+#include "tests/fuzz/input.h"
+
+namespace penstock::test {
+
+class Guest {
+ public:
+  bool attached() const { return static_cast<bool>(socket_); }
+  void attach(Node& node, uint64_t now) {
+    leave();
+    int ends[2];
+    must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
+    socket_ = Fd(ends[0]);
+    node.add_client(
+        std::make_unique<Session>(Fd(ends[1]), PeerCredentials{getpid(), getuid(), getgid()}), now);
+  }
+  void leave() { *this = Guest(); }
+
+  // A packet as it is, with descriptors that nobody asked for.
+  void send(std::span<const std::byte> bytes, size_t descriptors = 0) {
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostDescriptors * sizeof(int))> control{};
+    iovec io{const_cast<std::byte*>(bytes.data()), bytes.size()};
+    msghdr m{};
+    m.msg_iov = &io;
+    m.msg_iovlen = 1;
+    if (descriptors != 0) {
+      m.msg_control = control.data();
+      m.msg_controllen = CMSG_SPACE(descriptors * sizeof(int));
+      cmsghdr* c = CMSG_FIRSTHDR(&m);
+      c->cmsg_level = SOL_SOCKET;
+      c->cmsg_type = SCM_RIGHTS;
+      c->cmsg_len = CMSG_LEN(descriptors * sizeof(int));
+      for (size_t i = 0; i < descriptors; i++) {
+        const int own = socket_.get();
+        std::memcpy(CMSG_DATA(c) + i * sizeof own, &own, sizeof own);
+      }
+    }
+    (void)sendmsg(socket_.get(), &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+  // Cut short, longer, or with a few bytes changed, if the input says so.
+  template <class T>
+  void say(T packet, Input& i) {
+    packet.header.request = ++requests_;
+    std::vector<std::byte> bytes(sizeof packet);
+    std::memcpy(bytes.data(), &packet, sizeof packet);
+    const uint8_t how = i.byte();
+    for (int n = how >> 6; n > 0; n--)
+      bytes[i.near(8) % bytes.size()] = std::byte{i.byte()};
+    if (how % 64 == 1) bytes.resize(i.near(bytes.size()) % attach::kMaxPacket);
+    send(bytes, how % 64 == 2 ? i.byte() % kMostDescriptors : 0);
+  }
+  // The same without a lie.
+  template <class T>
+  void say(T packet) {
+    packet.header.request = ++requests_;
+    send(std::as_bytes(std::span(&packet, 1)));
+  }
+
+  // Learns from what the node has said. False: nothing more.
+  bool hear() {
+    alignas(8) std::array<std::byte, attach::kMaxPacket> bytes;
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(attach::kMaxDescriptors * sizeof(int))> control;
+    iovec io{bytes.data(), bytes.size()};
+    msghdr m{};
+    m.msg_iov = &io;
+    m.msg_iovlen = 1;
+    m.msg_control = control.data();
+    m.msg_controllen = control.size();
+    const ssize_t n = recvmsg(socket_.get(), &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (n <= 0) return false;
+    std::vector<Fd> fds;
+    for (cmsghdr* c = CMSG_FIRSTHDR(&m); c != nullptr; c = CMSG_NXTHDR(&m, c)) {
+      for (size_t at = CMSG_LEN(0); at < c->cmsg_len; at += sizeof(int)) {
+        int fd = -1;
+        std::memcpy(&fd, reinterpret_cast<std::byte*>(c) + at, sizeof fd);
+        fds.emplace_back(fd);
+      }
+    }
+    learn({bytes.data(), static_cast<size_t>(n)}, fds);
+    return true;
+  }
+
+  struct Lane {
+    uint64_t id;
+    LaneGeometry geometry;
+    Mapping memory;
+  };
+  std::vector<Lane> lanes;
+  std::vector<uint64_t> subscriptions;
+  std::vector<attach::Join> joins;
+  Mapping positions;
+  Mapping bells;
+
+ private:
+  static constexpr size_t kMostDescriptors = 64;
+
+  template <class T>
+  static bool read(std::span<const std::byte> bytes, T& packet) {
+    const attach::Type type = packet.header.type;
+    if (bytes.size() != sizeof packet) return false;
+    std::memcpy(&packet, bytes.data(), sizeof packet);
+    return packet.header.type == type;
+  }
+  void learn(std::span<const std::byte> bytes, const std::vector<Fd>& fds) {
+    const auto map = [&](size_t i, uint64_t size, Mapping& to) {
+      if (auto m = Mapping::open(fds.at(i).get(), size, Access::kReadWrite); m.ok())
+        to = std::move(*m);
+    };
+    if (attach::Welcome w; read(bytes, w)) {
+      map(0, sizeof(PositionTable), positions);
+      map(1, sizeof(BellPage), bells);
+    } else if (attach::Declared d; read(bytes, d)) {
+      lanes.push_back({d.lane_id, d.geometry, {}});
+      map(0, d.geometry.total_bytes(), lanes.back().memory);
+    } else if (attach::Subscribed s; read(bytes, s)) {
+      subscriptions.push_back(s.subscription);
+    } else if (attach::Join j; read(bytes, j)) {
+      joins.push_back(j);
+    }
+  }
+
+  Fd socket_;
+  uint32_t requests_ = 0;
+};
+
+}  // namespace penstock::test

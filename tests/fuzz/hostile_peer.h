@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// HostilePeer: the other node of a link as a fuzzer plays it. Its link is a true one, so that what
+// it says arrives; what it says is up to the fuzzer.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "control/node/records.h"
+#include "dataplane/net_port.h"
+#include "drivers/sim/sim_net.h"
+#include "tests/support/test_lane.h"
+
+namespace penstock::test {
+
+class HostilePeer {
+ public:
+  static constexpr uint64_t kNode = 1;  // whom it talks to
+  static constexpr uint64_t kSelf = 2;
+  static constexpr uint16_t kUdp = 9470;
+  static constexpr LaneGeometry kLane{.ring_log2 = 3, .arena_log2 = 12, .topics = 4};
+
+  static IpAddress address(uint64_t id) { return *parse_ip(id == 1 ? "10.9.0.1" : "10.9.0.2"); }
+  static NetPort::Config net_config(const Port& port, uint64_t id) {
+    NetPort::Config c;
+    c.station.mac.bytes = port.info().mac;
+    c.station.v4 = address(id);
+    c.udp_port = kUdp;
+    return c;
+  }
+  static std::unique_ptr<LinkPath> path(const Port& port, uint64_t id) {
+    LinkPath::Config c;
+    c.link.self_id = id;
+    c.link.self_epoch = 1;
+    c.link.peer_id = 3 - id;
+    c.link.seed = id;
+    c.remote = address(3 - id);
+    c.local_udp = c.remote_udp = kUdp;
+    return std::make_unique<LinkPath>(c, port.info().max_frame);
+  }
+
+  explicit HostilePeer(SimPort& port)
+      : net_(port, net_config(port, kSelf)), path_(path(port, kSelf)) {
+    (void)net_.add_link(path_.get(), 0);
+  }
+  HostilePeer(const HostilePeer&) = delete;
+  HostilePeer& operator=(const HostilePeer&) = delete;
+  ~HostilePeer() { net_.remove_link(path_.get()); }
+
+  void turn(uint64_t now) {
+    net_.receive(now);
+    if (channel_ != nullptr) channel_->forward->poll(now);
+    net_.transmit(now);
+    LinkNotice notice;
+    while (net_.next_notice(notice)) {
+      if (notice.event.kind == LinkEvent::kUp) begin();
+      if (notice.event.kind == LinkEvent::kDown) end();
+    }
+  }
+  bool up() const { return channel_ != nullptr; }
+  // It goes without a word, or with one.
+  void hang_up(uint64_t now) { path_->link.close(LinkClose::kStopped, now); }
+
+  void say(std::span<const std::byte> message) {
+    if (up()) (void)channel_->writer.send({}, message);
+  }
+
+  // What the node has asked this peer to take, which is what it can answer about.
+  void hear() {
+    Message m;
+    while (up() && channel_->reader.next(m) == LaneReader::Next::kMessage) {
+      peer::LaneTopic t;
+      peer::SubAdd s;
+      if (peer::parse({m.data, static_cast<size_t>(m.len)}, t)) asked.push_back(t);
+      if (peer::parse({m.data, static_cast<size_t>(m.len)}, s)) wishes.push_back(s.key);
+      channel_->reader.release();
+    }
+  }
+  // Takes the lane of one of these, so that its messages come.
+  void take(const peer::LaneTopic& t) {
+    if (!up() || ins_.size() >= 4) return;
+    ins_.push_back(std::make_unique<Taken>(t));
+    (void)path_->link.add_in(&ins_.back()->in);
+  }
+
+  // A lane of its own that it sends as `alias` (1 to 4).
+  void open(uint32_t alias) {
+    auto& out = outs_.at(alias - 1);
+    if (!up() || out != nullptr) return;
+    out = std::make_unique<Sent>(alias);
+    (void)path_->link.add_out(&out->out);
+  }
+  void publish(uint32_t alias, uint32_t topic, size_t len) {
+    auto& out = outs_.at(alias - 1);
+    if (out == nullptr) return;
+    const std::vector<std::byte> bytes(len);
+    (void)out->lane.writer().send({.topic = topic, .time_ns = 0, .key = topic % 3}, bytes);
+    path_->link.wake(&out->out);
+  }
+
+  std::vector<peer::LaneTopic> asked;
+  std::vector<uint64_t> wishes;
+
+ private:
+  struct Taken {
+    explicit Taken(const peer::LaneTopic& t) : lane(kLane), in(t.alias, 1, lane.writer(), 1) {}
+    TestLane lane;
+    InLane in;
+  };
+  struct Sent {
+    explicit Sent(uint32_t alias) : lane(kLane), feed(lane), out(alias, 1, kLane, feed) {
+      feed.copy_payloads();
+    }
+    TestLane lane;
+    LaneFeed feed;
+    OutLane out;
+  };
+
+  void begin() {
+    end();
+    channel_ = std::make_unique<ControlChannel>(kNode);
+    ControlChannel& c = *channel_;
+    c.forward = std::make_unique<Forward>(Forward::Config{.join = c.out.join,
+                                                          .path = path_.get(),
+                                                          .alias = kControlAlias,
+                                                          .epoch = 1,
+                                                          .mirror = kControlGeometry,
+                                                          .region = nullptr,
+                                                          .every_topic = true});
+    c.writer.attach_reader(c.out.join.index, c.out.join.generation, &c.out.slot, Wake{});
+    c.mirror->attach_reader(c.in.join.index, c.in.join.generation, &c.in.slot, Wake{});
+    (void)path_->link.add_in(c.in_lane.get());
+    (void)path_->link.add_out(&c.forward->out());
+  }
+  // The link has let go of all lanes.
+  void end() {
+    channel_.reset();
+    ins_.clear();
+    for (auto& out : outs_)
+      out.reset();
+    asked.clear();
+    wishes.clear();
+  }
+
+  NetPort net_;
+  std::unique_ptr<LinkPath> path_;
+  std::unique_ptr<ControlChannel> channel_;
+  std::vector<std::unique_ptr<Taken>> ins_;
+  std::array<std::unique_ptr<Sent>, 4> outs_;
+};
+
+}  // namespace penstock::test
