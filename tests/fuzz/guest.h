@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Guest: a client of a node as the fuzzers play it, over a socket pair. It remembers what the node
-// told it, so that what it says next is about things that exist, and lies as its input wants.
+// Guest: a client of a node as fuzzers and tests play it, packet by packet. It remembers what the
+// node told it, so that what it says next is about things that exist, and lies as its input wants.
 #pragma once
 
 #include <array>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <vector>
 
@@ -25,6 +27,15 @@ class Guest {
     socket_ = Fd(ends[0]);
     node.add_client(
         std::make_unique<Session>(Fd(ends[1]), PeerCredentials{getpid(), getuid(), getgid()}), now);
+  }
+  // The same over the socket of a node that runs.
+  void attach(const std::string& path) {
+    leave();
+    socket_ = Fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_un a{};
+    a.sun_family = AF_UNIX;
+    std::memcpy(a.sun_path, path.data(), path.size());
+    must(connect(socket_.get(), reinterpret_cast<sockaddr*>(&a), sizeof a) == 0);
   }
   void leave() { *this = Guest(); }
 
