@@ -39,6 +39,7 @@ void ignore_broken_pipes() {
 }  // namespace
 
 OrSentence<std::unique_ptr<Eal>> Eal::start(const Plan& plan, const EalOptions& options) {
+  if (const auto why = cannot_share(options.ports)) return sentence(*why);
   const uint64_t bytes = std::max(options.buffers_bytes, buffers_needed(options.ports));
   std::optional<std::string> missing = "they are switched off";
   if (options.huge != UseHugePages::kNever) missing = huge_pages_missing(bytes);

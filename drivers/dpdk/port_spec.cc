@@ -190,6 +190,23 @@ OrSentence<PortSpec> parse_port(std::string_view text, uint32_t mtu, uint16_t qu
   return spec;
 }
 
+// A NIC is told of the lanes' memory, so that it reads payloads where they lie. virtio-user shows
+// its peer all memory that DPDK knows and fails on what is not DPDK's own: its link comes up and
+// carries nothing.
+std::optional<std::string> cannot_share(std::span<const PortSpec> ports) {
+  const auto first = [&](PortKind kind) {
+    return std::find_if(ports.begin(), ports.end(),
+                        [kind](const PortSpec& p) { return p.kind == kind; });
+  };
+  const auto nic = first(PortKind::kPci);
+  const auto virtio = first(PortKind::kVirtioUser);
+  if (nic == ports.end() || virtio == ports.end()) return std::nullopt;
+  return "ports " + text(*nic) + " and " + text(*virtio) +
+         " cannot be in one node: the NIC needs memory that virtio-user cannot show to its peer; "
+         "use vhost (with virtio-user at the other end) or memif instead of virtio-user, or run "
+         "a second node for one of the two";
+}
+
 const char* text(PortKind kind) {
   return row(kind).word;
 }

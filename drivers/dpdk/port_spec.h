@@ -14,6 +14,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -48,6 +50,10 @@ struct PortSpec {
 // 0: the kind's own default. The error is one sentence that names the wrong word and what is
 // possible.
 OrSentence<PortSpec> parse_port(std::string_view text, uint32_t mtu = 0, uint16_t queues = 1);
+
+// Why these ports cannot be in one process, naming two of them and the remedy; nothing when they
+// can.
+std::optional<std::string> cannot_share(std::span<const PortSpec> ports);
 
 // The word of a kind: "vhost".
 const char* text(PortKind kind);

@@ -48,5 +48,25 @@ TEST(EalArguments, TooSmallASizeGrowsToWhatThePortsNeed) {
   EXPECT_GT(buffers_needed(ports), uint64_t{4} * 2 * 256 * 9000);
 }
 
+// Refused before DPDK is started, so nothing is opened.
+TEST(Eal, ANicAndVirtioUserAreRefusedTogetherWithTheRemedy) {
+  const PortSpec ports[] = {port("ring:a"), port("virtio-user:/run/v.sock"), port("pci:3b:00.0")};
+  const auto eal = Eal::start(small_plan(), {.ports = ports});
+  ASSERT_FALSE(eal.has_value());
+  EXPECT_EQ(eal.error(),
+            "ports pci:0000:3b:00.0 and virtio-user:/run/v.sock cannot be in one node: the NIC "
+            "needs memory that virtio-user cannot show to its peer; use vhost (with virtio-user "
+            "at the other end) or memif instead of virtio-user, or run a second node for one of "
+            "the two");
+}
+
+TEST(Eal, EachOfTheTwoGoesWithAllTheOthers) {
+  for (const char* one : {"pci:3b:00.0", "virtio-user:/run/v.sock"}) {
+    const PortSpec ports[] = {port(one), port("ring:a"), port("vhost:/a"), port("memif-client:/b"),
+                              port("tap:t")};
+    EXPECT_EQ(cannot_share(ports), std::nullopt) << one;
+  }
+}
+
 }  // namespace
 }  // namespace penstock
