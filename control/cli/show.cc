@@ -95,17 +95,26 @@ std::string links(const json& answer) {
   return table.empty() ? "no links\n" : table.text();
 }
 
+// Why a port is down, where its driver knows.
+std::string waits_for(const json& port) {
+  constexpr std::string_view kDown = "down: ";
+  const std::string status = str(port, "status");
+  if (status == "up" || status == "down") return "";
+  return status.starts_with(kDown) ? status.substr(kDown.size()) : status;
+}
+
 std::string ports(const json& answer) {
   Table table({"PORT", "DEVICE", "LINK", "MAC", "ADDRESS", ">MTU", ">WORKER", ">QUEUE", "TRANSMIT",
                ">FRAMES IN", ">OUT", ">BYTES IN", ">OUT", ">FULL", ">COPIED IN", ">OUT", ">MISSED",
-               ">NO BUFFERS"});
+               ">NO BUFFERS", "STATUS"});
   for (const json& port : answer) {
     table.add({str(port, "name"), str(port, "device"), port.value("link_up", false) ? "up" : "down",
                str(port, "mac"), str(port, "address"), count(port, "mtu"), count(port, "worker"),
                count(port, "queue"), port.value("zero_copy", false) ? "zero copy" : "copies",
                count(port, "rx_frames"), count(port, "tx_frames"), bytes(port, "rx_bytes"),
                bytes(port, "tx_bytes"), count(port, "tx_full"), count(port, "rx_linearized"),
-               count(port, "tx_linearized"), count(port, "rx_missed"), count(port, "no_buffers")});
+               count(port, "tx_linearized"), count(port, "rx_missed"), count(port, "no_buffers"),
+               waits_for(port)});
   }
   return table.empty() ? "no ports\n" : table.text();
 }

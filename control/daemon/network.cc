@@ -94,7 +94,8 @@ void Network::join(Node& node, const Config& config, uint64_t epoch) {
                      .mtu = devices_[i]->spec().mtu,
                      .worker = q,
                      .queue = q,
-                     .net = &net});
+                     .net = &net,
+                     .status = [device = devices_[i].get()] { return device->status(); }});
     }
   }
   for (Queue& a : queues_)

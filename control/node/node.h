@@ -46,6 +46,8 @@ struct PortRow {
   uint32_t worker = 0;
   uint32_t queue = 0;
   NetPort* net = nullptr;
+  // "up", "down", or what it waits for; null: what the link says. Called on the control thread.
+  std::function<std::string()> status = nullptr;
 };
 
 class Node {

@@ -148,8 +148,8 @@ void Node::topic_ready(ForwardRecord& f, uint32_t topic) {
   }
 }
 
-// Topics that no interest of the peer wants are skipped. Returns how many are wanted. Of one that is
-// ending nothing is asked any more: it is freed before that would run.
+// Topics that no interest of the peer wants are skipped. Returns how many are wanted. Of one that
+// is ending nothing is asked any more: it is freed before that would run.
 size_t Node::skip_unwanted(LaneRecord& lane, ForwardRecord& f) {
   size_t wanted = 0;
   if (f.group != nullptr || f.ending) return 1;

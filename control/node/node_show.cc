@@ -204,12 +204,16 @@ std::string Node::show_ports() {
     const PortStats& s = port.stats();
     MacAddress mac;
     mac.bytes = info.mac;
+    const bool up = port.link_up();
     all.push_back({{"name", row.name},
                    {"device", row.device},
                    {"mac", format(mac)},
                    {"address", row.address},
                    {"mtu", row.mtu},
-                   {"link_up", port.link_up()},
+                   {"link_up", up},
+                   {"status", row.status ? row.status()
+                              : up       ? "up"
+                                         : "down"},
                    {"worker", row.worker},
                    {"queue", row.queue},
                    {"zero_copy", info.chains},

@@ -62,6 +62,17 @@ TEST(ShowPorts, TellsWhetherItCopies) {
             "p0    ring:r  up    copies      9\n");
 }
 
+TEST(ShowPorts, TellsWhatAPortWaitsFor) {
+  EXPECT_EQ(show("ports", json::parse(R"([
+                {"name": "a", "link_up": false, "status": "down: waiting for a peer"},
+                {"name": "b", "link_up": true, "status": "up"},
+                {"name": "c", "link_up": false, "status": "down"}])")),
+            "PORT  LINK  TRANSMIT  STATUS\n"
+            "a     down  copies    waiting for a peer\n"
+            "b     up    copies\n"
+            "c     down  copies\n");
+}
+
 TEST(ShowClients, ListsTheirSubscriptions) {
   EXPECT_EQ(show("clients", json::parse(R"([{"id": 1, "name": "t", "pid": 42, "uid": 0,
                   "subscriptions": [{"filter": "a.#", "mode": "broadcast"},
