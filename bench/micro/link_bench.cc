@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // What a link costs per message and per byte, without a port: one side's frames are given to the
 // other as they are. Each side alone, as a core would run it, and both with acknowledgements.
 #include <algorithm>

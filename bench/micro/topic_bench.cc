@@ -1,9 +1,8 @@
-// What a new topic costs: one filter, and a trie of many. What a known one costs: a bitmap.
+// What a new topic costs: one filter, and a trie of many.
 #include <benchmark/benchmark.h>
 #include <string>
 
 #include "dataplane/topic/filter.h"
-#include "dataplane/topic/topic_bitmap.h"
 #include "dataplane/topic/trie.h"
 
 namespace {
@@ -32,16 +31,6 @@ void trie(benchmark::State& state) {
   }
 }
 BENCHMARK(trie)->Arg(10)->Arg(1000)->Arg(100000);
-
-void bitmap(benchmark::State& state) {
-  penstock::TopicBitmap b;
-  for (uint32_t id = 0; id < 256; id++)
-    b.set(id, penstock::TopicBitmap::Use::kWanted);
-  uint32_t id = 0;
-  for (auto _ : state)
-    benchmark::DoNotOptimize(b.look(id++ & 255));
-}
-BENCHMARK(bitmap);
 
 }  // namespace
 

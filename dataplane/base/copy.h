@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Copying short messages. The compiler makes `rep movs` of a memcpy whose length it doesn't know,
 // which takes longer to start than 64 bytes take to copy; a call of libc's costs a few nanoseconds
 // too (bench/micro/link_bench: a 64-byte message into a frame 30 -> 22 ns, on a busy machine).

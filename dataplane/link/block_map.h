@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // BlockMap: which 64-byte blocks of a mirror's arena begin a piece that has arrived. One bit a
 // block, kept by both ends of a link for messages in pieces; the bits of a message are cleared when
 // it is whole, so an arena position stands for itself.

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Feed: where an OutLane gets its messages. Implemented by whoever reads the lane (a forward, a
 // group's remote member); called by the link on the worker's core, one call a burst.
 #pragma once

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // What a link fills for its caller, and what it remembers of it until it is acknowledged.
 #pragma once
 

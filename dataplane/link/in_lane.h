@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // InLane: the receiver's half of a lane: writes the mirror. Owned by whoever added it to the link;
 // used by the link on the worker's core, which is the mirror's one writer.
 //

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // LaneTable: the lanes of a link by alias. Open addressing in fixed memory; a removed lane's alias
 // and epoch stay known until the alias is used again or the room is needed.
 #pragma once

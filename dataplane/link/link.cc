@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Frames in: checked from the outside in, so that nothing is looked at twice or believed too early.
 #include "dataplane/link/link.h"
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Link: one path's half of the reliable session between two nodes. Sans-IO: frames and `now` in,
 // frames and events out; the same code runs on a NIC, in the simulator and under the fuzzer. Owned
 // by one worker; counters may be read by any core. Fixed memory after the constructor.

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Lanes come and go: by command, or all at once when a session ends.
 #include <algorithm>
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // What the peer acknowledges and grants, what is lost, and the timers of a session.
 #include <algorithm>
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Frames out. A burst of one lane becomes a few frames; nothing waits for a frame to be full.
 #include <algorithm>
 #include <array>

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Sessions: how they begin, and how they end.
 //
 //   A                                   B

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // OutLane: the sender's half of a lane on its way to one mirror. Owned by whoever added it to the
 // link; used by the link on the worker's core.
 //

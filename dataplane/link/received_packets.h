@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // ReceivedPackets: which packet numbers have come, and when to say so. The bitmap is that of the
 // ACK frame: 256 packets below the largest; what lies further below counts as come, so nothing is
 // accepted twice.

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Rtt: round-trip time as RFC 9002 estimates it, and the two times made from it. Pure arithmetic.
 #pragma once
 

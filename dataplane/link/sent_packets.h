@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // SentPackets: packets that the peer has to acknowledge, oldest first, and which of them are lost:
 // by RFC 9002's packet and time thresholds. A lost packet is remembered for as long as an ACK can
 // still speak of it, so that a needless retransmission is noticed and the packet threshold grows

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // SimNet: a switch and its ports in memory, on virtual time. It moves real bytes, and from a seed
 // it loses, doubles, delays, reorders and damages frames. Same seed and same calls: the same run,
 // which trace() proves. For tests, demos and benches without a NIC; one thread.

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // SimPort: one port of a SimNet. What it sends is copied when it is taken, and the reference to a
 // lane's memory is kept for a while, as a NIC would.
 #pragma once

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // A node against clients that say anything on their sockets and write anything into the memory they
 // share with it: the input is a list of packets, lies and turns of the node and its workers, in any
 // order. Afterwards nothing of them is left, and an honest client is served.

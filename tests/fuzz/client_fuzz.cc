@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // The client library against a node that says anything: the input is a list of calls of the library
 // and of what the node says meanwhile. Whatever comes, a call returns, and what it hands out lies
 // inside the memory that was mapped.

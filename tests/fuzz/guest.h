@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Guest: a client of a node as fuzzers and tests play it, packet by packet. It remembers what the
 // node told it, so that what it says next is about things that exist, and lies as its input wants.
 #pragma once

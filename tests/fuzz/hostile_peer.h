@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // HostilePeer: the other node of a link as a fuzzer plays it. Its link is a true one, so that what
 // it says arrives; what it says is up to the fuzzer.
 #pragma once

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Input: a fuzzer's bytes, read as a list of what happens next. A number is mostly near the one
 // that matters, so that much of what is made of it gets past the first check.
 #pragma once

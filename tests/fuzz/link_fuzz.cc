@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // A link against a peer that says anything: the input is a list of frames, well sealed or not, and
 // of what else happens: time passes, the application publishes and reads, lanes come and go. A
 // frame's fields are small numbers near the ones that matter, so that much of it gets past the

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // A node against a peer that says anything in the control channel of their link, in any order with
 // turns of the node, its worker and the peer, and with clients that come and go. Afterwards nothing
 // of the session is left.

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // ScriptedNode: what a client's control socket is joined to under the fuzzer, instead of a
 // kernel's. It answers as a node would, with true memory of the right size, but for what its input
 // changes: fields, lengths, and which descriptors come along.

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // The client's control socket, joined to a ScriptedNode: takes the place of
 // dataplane/client/control_socket.cc in a fuzzer. Nothing waits, nothing leaves the process.
 #include "dataplane/client/control_socket.h"

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Flow: one lane from a publisher on one side of a link to a reader of its mirror on the other,
 // with a ledger of what went in and came out.
 #pragma once

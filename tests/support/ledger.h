@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Ledger: checks what a reader got against what was published, one lane each. What a message holds
 // follows from the lane's seed and the message's number, so the ledger needs nothing of the sender
 // but how many there were. Six numbers must be zero: wrong().

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // LinkRig: two links joined by a SimNet, and what a worker does around them, on virtual time.
 //
 //   flows: publisher ▶ lane ▶ [side 0: Link, SimPort] ─ SimNet ─ [side 1: Link, SimPort] ▶ mirror ▶

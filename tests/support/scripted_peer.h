@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // ScriptedPeer: a link and, as its peer, a test that says every frame by hand.
 //
 //   ScriptedPeer p;

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // TestLane: a lane in this process, with its desk, its writer and as many readers as a test wants.
 #pragma once
 

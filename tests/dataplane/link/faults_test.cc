@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Everything that a path can do to frames, by seed. Replay one: the failure prints how.
 #include <gtest/gtest.h>
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // What a receiver does with what comes for a mirror, in any order and from anybody.
 #include "dataplane/link/in_lane.h"
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // What counts as lost, and what is done about it.
 #include <gtest/gtest.h>
 

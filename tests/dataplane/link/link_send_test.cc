@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Which frame goes when.
 #include <gtest/gtest.h>
 

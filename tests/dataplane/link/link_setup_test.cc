@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // How sessions begin and end.
 #include <gtest/gtest.h>
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // What a link makes of a frame before it looks at what it says.
 #include "dataplane/link/link.h"
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // What a sender makes of a lane's messages, and what it lets go of.
 #include "dataplane/link/out_lane.h"
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #include "dataplane/link/received_packets.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #include "dataplane/link/sent_packets.h"
 
 #include <gtest/gtest.h>

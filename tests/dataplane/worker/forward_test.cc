@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // A lane on its way to a peer: what goes, what is skipped, what waits, and what is let go of when.
 #include "dataplane/forward.h"
 

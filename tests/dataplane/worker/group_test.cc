@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Each message of a group goes to one member: which one, when it waits, and who gets it when a
 // member goes.
 #include "dataplane/group.h"

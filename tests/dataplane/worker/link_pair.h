@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // LinkPair: two paths of one worker each, joined by hand on virtual time. Frames go over when a
 // test says so, which is how it comes between a message and its acknowledgement.
 #pragma once

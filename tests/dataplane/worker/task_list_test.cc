@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Which lanes a worker looks at in a turn: those with news, and an idle one only when it is rung.
 #include "dataplane/task_list.h"
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // What the tests of a worker share: a task that counts its turns, and a lane read by it whose
 // publisher rings a bell.
 #pragma once

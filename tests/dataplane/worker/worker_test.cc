@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // The turns of a worker, one by one, without a thread.
 #include "dataplane/worker.h"
 
