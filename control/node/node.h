@@ -19,6 +19,7 @@
 
 #include "control/node/records.h"
 #include "dataplane/net_port.h"
+#include "dataplane/topic/trie.h"
 
 namespace penstock {
 
@@ -224,6 +225,7 @@ class Node {
   BellSlots own_bell_slots_;
 
   std::map<uint32_t, std::unique_ptr<ClientRecord>> clients_;
+  Trie<Subscription*> broadcasts_;  // of all clients, by filter
   std::map<uint64_t, std::unique_ptr<LaneRecord>> lanes_;
   Totals left_;  // of lanes that are no more
   std::map<std::string, std::unique_ptr<GroupRecord>, std::less<>> groups_;

@@ -165,10 +165,12 @@ bool Node::on_declare(ClientRecord& c, const attach::Declare& m) {
   if (!g.valid())
     return refuse(c, m.header, Errc::kInvalid,
                   "ring, arena or topics out of range: see penstock_sender_options");
-  if (g.arena_size() > config_.max_arena_bytes || g.ring_size() > config_.max_arena_bytes / 64)
+  const uint64_t tables = g.total_bytes() - g.arena_size();
+  if (g.arena_size() > config_.max_arena_bytes || tables > config_.max_arena_bytes)
     return refuse(c, m.header, Errc::kTooBig,
-                  fmt::format("an arena of {} bytes; lane.max_arena allows {}", g.arena_size(),
-                              config_.max_arena_bytes));
+                  fmt::format("an arena of {} bytes, {} bytes for ring and topics; lane.max_arena "
+                              "allows {} each",
+                              g.arena_size(), tables, config_.max_arena_bytes));
   const auto bell = c.bell_slots.take();
   if (!bell) return refuse(c, m.header, Errc::kFull, "no bell is free");
   auto made = make_lane(LaneKind::kLane, g, "penstock-lane");
@@ -237,6 +239,7 @@ bool Node::on_subscribe(ClientRecord& c, const attach::Subscribe& m) {
       return refuse(c, m.header, e, "no inbox of that size");
     }
   } else {
+    broadcasts_.insert(sub.filter, &sub);
     for (auto& [id, lane] : lanes_) {
       if (!lane->sealed || lane->closed || lane->kind == LaneKind::kInbox || !lane->group.empty())
         continue;
@@ -278,6 +281,7 @@ void Node::end_subscription(Subscription& s, bool died) {
     remove_member(s, died);
     return;
   }
+  broadcasts_.remove(s.filter, &s);
   const auto lanes = s.lanes;  // part() takes them out
   for (const auto& [id, r] : lanes) {
     LaneRecord& lane = *r->lane;

@@ -89,8 +89,10 @@ void Node::on_lane_ready(PeerRecord& p, const peer::LaneReady& m) {
   ForwardRecord* f = find_forward(p, m.path, m.alias);
   if (f == nullptr || !f->topics.contains(m.topic)) return;  // ended meanwhile
   const bool started = f->forward != nullptr || f->remote != nullptr;
-  if (!m.mirror.valid() || m.mirror.topics > f->lane->geometry.topics ||
-      (started && !(m.mirror == f->mirror))) {
+  const LaneGeometry& lane = f->lane->geometry;
+  const bool fits = m.mirror.valid() && m.mirror.topics <= lane.topics &&
+                    m.mirror.ring_log2 <= lane.ring_log2 && m.mirror.arena_log2 <= lane.arena_log2;
+  if (!fits || (started && !(m.mirror == f->mirror))) {
     log(fmt::format("node {} answers with a mirror that makes no sense: lane {} not forwarded",
                     p.id, f->lane->id));
     end_forward(*f, Drop::kPeerDown, true);

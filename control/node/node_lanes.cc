@@ -7,7 +7,6 @@
 
 #include "control/node/node.h"
 #include "dataplane/base/event.h"
-#include "dataplane/topic/filter.h"
 
 namespace penstock {
 
@@ -57,12 +56,8 @@ Result<LaneRecord*> Node::make_lane(LaneKind kind, const LaneGeometry& geometry,
 // A topic came into use: everybody who wants it is joined before the publisher may go on.
 void Node::topic_added(LaneRecord& lane, uint32_t topic) {
   const std::string& name = lane.topics[topic];
-  if (lane.group.empty()) {
-    for (auto& [id, c] : clients_) {
-      for (auto& [sid, s] : c->subscriptions)
-        if (s->mode == Mode::kBroadcast && matches(s->filter, name)) join_subscription(lane, *s);
-    }
-  }
+  if (lane.group.empty())
+    broadcasts_.collect(name, [&](Subscription* s) { join_subscription(lane, *s); });
   for (auto& [filter, g] : groups_)
     if (lane.group.empty() ? lane.kind == LaneKind::kLane : lane.group == filter)
       group_topic(*g, lane, topic);

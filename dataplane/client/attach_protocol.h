@@ -94,7 +94,7 @@ enum class Kind : uint32_t { kPublisher = 0, kPusher = 1 };
 struct Declare {
   Header header{Type::kDeclare, 0};
   Kind kind = Kind::kPublisher;
-  LaneGeometry geometry;  // all zero: the node's default
+  LaneGeometry geometry;  // {0, 0, 0}: the node's default
   char name[kNameBytes] = {};
 };
 
@@ -123,7 +123,7 @@ struct Subscribe {
   Header header{Type::kSubscribe, 0};
   Mode mode = Mode::kBroadcast;
   uint32_t lossy = 0;  // broadcast only: 1 = never hold a publisher back, learn of gaps
-  LaneGeometry inbox;  // group only; all zero: the node's default
+  LaneGeometry inbox;  // group only; {0, 0, 0}: the node's default
   uint32_t reserved = 0;
   char filter[kTopicBytes] = {};
 };
