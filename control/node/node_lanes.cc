@@ -117,7 +117,10 @@ void Node::join_subscription(LaneRecord& lane, Subscription& s) {
 Result<ReaderRecord*> Node::join(LaneRecord& lane, PositionTableRecord& table, bool lossy) {
   const auto slot = table.slots.take();
   if (!slot) return Errc::kFull;
-  auto joined = lane.desk.join(lossy);
+  // A pusher may send as soon as it sees the mark, before we have seen its head. And it may have
+  // sent one more while its last reader was leaving.
+  const bool owed = lane.pusher && !lossy && lane.desk.readers() == 0;
+  auto joined = owed ? lane.desk.join_from(lane.parted) : lane.desk.join(lossy);
   if (!joined.ok()) {
     table.slots.give_back(*slot);
     return joined.error();
@@ -208,6 +211,7 @@ Totals Node::totals(const ReaderRecord& r) const {
 void Node::part(ReaderRecord& r, Drop undelivered) {
   LaneRecord& lane = *r.lane;
   Totals t = totals(r);
+  lane.parted = r.start + t.sent;
   if (undelivered == Drop::kNone) {
     t.sent = settled(t);
   } else if (t.sent > settled(t)) {

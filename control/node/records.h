@@ -96,6 +96,7 @@ struct LaneRecord {
   LaneKind kind = LaneKind::kLane;
   std::string name;
   bool pusher = false;
+  uint64_t parted = 0;  // what came before this position is in the books of readers that left
   LaneGeometry geometry;
   SealedMemory memory;
   Mapping map;

@@ -11,7 +11,7 @@ LaneDesk::LaneDesk(NodePage* page, const LaneHeader* header, uint64_t lane_id)
       header_(header),
       next_generation_(static_cast<uint32_t>((lane_id * 0x9e3779b97f4a7c15) >> 32)) {}
 
-Result<LaneDesk::Joined> LaneDesk::join(bool lossy) {
+Result<LaneDesk::Joined> LaneDesk::take_mark(ReaderState as, uint64_t start) {
   if (page_->closed.load() != 0) return Errc::kClosed;
   uint32_t i = 0;
   while (i < kMaxReaders && state(i) != ReaderState::kFree)
@@ -19,19 +19,31 @@ Result<LaneDesk::Joined> LaneDesk::join(bool lossy) {
   if (i == kMaxReaders) return Errc::kFull;
   if (++next_generation_ == 0) ++next_generation_;  // 0 is what a fresh slot says
   ReaderMark& mark = page_->marks[i];
-  mark.start.store(kStartUnknown);
-  mark.state.store(
-      pack_mark(lossy ? ReaderState::kLossy : ReaderState::kReliable, next_generation_));
-  change();
-  remote_fence();
-  const uint64_t start = header_->head.load();
-  if (start > kMaxPosition) {
-    leave_mark(i);
-    return Errc::kInvalid;
-  }
   mark.start.store(start);
+  mark.state.store(pack_mark(as, next_generation_));
+  change();
   readers_++;
   return Joined{i, next_generation_, start};
+}
+
+Result<LaneDesk::Joined> LaneDesk::join(bool lossy) {
+  auto joined = take_mark(lossy ? ReaderState::kLossy : ReaderState::kReliable, kStartUnknown);
+  if (!joined.ok()) return joined;
+  remote_fence();
+  Joined& j = *joined;
+  j.start = header_->head.load();
+  if (j.start > kMaxPosition) {
+    leave(j.index);
+    return Errc::kInvalid;
+  }
+  page_->marks[j.index].start.store(j.start);
+  return joined;
+}
+
+Result<LaneDesk::Joined> LaneDesk::join_from(uint64_t start) {
+  assert(readers_ == 0);
+  if (start > kMaxPosition) return Errc::kInvalid;
+  return take_mark(ReaderState::kReliable, start);
 }
 
 void LaneDesk::leave(uint32_t index) {

@@ -33,6 +33,11 @@ class LaneDesk {
   // the header. The caller tells reader and writer.
   Result<Joined> join(bool lossy);
 
+  // The same for a reliable reader that is owed what was published from `start` on, though nobody
+  // reads the lane. For pushers, who look at the page before each message and publish none as long
+  // as they know that: so nothing since `start` has been overwritten.
+  Result<Joined> join_from(uint64_t start);
+
   // Frees the mark: the reader let go, or is dead. The writer no longer minds it.
   void leave(uint32_t index);
 
@@ -47,6 +52,7 @@ class LaneDesk {
   uint32_t readers() const { return readers_; }  // marks taken, the evicted too
 
  private:
+  Result<Joined> take_mark(ReaderState state, uint64_t start);
   void leave_mark(uint32_t index);
   void change() { page_->generation.store(page_->generation.load_relaxed() + 1); }
 

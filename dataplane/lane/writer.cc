@@ -126,7 +126,8 @@ uint64_t LaneWriter::consumed(Reader& r, const ReaderMark& mark) {
   const bool attached = r.slot != nullptr && r.slot_generation == mark_generation(r.state);
   if (!attached || r.slot->generation.load() != r.slot_generation) {
     const uint64_t start = mark.start.load();
-    if (start != kStartUnknown) r.hold = std::max(r.hold, std::min(start, head_));
+    // It may lie before the tail of the last look: LaneDesk::join_from.
+    if (start != kStartUnknown) r.hold = std::min(start, head_);
     return r.hold;
   }
   const uint64_t said = r.slot->position.load();  // pairs with the store in LaneReader::release

@@ -18,6 +18,38 @@ TEST(LaneDesk, AJoinStartsAtTheHead) {
   EXPECT_EQ(t.desk.state(joined->index), ReaderState::kReliable);
 }
 
+// A pusher sent two messages between a look of ours and the mark that it saw, or while its last
+// reader left.
+TEST(LaneDesk, AReaderIsOwedWhatNobodyElseGot) {
+  TestLane t(kTiny);
+  for (uint64_t i = 0; i < 5; i++)
+    t.send(i);
+  const auto joined = t.desk.join_from(3);
+  ASSERT_TRUE(joined.ok());
+  EXPECT_EQ(joined->start, 3u);
+  t.writer->refresh();  // as a pusher does before its next message
+  uint64_t more = 0;
+  while (t.send(more) == Errc::kOk)
+    more++;
+  EXPECT_EQ(more, t.geometry.ring_size() - 2) << "both are held for it";
+  ReaderSlot& slot = t.table->slots[joined->index];
+  LaneReader r({.memory = t.lane.data(),
+                .geometry = t.geometry,
+                .page = t.page,
+                .index = joined->index,
+                .generation = joined->generation,
+                .slot = &slot,
+                .start = joined->start});
+  t.writer->attach_reader(joined->index, joined->generation, &slot, {});
+  EXPECT_EQ(t.send(0), Errc::kWouldBlock);
+  Message m;
+  for (uint64_t position = 3; position < 5 + more; position++) {
+    ASSERT_EQ(r.next(m), LaneReader::Next::kMessage) << position;
+    EXPECT_EQ(m.position, position);
+  }
+  EXPECT_EQ(t.desk.join(false)->start, 5 + more) << "who comes now is owed nothing";
+}
+
 TEST(LaneDesk, EveryChangeIsSeenByTheGeneration) {
   TestLane t(kTiny);
   uint64_t last = t.page->generation.load();
