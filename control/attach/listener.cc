@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <fmt/format.h>
 #include <grp.h>
 #include <sys/socket.h>
@@ -39,6 +40,9 @@ tl::expected<Listener, std::string> Listener::open(const Options& options) {
     return fail(fmt::format("the path must have 1 to {} bytes", sizeof address.sun_path - 1));
   std::memcpy(address.sun_path, options.path.data(), options.path.size());
 
+  // A fresh machine has no /run/penstock. What is there keeps its rights.
+  std::error_code ignored;  // bind() says what is wrong
+  std::filesystem::create_directories(std::filesystem::path(options.path).parent_path(), ignored);
   struct stat st {};
   if (lstat(options.path.c_str(), &st) == 0) {
     if (!S_ISSOCK(st.st_mode)) return fail("exists and is no socket; remove it or choose another");
@@ -53,8 +57,7 @@ tl::expected<Listener, std::string> Listener::open(const Options& options) {
   const int bound = bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
   umask(before);
   if (bound != 0) {
-    const bool missing = errno == ENOENT;
-    return fail(why() + (missing ? "; create the directory" : "; may this user write there?"));
+    return fail(why() + "; may this user write there?");
   }
   Listener listener(std::move(socket), options.path);
   if (!options.group.empty()) {

@@ -185,6 +185,7 @@ class Program {
   void add_top() {
     CLI::App* sub = add(app_, "top", "what flows through the node now; q ends it", [this] {
       top_.socket = socket_;
+      top_.json = json_;
       return top(io_, top_);
     });
     add_duration(sub, "--interval", "time between two screens; 1s if not given",

@@ -1,5 +1,5 @@
-// Fields of the node's answers. One that is not there reads as nothing; one of another type throws
-// nlohmann::json::exception.
+// Fields of the node's answers, and JSON for output. A field that is not there reads as nothing;
+// one of another type throws nlohmann::json::exception.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,11 @@ inline const nlohmann::json& list(const nlohmann::json& object, const char* key)
   static const nlohmann::json kNone = nlohmann::json::array();
   const auto found = object.find(key);
   return found == object.end() ? kNone : *found;
+}
+
+// As it is printed: on one line with indent -1. Bytes that are no UTF-8 are replaced.
+inline std::string json_text(const nlohmann::json& value, int indent) {
+  return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace penstock::cli

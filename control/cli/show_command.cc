@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "control/cli/json_fields.h"
 #include "control/cli/node.h"
 #include "control/cli/show.h"
 #include "control/cli/top.h"
@@ -15,10 +16,6 @@ using nlohmann::json;
 
 constexpr uint64_t kInterval = 1'000'000'000;  // ns
 
-std::string dump(const json& value, int indent) {
-  return value.dump(indent, ' ', false, json::error_handler_t::replace) + "\n";
-}
-
 }  // namespace
 
 Exit show_command(const Io& io, const ShowOptions& options) {
@@ -28,7 +25,8 @@ Exit show_command(const Io& io, const ShowOptions& options) {
     const json answer = ask(client, "show " + options.what);
     if (clear) io.out << "\x1b[H\x1b[2J";
     // While it watches, a line an answer.
-    io.out << (options.json ? dump(answer, options.watch ? -1 : 2) : show(options.what, answer))
+    io.out << (options.json ? json_text(answer, options.watch ? -1 : 2)
+                            : show(options.what, answer))
            << std::flush;
     if (!io.out) throw Failure(Exit::kFailed, "the output cannot be written");
   } while (options.watch && !pause_or_quit(kInterval));
@@ -38,7 +36,7 @@ Exit show_command(const Io& io, const ShowOptions& options) {
 Exit topology(const Io& io, const std::string& socket, bool as_json) {
   pen::Client client = attach(socket, "penstock topology");
   const json answer = ask(client, "topology");
-  io.out << (as_json ? dump(answer, 2) : show("topology", answer));
+  io.out << (as_json ? json_text(answer, 2) : show("topology", answer));
   return Exit::kOk;
 }
 

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "control/cli/interrupt.h"
+#include "control/cli/json_fields.h"
 #include "control/cli/node.h"
 
 namespace penstock::cli {
@@ -31,6 +33,11 @@ Snapshot look(pen::Client& client) {
   s.ports = ask(client, "show ports");
   s.drops = ask(client, "show drops");
   return s;
+}
+
+nlohmann::json as_json(const Snapshot& s) {
+  return {{"at_ns", s.at_ns}, {"node", s.node},   {"lanes", s.lanes},
+          {"links", s.links}, {"ports", s.ports}, {"drops", s.drops}};
 }
 
 // Keys one by one and no echo, while it lives, if the input is a terminal.
@@ -80,9 +87,13 @@ Exit top(const Io& io, const TopOptions& options) {
   bool quit = pause_or_quit(std::min(kFirstInterval, options.interval_ns));
   for (uint64_t n = 1; !quit; n++) {
     Snapshot now = look(client);
-    // Home, the screen, and nothing of the last one behind it.
-    const std::string view = top_view(before, now, terminal ? screen_lines() : kNoLimit);
-    io.out << (terminal ? "\x1b[H\x1b[2J" : n > 1 ? "\n" : "") << view << std::flush;
+    if (options.json) {
+      io.out << json_text(as_json(now), -1) << std::flush;
+    } else {
+      // Home, the screen, and nothing of the last one behind it.
+      const std::string view = top_view(before, now, terminal ? screen_lines() : kNoLimit);
+      io.out << (terminal ? "\x1b[H\x1b[2J" : n > 1 ? "\n" : "") << view << std::flush;
+    }
     if (!io.out) throw Failure(Exit::kFailed, "the output cannot be written");
     before = std::move(now);
     if (n == options.count) break;

@@ -23,6 +23,7 @@ struct TopOptions {
   std::string socket;
   uint64_t interval_ns = 1'000'000'000;
   uint64_t count = 0;  // screens after which it ends; 0: until q or ^C
+  bool json = false;   // the node's answers, a line for each look
 };
 
 // Draws over the last screen when the output is a terminal, else one below the other.

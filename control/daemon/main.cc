@@ -23,6 +23,7 @@
 #include "control/daemon/network.h"
 #include "control/node/node.h"
 #include "dataplane/base/clock.h"
+#include "drivers/dpdk/huge_pages.h"
 
 namespace penstock {
 namespace {
@@ -213,6 +214,10 @@ int run(Config config, const std::string& path) {
   raise_descriptor_limit();
   const Fd signal_fd = signals();
 
+  if (config.memory.hugepages == HugePages::kRequire) {
+    if (const auto missing = huge_pages_missing(config.memory.buffers_bytes))
+      return fail(kNoMemory, "huge pages are required (memory.hugepages): " + *missing);
+  }
   PlacementRequest request;
   request.workers = config.workers.count;
   request.cpus = config.workers.cpus;
@@ -288,6 +293,10 @@ int main(int argc, char** argv) {
                "print which CPU each worker gets, and why, and exit");
   app.set_version_flag("--version", "penstockd " PENSTOCK_VERSION);
   app.footer(std::string(penstock::kExitText) + "\n\n" + penstock::help());
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? penstock::kFine : penstock::kUsage;
+  }
   return penstock::start(arguments);
 }

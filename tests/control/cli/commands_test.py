@@ -17,14 +17,18 @@ import unittest
 LIMIT_S = 60  # against hanging
 
 
+def existing(folder):
+    return folder if folder.exists() else existing(folder.parent)
+
+
 class Node:
     """A daemon in a folder of its own."""
 
     def __init__(self, folder):
         self.socket = folder / "p.sock"
-        self.config = folder / "node.toml"
+        self.config = pathlib.Path(tempfile.mkdtemp(dir=existing(folder))) / "node.toml"
         self.write_config("info")
-        self.log = folder / "log"
+        self.log = self.config.with_name("log")
         with self.log.open("w") as log:
             self.process = subprocess.Popen([PENSTOCKD, "--config", self.config], stderr=log)
         self.wait_for_log("penstockd: ready")
@@ -119,16 +123,16 @@ class CommandsTest(unittest.TestCase):
         pulls = [self.node.receiver("pull", "jobs.#") for _ in range(2)]
         jobs = [f"job {n}" for n in range(100)]
         self.assertEqual(self.node.run("push", "jobs.a", given="\n".join(jobs).encode())[0], 0)
-        got = []
-        while len(got) < len(jobs):
-            # What one puller has is out when it waits for more; ^C ends it in order.
-            time.sleep(0.5)
-            for pull in pulls:
-                pull.send_signal(signal.SIGINT)
-            results = [result(p) for p in pulls]
-            self.assertEqual([r[0] for r in results], [0, 0])
-            got = sorted(line for r in results for line in r[1].decode().splitlines())
-            break
+        def delivered():
+            return sum(reader["delivered"] for lane in self.node.show("lanes") if lane["kind"] == "inbox"
+                       for reader in lane["readers"])
+        while delivered() < len(jobs):
+            time.sleep(0.02)
+        for pull in pulls:
+            pull.send_signal(signal.SIGINT)
+        results = [result(p) for p in pulls]
+        self.assertEqual([r[0] for r in results], [0, 0])
+        got = sorted(line for r in results for line in r[1].decode().splitlines())
         self.assertEqual(got, sorted(jobs))
 
     def test_time_runs_out(self):
@@ -175,6 +179,13 @@ class CommandsTest(unittest.TestCase):
         os.close(ours)
         os.close(theirs)
 
+    def test_top_as_json_is_a_line_a_look(self):
+        code, out, _ = self.node.run("top", "--json", "--count", "2", "--interval", "10ms")
+        self.assertEqual(code, 0)
+        looks = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([look["node"]["id"] for look in looks], [1, 1])
+        self.assertGreater(looks[1]["at_ns"], looks[0]["at_ns"])
+
     def test_bench_measures(self):
         code, out, err = self.node.run("bench", "--time", "100ms", "--json")
         self.assertEqual(code, 0, err)
@@ -204,6 +215,37 @@ class NodeGoneTest(unittest.TestCase):
             node.stop()
             code, _, err = result(sub)
             self.assertEqual((code, err), (3, "penstock: a: closed\n"))
+
+
+class DaemonTest(unittest.TestCase):
+    def fails(self, *arguments):
+        done = subprocess.run([PENSTOCKD, *arguments], capture_output=True, text=True, timeout=LIMIT_S)
+        return done.returncode, done.stderr
+
+    def test_wrong_usage_is_two(self):
+        self.assertEqual(self.fails("--no-such-option")[0], 2)
+        self.assertEqual(self.fails("--help")[0], 0)
+
+    def test_makes_the_folders_of_its_socket_and_state(self):
+        with tempfile.TemporaryDirectory(prefix="penstock-commands-") as folder:
+            node = Node(pathlib.Path(folder) / "not" / "there")
+            self.assertEqual(node.show("node")["id"], 1)
+            node.stop()
+
+    def test_huge_pages_that_are_required_and_missing_are_named(self):
+        with tempfile.TemporaryDirectory(prefix="penstock-commands-") as folder:
+            config = pathlib.Path(folder) / "node.toml"
+            config.write_text(f"""[node]
+id = 1
+socket = "{folder}/p.sock"
+state_dir = "{folder}"
+[memory]
+hugepages = "require"
+buffers = "64GiB"
+""")
+            code, error = self.fails("--config", config)
+            self.assertEqual(code, 6)
+            self.assertIn("huge pages are required (memory.hugepages)", error)
 
 
 if __name__ == "__main__":
