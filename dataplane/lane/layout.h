@@ -6,7 +6,8 @@
 //   lane            written by its one publisher (or by the node: mirrors, inboxes)
 //     0             LaneHeader    4096 B    geometry; head and reserve of the writer
 //     topics_at     Topic[n]      320 B     append-only: id is the index
-//     ring_at       Descriptor[]  64 B      power of two; slot = position & (n - 1)
+//     ring_at       Descriptor[]  32 B      power of two; slot = position & (n - 1)
+//     extras_at     Extra[]       32 B      as many: what a message has that is not plain
 //     arena_at      bytes                   power of two; byte = arena position & (size - 1)
 //   node page       written by the node, one per lane: who reads it, since when, who is evicted
 //   position table  written by one reading client (or worker): a ReaderSlot per lane it reads
@@ -24,7 +25,7 @@
 namespace penstock {
 
 inline constexpr uint64_t kLaneMagic = 0x314b4c4e45505350;  // "PSPENLK1", little-endian
-inline constexpr uint32_t kLaneVersion = 1;
+inline constexpr uint32_t kLaneVersion = 2;
 inline constexpr uint32_t kMaxReaders = 128;     // per lane, on one host
 inline constexpr uint32_t kMaxTopicName = 255;   // bytes
 inline constexpr uint32_t kPositionSlots = 512;  // lanes that one client can read at once

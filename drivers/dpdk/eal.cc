@@ -59,6 +59,7 @@ OrSentence<std::unique_ptr<Eal>> Eal::start(const Plan& plan, const EalOptions& 
     std::string line;
     for (const std::string& a : arguments)
       line += " " + a;
+    rmdir(rte_eal_get_runtime_dir());
     return sentence(std::string("DPDK does not start: ") + rte_strerror(rte_errno) +
                     last_dpdk_words() + "; it was given" + line);
   }
