@@ -96,7 +96,12 @@ class JoinedLane {
 
   void arm() { reader_.arm(); }
   void disarm() { reader_.disarm(); }
-  bool vacant() const { return reader_.vacant(); }
+  // `waiting`: asks for the bytes of the next message together with its descriptor, and not after
+  // it. That takes the line from a sender that is about to write it, so only of one that is slow.
+  bool vacant(bool waiting) const {
+    if (waiting) reader_.prefetch_at(arena_end_);
+    return reader_.vacant();
+  }
 
   uint64_t skipped() const { return skipped_; }
 

@@ -93,8 +93,11 @@ Errc Receiver::recv(penstock_message& out, int64_t timeout_ns) {
 // The one thing that a program which polls does all the time: finding nothing. That is when poll()
 // left nothing open before, and nothing has come since.
 int64_t Receiver::poll(penstock_handler handler, void* context, size_t limit) {
-  if (!settled_ || client_.state() != Client::State::kUp || !vacant())
+  if (!settled_ || client_.state() != Client::State::kUp || !vacant(vacant_ >= kWaiting)) {
+    vacant_ = 0;
     return take(handler, context, limit);
+  }
+  vacant_++;
   return pacer_.tick() ? look_around(handler, context, limit) : 0;
 }
 
@@ -112,7 +115,7 @@ int64_t Receiver::take(penstock_handler handler, void* context, size_t limit) {
   const penstock_message* m = nullptr;
   for (;;) {
     n += take_plain(handler, context, limit - n, n != 0);
-    if (n == limit || (n != 0 && vacant()) || !next(m)) break;
+    if (n == limit || (n != 0 && vacant(false)) || !next(m)) break;
     handler(context, m);
     let_go();
     n++;

@@ -55,6 +55,7 @@ class Receiver {
 
  private:
   static constexpr uint32_t kBurst = 16;
+  static constexpr uint32_t kWaiting = 32;  // polls that found nothing: the senders are slow
 
   Receiver(Client& client, std::string_view filter) : client_(client), filter_(filter) {}
   ~Receiver() = default;
@@ -64,9 +65,9 @@ class Receiver {
   int64_t look_around(penstock_handler handler, void* context, size_t limit);
   int64_t take(penstock_handler handler, void* context, size_t limit);
   size_t take_plain(penstock_handler handler, void* context, size_t limit, bool more);
-  bool vacant() const {
+  bool vacant(bool waiting) const {
     for (const auto& lane : lanes_)
-      if (!lane->vacant()) return false;
+      if (!lane->vacant(waiting)) return false;
     return true;
   }
   bool evicted(JoinedLane& lane, bool in_use, const penstock_message*& out);
@@ -100,6 +101,7 @@ class Receiver {
   bool held_message_ = false;   // ... which is a message of held_bytes_, not a gap
   uint64_t held_bytes_ = 0;
   bool settled_ = false;     // poll() left nothing open
+  uint32_t vacant_ = 0;      // polls since then that found nothing
   bool lost_held_ = false;   // ... but held_ was evicted meanwhile: a gap comes next
   bool more_ = false;        // unwanted messages kept next() from looking at everything
   bool watched_ = false;     // somebody sleeps on event_fd()

@@ -95,6 +95,11 @@ class LaneReader {
     return true;
   }
 
+  // Asks for the first line that begins at `arena_pos` or behind it.
+  void prefetch_at(uint64_t arena_pos) const {
+    __builtin_prefetch(arena_ + ((arena_pos + kLine - 1) & arena_mask_));
+  }
+
   // True when certainly nothing has come; false decides nothing. One load.
   bool vacant() const {
     const uint64_t stamp = ring_[next_ & ring_mask_].stamp.load_relaxed();
