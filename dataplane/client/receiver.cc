@@ -19,11 +19,15 @@ bool Receiver::next(const penstock_message*& out) {
         stats_.delivered++;
         stats_.bytes += held_bytes_;
         if (--burst_ == 0) next_lane();
+        if (--unlooked_ == 0) [[unlikely]]
+          look_while_busy();
         return true;
       case JoinedLane::Next::kGap:
         held_ = &lane;
         held_message_ = false;
         stats_.gaps[out->gap_reason % PENSTOCK_REASONS] += out->gap_count;
+        if (--burst_ == 0) next_lane();
+        if (--unlooked_ == 0) look_while_busy();
         return true;
       case JoinedLane::Next::kMore:
         more_ = true;
@@ -51,6 +55,13 @@ bool Receiver::evicted(JoinedLane& lane, bool in_use, const penstock_message*& o
 void Receiver::next_lane() {
   burst_ = kBurst;
   if (++turn_ >= lanes_.size()) turn_ = 0;
+}
+
+// There is always something to read, so nobody comes to glance(). What is shown stays: lanes are
+// only added, or marked.
+void Receiver::look_while_busy() {
+  unlooked_ = kBurst;
+  if (pacer_.decide()) client_.drain();
 }
 
 // Everything in the lane whose turn it is was read and let go of: the node may have the slot.
@@ -128,6 +139,8 @@ int64_t Receiver::take(penstock_handler handler, void* context, size_t limit) {
       let_go();
       n = 1;
     }
+  } else if (n != 0 && pacer_.due()) {
+    client_.drain();
   }
   if (!lost_held_) {
     for (const auto& lane : lanes_)

@@ -2,7 +2,9 @@
 // its lanes in turn, up to kBurst messages each, so that a busy publisher does not hide a quiet
 // one.
 //
-//   recv ──▶ let go of the last ──▶ lanes in turn ──▶ nothing? the socket, now and then ──▶ spin
+// The socket is looked at now and then, whether there is something to read or not:
+//
+//   recv ──▶ let go of the last ──▶ lanes in turn ──▶ nothing? ──▶ spin
 //        ──▶ arm every lane, remote_fence(), look again ──▶ sleep on {event, socket} ──▶ disarm
 #pragma once
 
@@ -72,6 +74,7 @@ class Receiver {
   }
   bool evicted(JoinedLane& lane, bool in_use, const penstock_message*& out);
   void next_lane();
+  void look_while_busy();
   void drop_finished();
   void let_go() {
     if (held_ == nullptr || lost_held_) return;
@@ -97,6 +100,7 @@ class Receiver {
   std::vector<std::unique_ptr<JoinedLane>> lanes_;
   size_t turn_ = 0;             // whose turn it is
   uint32_t burst_ = kBurst;     // what it may still give
+  uint32_t unlooked_ = kBurst;  // what next() may still find until the socket's turn
   JoinedLane* held_ = nullptr;  // gave what is shown
   bool held_message_ = false;   // ... which is a message of held_bytes_, not a gap
   uint64_t held_bytes_ = 0;

@@ -1,3 +1,4 @@
+#include <functional>
 #include <gtest/gtest.h>
 #include <map>
 #include <string>
@@ -83,6 +84,46 @@ TEST_F(Receiver, BusyPublisherDoesNotHideAQuietOne) {
     before++;
   }
   EXPECT_LE(before, 16);
+}
+
+// One publisher is always ahead: others come and go all the same, by recv and by poll.
+class BusyReceiver : public Receiver, public ::testing::WithParamInterface<bool> {
+ protected:
+  // Reads a little, writes more; false when `done` did not come true in a while.
+  bool until(pen::Subscriber& s, pen::Publisher& ahead, const std::function<bool()>& done) {
+    const uint32_t t = *ahead.topic("t");
+    for (int i = 0; i < 20'000 && !done(); i++) {
+      while (ahead.send(t, "x") == PENSTOCK_OK) {
+      }
+      pen::Message m;
+      if (GetParam())
+        EXPECT_GT(s.poll([&](const pen::Message& got) { note(got); }, 8), 0);
+      else if (s.recv(m, 0) == PENSTOCK_OK)
+        note(m);
+      if (i % 64 == 0) usleep(1000);
+    }
+    return done();
+  }
+  void note(const pen::Message& m) { heard |= m.chars() == "late"; }
+
+  bool heard = false;
+};
+
+INSTANTIATE_TEST_SUITE_P(RecvAndPoll, BusyReceiver, ::testing::Bool());
+
+TEST_P(BusyReceiver, JoinsAndLeavesAllTheSame) {
+  auto other = std::move(*pen::Client::attach("other", node.socket()));
+  auto s = client.subscriber("t");
+  auto ahead = other.publisher({.name = "ahead", .ring_entries = 64});
+  ASSERT_TRUE(ahead->topic("t"));
+  ASSERT_TRUE(until(*s, *ahead, [&] { return s->stats().lanes == 1; }));
+  {
+    auto late = other.publisher({.name = "late"});
+    ASSERT_EQ(late->send(*late->topic("t"), "late"), PENSTOCK_OK);
+    EXPECT_TRUE(until(*s, *ahead, [&] { return heard; }));
+    EXPECT_EQ(s->stats().lanes, 2u);
+  }
+  EXPECT_TRUE(until(*s, *ahead, [&] { return s->stats().lanes == 1; }));
 }
 
 TEST_F(Receiver, PollHandsOverUpToItsLimitAndLetsGo) {
