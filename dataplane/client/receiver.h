@@ -94,6 +94,8 @@ class Receiver {
   void arm_all();
   void disarm_all();
   bool drain_event();
+  void set_timer(uint64_t after_ns);
+  void nudge();
 
   Client& client_;
   std::string filter_;
@@ -116,7 +118,8 @@ class Receiver {
   uint32_t waits_ = 0;
   uint64_t subscription_ = 0;
   Fd event_;    // from the node: an epoll instance that we can only drain
-  Fd wake_fd_;  // epoll over event_ and the control socket
+  Fd timer_;    // wakes who sleeps on event_fd() when no event does
+  Fd wake_fd_;  // epoll over these two and the control socket
   penstock_receiver_stats stats_{};
 };
 

@@ -2,6 +2,7 @@
 #include <cstring>
 #include <new>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 
 #include "dataplane/client/last_error.h"
 #include "dataplane/client/receiver.h"
@@ -47,6 +48,9 @@ Errc Receiver::start(const Options& options) {
   if (!wake_fd_) return fail(Errc::kSystem, "cannot make an epoll instance");
   if (epoll_ctl(wake_fd_.get(), EPOLL_CTL_ADD, event_.get(), &readable) != 0)
     return client_.broken("Subscribed");
+  timer_ = Fd(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+  if (!timer_ || epoll_ctl(wake_fd_.get(), EPOLL_CTL_ADD, timer_.get(), &readable) != 0)
+    return fail(Errc::kSystem, "cannot make a timer");
   if (epoll_ctl(wake_fd_.get(), EPOLL_CTL_ADD, client_.socket_fd(), &readable) != 0)
     return fail(Errc::kSystem, "cannot wait for the node's socket");
   if (failed_ != Errc::kOk)
@@ -73,6 +77,7 @@ void Receiver::say_goodbye() const {
 }
 
 bool Receiver::join(const attach::Join& join, const Packet& packet) {
+  nudge();
   auto lane = JoinedLane::open(join, packet, client_.positions(), filter_);
   if (lane.ok()) {
     lanes_.push_back(std::move(*lane));
@@ -92,6 +97,7 @@ bool Receiver::join(const attach::Join& join, const Packet& packet) {
 }
 
 void Receiver::leave(const attach::Leave& leave) {
+  nudge();
   for (const auto& lane : lanes_)
     if (lane->is(leave.lane_id, leave.slot, leave.generation)) lane->leave();
 }

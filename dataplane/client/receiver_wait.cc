@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 
 #include "dataplane/base/clock.h"
 #include "dataplane/base/event.h"
@@ -127,7 +128,21 @@ bool Receiver::drain_event() {
     n = epoll_wait(event_.get(), events, 16, 0);
     any |= n > 0;
   } while (n == 16);
+  if (watched_) set_timer(0);
   return any;
+}
+
+// Resets it, should it have gone off. 0: never.
+void Receiver::set_timer(uint64_t after_ns) {
+  itimerspec when{};
+  when.it_value.tv_nsec = static_cast<long>(after_ns);
+  timerfd_settime(timer_.get(), 0, &when, nullptr);
+}
+
+// Somebody else of this client took a packet for us from the socket, which so does not wake who
+// sleeps on event_fd().
+void Receiver::nudge() {
+  if (watched_) set_timer(1);
 }
 
 }  // namespace penstock::client

@@ -130,6 +130,25 @@ TEST_F(ReceiverWait, EventFdTellsOfNewPublishers) {
   EXPECT_EQ(s->recv(m, 0), PENSTOCK_OK);
 }
 
+// The packet that says so is taken from the socket by another call of the same client.
+TEST_F(ReceiverWait, EventFdTellsOfNewPublishersWhoeverHeardOfThem) {
+  auto s = client.subscriber("t");
+  auto mine = client.publisher();
+  const int fd = s->event_fd();
+  pen::Message m;
+  EXPECT_EQ(s->recv(m, 0), PENSTOCK_TIMEOUT);
+  auto p = other.publisher();
+  const uint32_t t = *p->topic("t");
+  ASSERT_TRUE(mine->topic("else"));
+  EXPECT_EQ(s->stats().lanes, 1u);
+  EXPECT_TRUE(readable(fd, 50));
+  EXPECT_EQ(s->recv(m, 0), PENSTOCK_TIMEOUT);
+  EXPECT_FALSE(readable(fd, 0));
+  ASSERT_EQ(p->send(t, "x"), PENSTOCK_OK);
+  EXPECT_TRUE(readable(fd, 10'000));
+  EXPECT_EQ(s->recv(m, 0), PENSTOCK_OK);
+}
+
 TEST_F(ReceiverWait, EventFdTellsOfTheNodesEnd) {
   auto s = client.subscriber("t");
   const int fd = s->event_fd();
