@@ -18,7 +18,7 @@ constexpr uint64_t kForever = UINT64_MAX;
 constexpr uint64_t kMostSpinNs = 20'000;
 constexpr uint64_t kLeastSpinNs = 1'000;
 constexpr uint32_t kTryAgain = 16;              // waits; then a long spin may pay again
-constexpr uint64_t kMostSleepNs = 100'000'000;  // a bound, should a wake-up be lost
+constexpr uint64_t kMostSleepNs = 100'000'000;  // a bound: some wake-ups do not come
 
 // Spinning on the only CPU keeps the sender from sending.
 bool alone_on_one_cpu() {
@@ -86,7 +86,10 @@ Errc Receiver::sleep(const penstock_message*& out, uint64_t deadline) {
 }
 
 // Somebody sleeps on event_fd() once we say that there is nothing. Armed lanes stay so until an
-// event came, so that polling a quiet receiver is two system calls and no fence.
+// event came, so that polling a quiet receiver is three system calls and no fence.
+//
+// Not for longer than sleep() would: a publisher may send before it has heard of a new reader, for
+// which it rings nothing, and then no more.
 Errc Receiver::watch(const penstock_message*& out) {
   for (;;) {
     client_.drain();
@@ -128,11 +131,11 @@ bool Receiver::drain_event() {
     n = epoll_wait(event_.get(), events, 16, 0);
     any |= n > 0;
   } while (n == 16);
-  if (watched_) set_timer(0);
+  if (watched_) set_timer(kMostSleepNs);
   return any;
 }
 
-// Resets it, should it have gone off. 0: never.
+// From now on; should it have gone off, that is forgotten.
 void Receiver::set_timer(uint64_t after_ns) {
   itimerspec when{};
   when.it_value.tv_nsec = static_cast<long>(after_ns);

@@ -270,6 +270,7 @@ void MiniNode::join(Subscription& s, Lane& lane) {
     lane.writer.attach_reader(joined->index, joined->generation, &table->slots[slot], wake);
     return;
   }
+  if (readers_withheld_) return;
   attach::Reader r;
   r.lane_id = lane.id;
   r.index = joined->index;

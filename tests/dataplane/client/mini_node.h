@@ -34,6 +34,8 @@ class MiniNode {
 
   // Dies without a word: every descriptor is closed.
   void die();
+  // From now on publishers are not told of new readers.
+  void withhold_readers();
   // Evicts every reader of the lanes that `publisher` writes.
   void evict_readers_of(const std::string& publisher);
   // What `publisher`'s lanes look like.
@@ -137,6 +139,7 @@ class MiniNode {
   uint64_t next_id_ = 1;
   uint32_t next_slot_ = 0;
   size_t next_member_ = 0;
+  bool readers_withheld_ = false;
 
   std::thread thread_;
   std::mutex mutex_;

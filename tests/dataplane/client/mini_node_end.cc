@@ -135,6 +135,10 @@ bool MiniNode::put(const Message& m, const std::string& topic) {
   return false;
 }
 
+void MiniNode::withhold_readers() {
+  call([this] { readers_withheld_ = true; });
+}
+
 void MiniNode::evict_readers_of(const std::string& publisher) {
   call([&] {
     for (auto& [id, lane] : lanes_) {
