@@ -30,12 +30,7 @@ class Clock {
   // The kernel's clock: what now() follows.
   static uint64_t raw_ns();
 
- private:
-  __extension__ using Wide = unsigned __int128;
-  struct Sample {
-    uint64_t ticks;
-    uint64_t ns;
-  };
+  // The counter itself, at a rate that the caller finds out; half of what raw_ns() costs. 0: none.
   static uint64_t ticks_now() {
 #if defined(__x86_64__)
     return __builtin_ia32_rdtsc();
@@ -43,6 +38,13 @@ class Clock {
     return 0;
 #endif
   }
+
+ private:
+  __extension__ using Wide = unsigned __int128;
+  struct Sample {
+    uint64_t ticks;
+    uint64_t ns;
+  };
   static Sample sample();
 
   uint64_t base_ticks_ = 0;

@@ -58,10 +58,12 @@ void Receiver::next_lane() {
 }
 
 // There is always something to read, so nobody comes to glance(). What is shown stays: lanes are
-// only added, or marked.
+// only added, or marked. While it is time each time, it is asked each time.
 void Receiver::look_while_busy() {
   unlooked_ = kBurst;
-  if (pacer_.decide()) client_.drain();
+  if (!pacer_.decide()) return;
+  unlooked_ = 1;
+  client_.drain();
 }
 
 // Everything in the lane whose turn it is was read and let go of: the node may have the slot.
@@ -139,8 +141,8 @@ int64_t Receiver::take(penstock_handler handler, void* context, size_t limit) {
       let_go();
       n = 1;
     }
-  } else if (n != 0 && pacer_.due()) {
-    client_.drain();
+  } else if (n != 0 && --unlooked_ == 0) [[unlikely]] {
+    look_while_busy();
   }
   if (!lost_held_) {
     for (const auto& lane : lanes_)

@@ -58,6 +58,8 @@ class Receiver {
  private:
   static constexpr uint32_t kBurst = 16;
   static constexpr uint32_t kWaiting = 32;  // polls that found nothing: the senders are slow
+  // A program that polls now and then wants to hear of a new publisher at one of its next calls.
+  static constexpr uint32_t kFewCalls = 4;
 
   Receiver(Client& client, std::string_view filter) : client_(client), filter_(filter) {}
   ~Receiver() = default;
@@ -102,7 +104,7 @@ class Receiver {
   std::vector<std::unique_ptr<JoinedLane>> lanes_;
   size_t turn_ = 0;             // whose turn it is
   uint32_t burst_ = kBurst;     // what it may still give
-  uint32_t unlooked_ = kBurst;  // what next() may still find until the socket's turn
+  uint32_t unlooked_ = kBurst;  // calls that may still find something until the socket's turn
   JoinedLane* held_ = nullptr;  // gave what is shown
   bool held_message_ = false;   // ... which is a message of held_bytes_, not a gap
   uint64_t held_bytes_ = 0;
@@ -113,7 +115,7 @@ class Receiver {
   bool watched_ = false;     // somebody sleeps on event_fd()
   bool armed_ = false;       // all lanes are, for that somebody
   Errc failed_ = Errc::kOk;  // a lane that could not be mapped
-  Pacer pacer_;
+  Pacer pacer_{kFewCalls};
   uint64_t spin_ns_ = 0;  // halves when spinning does not pay
   uint32_t waits_ = 0;
   uint64_t subscription_ = 0;

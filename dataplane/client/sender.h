@@ -88,6 +88,8 @@ class Sender {
 
  private:
   static constexpr uint64_t kNoTopic = ~uint64_t{0};
+  // New readers show in the node page; what waits for so many calls is the node's end.
+  static constexpr uint32_t kManyCalls = 64;
 
   struct Known {
     bool here = false;
@@ -125,7 +127,7 @@ class Sender {
   uint64_t seen_generation_ = 0;
   uint64_t most_ = 0;               // bytes of the loan, and one; 0: nothing is loaned
   uint64_t last_topic_ = kNoTopic;  // what it is was looked up; none for a sender with timestamps
-  Pacer pacer_;
+  Pacer pacer_{kManyCalls};
   const bool pusher_;
   const bool stamp_;
   LaneWriter writer_;

@@ -86,6 +86,22 @@ TEST_F(Receiver, BusyPublisherDoesNotHideAQuietOne) {
   EXPECT_LE(before, 16);
 }
 
+// It polled fast, and does so now and then from here on.
+TEST_F(Receiver, SlowPollerHearsOfANewPublisherAtOnce) {
+  auto s = client.subscriber("t");
+  auto other = std::move(*pen::Client::attach("other", node.socket()));
+  for (int i = 0; i < 200'000; i++)
+    EXPECT_EQ(s->poll([](const pen::Message&) {}), 0);
+  auto p = other.publisher();
+  ASSERT_EQ(p->send(*p->topic("t"), "x"), PENSTOCK_OK);
+  int polls = 0;
+  do {
+    usleep(5000);
+    polls++;
+  } while (s->poll([](const pen::Message&) {}) == 0 && polls < 1000);
+  EXPECT_LE(polls, 4);
+}
+
 // One publisher is always ahead: others come and go all the same, by recv and by poll.
 class BusyReceiver : public Receiver, public ::testing::WithParamInterface<bool> {
  protected:
