@@ -11,8 +11,16 @@
  *
  * Set-up calls (attach, publisher, pusher, subscriber, puller, topic, query) wait for the node.
  * When they fail, penstock_last_error() says what went wrong and how to mend it; on a NULL object
- * they answer INVALID and leave that sentence alone. Everything else allocates nothing and makes no
- * system call while messages flow; it takes no NULL object.
+ * they answer INVALID and leave that sentence alone. Each may answer, besides what stands with it:
+ * CLOSED, the node is gone; TIMEOUT, it did not answer within 30 s and counts as gone; VERSION, it
+ * broke the protocol and counts as gone; NO_MEMORY; SYSTEM, mostly: out of descriptors; INVALID, in
+ * a child of the process that attached.
+ *
+ * Everything else takes no NULL object. For a message it neither allocates nor makes a system call,
+ * with these exceptions: waking a receiver that sleeps; a look at the node's socket about every
+ * millisecond, and mapping the publishers that it speaks of; memory for the name of a topic that a
+ * receiver sees for the first time of a publisher, for the copy of a message that is larger than
+ * all before in a lossy receiver, and for more than 16 parts in penstock_sendv.
  *
  * Pointers: an `out` is written only on PENSTOCK_OK. Strings are zero-terminated UTF-8 and copied;
  * option structs may be NULL or all zero, which means defaults. */
@@ -32,18 +40,18 @@ typedef enum penstock_code {
   PENSTOCK_OK = 0,
   PENSTOCK_WOULD_BLOCK = 1, /* full for now: a receiver is behind; nothing was sent */
   PENSTOCK_NO_ROUTE = 2,    /* nobody takes it: no puller; nothing was sent */
-  PENSTOCK_TOO_BIG = 3,     /* larger than the sender's arena */
+  PENSTOCK_TOO_BIG = 3,     /* larger than the sender's arena, or than the node allows */
   PENSTOCK_BAD_TOPIC = 4,   /* not a valid topic or filter, or not an id of this sender */
   PENSTOCK_CLOSED = 5,      /* the node went away, or the client was closed */
   PENSTOCK_INVALID = 6,     /* an argument makes no sense */
   PENSTOCK_NO_MEMORY = 7,
-  PENSTOCK_NO_DEVICE = 8,
-  PENSTOCK_BUSY = 9,
-  PENSTOCK_TIMEOUT = 10, /* nothing came in time */
-  PENSTOCK_DENIED = 11,  /* not permitted */
-  PENSTOCK_VERSION = 12, /* the node speaks another version */
-  PENSTOCK_EVICTED = 13, /* this receiver was removed: too slow */
-  PENSTOCK_FULL = 14,    /* a table of fixed size has no room */
+  PENSTOCK_NO_DEVICE = 8, /* reserved: no call answers it */
+  PENSTOCK_BUSY = 9,      /* reserved */
+  PENSTOCK_TIMEOUT = 10,  /* nothing came in time */
+  PENSTOCK_DENIED = 11,   /* not permitted */
+  PENSTOCK_VERSION = 12,  /* the node speaks another version */
+  PENSTOCK_EVICTED = 13,  /* reserved: a receiver that was removed is told by a gap */
+  PENSTOCK_FULL = 14,     /* a table of fixed size has no room */
   PENSTOCK_NOT_FOUND = 15,
   PENSTOCK_SYSTEM = 16 /* the kernel refused; errno says why */
 } penstock_code;
@@ -64,7 +72,10 @@ PENSTOCK_API const char* penstock_last_error(void);
 /* Attaches to the node at `socket`; NULL: $PENSTOCK_SOCKET, or /run/penstock/penstock.sock when
  * that is not set. `name` (at most 63 bytes; NULL: the program's) is what the node's tables show.
  * The caller gives *out to penstock_close.
- * NOT_FOUND: no node there. DENIED: no right to attach. VERSION: another protocol. */
+ * NOT_FOUND: no node there. DENIED: no right to attach. VERSION: another protocol. INVALID: the
+ * name or the path is too long or empty. CLOSED: the node hung up, having all the clients it
+ * allows.
+ */
 PENSTOCK_API penstock_code penstock_attach(const char* socket, const char* name,
                                            penstock_client** out);
 
@@ -77,7 +88,7 @@ PENSTOCK_API uint64_t penstock_node_id(const penstock_client* client);
 
 /* Asks the node something: "clients", "lanes", "links", "ports", "drops", "node", "topology". *out
  * is JSON text that the caller gives to penstock_free; to a question that it does not know, the
- * node answers {"error": ...}. */
+ * node answers {"error": ...}. INVALID: longer than any question. */
 PENSTOCK_API penstock_code penstock_query(penstock_client* client, const char* question,
                                           char** out);
 PENSTOCK_API void penstock_free(void* memory);
@@ -95,12 +106,15 @@ typedef struct penstock_sender_options {
 } penstock_sender_options;
 
 /* A publisher: each message goes to every subscriber with a matching filter. With none it goes
- * nowhere, which is no error. */
+ * nowhere, which is no error. The caller gives *out to penstock_sender_close.
+ * INVALID: the name is too long or empty, or a size beyond what a lane can have. TOO_BIG: more than
+ * the node allows (lane.max_arena). FULL: the client has as many as the node allows. */
 PENSTOCK_API penstock_code penstock_publisher(penstock_client* client,
                                               const penstock_sender_options* options,
                                               penstock_sender** out);
 
-/* A pusher: each message goes to one puller with a matching filter. */
+/* A pusher: each message goes to one puller with a matching filter. The caller gives *out to
+ * penstock_sender_close. INVALID, TOO_BIG, FULL: as of a publisher. */
 PENSTOCK_API penstock_code penstock_pusher(penstock_client* client,
                                            const penstock_sender_options* options,
                                            penstock_sender** out);
@@ -172,7 +186,8 @@ typedef struct penstock_subscriber_options {
 
 /* Subscribes to `filter`: a topic in which `*` stands for one word and `#` for any number of words.
  * When it returns, every present publisher on every node has been joined: what is sent from then on
- * arrives. The caller gives *out to penstock_receiver_close. BAD_TOPIC: not a filter. */
+ * arrives. The caller gives *out to penstock_receiver_close. BAD_TOPIC: not a filter. FULL: the
+ * client has as many subscriptions as the node allows. */
 PENSTOCK_API penstock_code penstock_subscriber(penstock_client* client, const char* filter,
                                                const penstock_subscriber_options* options,
                                                penstock_receiver** out);
@@ -184,7 +199,8 @@ typedef struct penstock_puller_options {
 } penstock_puller_options;
 
 /* Joins the group of all pullers of `filter`: each message that pushers send to a matching topic
- * goes to one of them. */
+ * goes to one of them. The caller gives *out to penstock_receiver_close. BAD_TOPIC, FULL: as of a
+ * subscriber. INVALID: the inbox is larger than a lane can be, or than the node allows. */
 PENSTOCK_API penstock_code penstock_puller(penstock_client* client, const char* filter,
                                            const penstock_puller_options* options,
                                            penstock_receiver** out);
@@ -198,7 +214,8 @@ PENSTOCK_API void penstock_receiver_close(penstock_receiver* receiver);
  *
  * When gap_count is not 0 it is no message but a notice (parts 0, len 0): up to gap_count messages
  * of that lane, from `position` on, will not come, for gap_reason. The notice comes in order,
- * before the next message of that lane. */
+ * before the next message of that lane. "evicted" is the last of a lane: the node has removed this
+ * receiver from it, because the position that it claims cannot be. */
 typedef struct penstock_message {
   const void* data;      /* the first part, never NULL */
   size_t len;            /* bytes in it */
