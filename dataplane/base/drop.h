@@ -18,7 +18,7 @@ namespace penstock {
   row(kMalformed, "malformed", "message: its descriptor made no sense") \
   row(kEvicted, "evicted", "message: its reader was evicted") \
   row(kReaderDied, "reader_died", "message: its reader died before it took it") \
-  row(kPublisherDied, "publisher_died", "message: its publisher died before it was whole") \
+  row(kPublisherDied, "publisher_died", "reserved: what a publisher did not finish is in nobody's books") \
   row(kPeerDown, "peer_down", "message: the peer node went away before it had it") \
   row(kTooBig, "too_big", "message: larger than the inbox of its receiver") \
   row(kRefused, "refused", "message: the peer has no room for its lane") \

@@ -149,7 +149,6 @@ class LaneReader {
   }
   // False: perhaps.
   bool surely_not_evicted() const { return mark_->state.load() == joined_state_; }
-  CloseReason close_reason() const { return static_cast<CloseReason>(page_->closed.load()); }
 
   // The name of a topic id, copied to `out` (kMaxTopicName bytes); empty when there is none.
   std::string_view topic_name(uint32_t id, std::span<char> out) const;

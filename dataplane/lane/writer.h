@@ -112,15 +112,8 @@ class LaneWriter {
     return at_place(arena_pos);
   }
 
-  // Publishes position head() with bytes that already lie at `arena_pos`.
-  uint64_t publish_placed(const Meta& meta, uint64_t arena_pos, uint64_t len, uint64_t source,
-                          uint64_t origin) {
-    publish_quietly(meta, arena_pos, len, source, origin);
-    flush();
-    return head_ - 1;
-  }
-
-  // The same without waking anybody or moving the header's head: for bursts, closed by flush().
+  // Publishes position head() with bytes that already lie at `arena_pos`, without waking anybody or
+  // moving the header's head: for bursts, closed by flush().
   void publish_quietly(const Meta& meta, uint64_t arena_pos, uint64_t len, uint64_t source,
                        uint64_t origin) {
     write_descriptor(head_, arena_pos, len, meta, source, origin);

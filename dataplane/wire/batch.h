@@ -65,11 +65,6 @@ struct Record {
   uint64_t source = 0;
 };
 
-// The most that a message of `len` bytes takes of a batch.
-constexpr size_t record_room(uint64_t len) {
-  return kRecordSize + 16 + ((len + 7) & ~uint64_t{7});
-}
-
 // Fills the body of a BATCH frame, one message after the other.
 class BatchWriter {
  public:

@@ -18,7 +18,7 @@ enum class LinkClose : uint32_t {
   kUnknown = 3,     // I know no such connection: say HELLO again
   kReplaced = 4,    // a newer epoch of the peer has taken the path
   kSilent = 5,      // nothing was heard for too long
-  kMisbehaved = 6,  // a well-formed frame that breaks the protocol
+  kMisbehaved = 6,  // a well-formed frame that breaks the protocol; reserved: nobody says it yet
 };
 
 // The text of a reason, never null.

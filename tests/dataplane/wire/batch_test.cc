@@ -11,6 +11,11 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
+// The most that a message of `len` bytes takes of a batch.
+constexpr size_t record_room(uint64_t len) {
+  return kRecordSize + 16 + ((len + 7) & ~uint64_t{7});
+}
+
 // A record of any shape, which refers to `pool`.
 Record random_record(std::mt19937_64& rng, const Bytes& pool, uint64_t source) {
   Record r;
