@@ -37,6 +37,7 @@ TEST(Examples, SubscriberPrintsWhatPublisherSends) {
   int out[2];
   ASSERT_EQ(pipe2(out, O_CLOEXEC), 0);
   const pid_t subscriber = start(EXAMPLE_SUBSCRIBER, out[1]);
+  ASSERT_GT(subscriber, 0);
   while (node.subscriptions() == 0)
     usleep(1000);
   EXPECT_EQ(status_of(start(EXAMPLE_PUBLISHER, out[1])), 0);
