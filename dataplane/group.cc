@@ -52,6 +52,7 @@ size_t RemoteMember::next(std::span<Message> out) {
       out[n].flags = kFlagGap;
       out[n].key = 1;
       out[n].parts = static_cast<uint16_t>(Drop::kMalformed);
+      unreadable_.add(1);
     }
     given_++;
     n++;

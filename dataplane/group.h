@@ -61,6 +61,9 @@ class RemoteMember final : public Feed {
   OutLane& out() { return out_; }
   LinkPath* path() { return path_; }
 
+  // Messages that the publisher changed before they were sent: they went as gaps. Any core.
+  const Counter& unreadable() const { return unreadable_; }
+
  private:
   friend class GroupSource;
   LaneReader& reader_;
@@ -72,6 +75,7 @@ class RemoteMember final : public Feed {
   uint64_t given_ = 0;          // given to the link
   uint64_t released_ = 0;       // arrived
   std::vector<bool> allowed_;   // by topic
+  Counter unreadable_;
   OutLane out_;
 };
 

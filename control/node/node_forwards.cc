@@ -193,17 +193,20 @@ void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
   f.ending = true;
   LaneRecord& lane = *f.lane;
   const uint32_t worker = f.peer->paths[f.path_index].worker;
-  GroupSource* source = nullptr;
+  SourceRecord* source = nullptr;  // its own end comes after this one's
   if (f.group != nullptr)
     if (const auto it = f.group->sources.find(lane.id); it != f.group->sources.end())
-      source = it->second->source.get();
+      source = it->second.get();
   errands(worker).send(
-      [&f, source](Worker& w, uint64_t) {
+      [&f, from = source != nullptr ? source->source.get() : nullptr](Worker& w, uint64_t) {
         if (f.forward != nullptr) w.tasks().remove(f.forward.get());
-        if (f.remote != nullptr && source != nullptr) source->remove_remote(f.remote.get());
+        if (f.remote != nullptr && from != nullptr) {
+          from->remove_remote(f.remote.get());
+          from->let_go();
+        }
         if (f.path->link.up()) (void)f.path->link.remove_out(f.alias);
       },
-      [this, &f, &lane, undelivered, tell] {
+      [this, &f, &lane, source, undelivered, tell] {
         if (tell && f.peer->up() && (f.forward != nullptr || f.remote != nullptr)) {
           peer::LaneClose m;
           m.path = f.path_index;
@@ -214,9 +217,11 @@ void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
                                             : f.remote->out().stats().delivered.read();
           send(*f.peer, m);
         }
-        if (f.remote != nullptr) {
-          const uint64_t lost = f.remote->out().stats().in_flight();
-          if (lost != 0) lane.left.dropped[undelivered] += lost;
+        if (f.remote != nullptr && source != nullptr) {
+          const OutLaneStats& s = f.remote->out().stats();
+          source->lost[Drop::kTooBig] += s.too_big.read();
+          source->lost[Drop::kMalformed] += s.broken.read() + f.remote->unreadable().read();
+          source->lost[undelivered] += f.remote->size() - f.remote->room();
         }
         if (f.reader != nullptr) part(*f.reader, undelivered);
         std::erase_if(lane.forwards, [&](const auto& e) { return e.get() == &f; });

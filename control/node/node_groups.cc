@@ -235,13 +235,13 @@ void Node::remove_member(Subscription& s, bool died) {
 // to take it.
 bool Node::adopt_inbox(GroupRecord& g, LaneRecord& inbox, ReaderRecord& r) {
   const Totals t = totals(r);
-  if (t.delivered == t.sent || !in_use(g)) return false;
+  if (settled(t) == t.sent || !in_use(g)) return false;
   PositionTableRecord* table = worker_table(g.worker);
   const auto slot = table != nullptr ? table->slots.take() : std::nullopt;
   if (!slot) return false;
   // The same mark with another slot: what the member consumed is settled, the rest is the group's.
-  const uint64_t from = r.start + t.delivered;
-  inbox.left.add({.sent = t.delivered, .delivered = t.delivered, .dropped = {}});
+  const uint64_t from = r.start + settled(t);
+  inbox.left.add({.sent = settled(t), .delivered = t.delivered, .dropped = t.dropped});
   r.table->slots.give_back(r.slot);
   r.table = table;
   r.slot = *slot;

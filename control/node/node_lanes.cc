@@ -9,6 +9,18 @@
 #include "dataplane/base/event.h"
 
 namespace penstock {
+namespace {
+
+// What a link could not send as it was: the peer got a notice instead.
+void lose_on_way(Totals& t, const ForwardRecord& f) {
+  if (f.forward == nullptr && f.remote == nullptr) return;
+  const OutLaneStats& s = (f.forward != nullptr ? f.forward->out() : f.remote->out()).stats();
+  t.lose(Drop::kTooBig, s.too_big.read());
+  t.lose(Drop::kMalformed, s.broken.read());
+  if (f.remote != nullptr) t.lose(Drop::kMalformed, f.remote->unreadable().read());
+}
+
+}  // namespace
 
 // A lane that a client writes is mapped read-only here; one that a worker writes is ours.
 Result<LaneRecord*> Node::make_lane(LaneKind kind, const LaneGeometry& geometry, const char* what) {
@@ -185,6 +197,9 @@ LaneReader::Join Node::worker_join(const ReaderRecord& r) const {
           .lossy = false};
 }
 
+// What was lost on the way out of a lane is booked at that reader, what was lost on the way to a
+// mirror at the mirror's readers too: each row says what its own reader got. A message too big for
+// an inbox is booked where the group took it, and the inbox's notice of it counts as delivered.
 Totals Node::totals(const ReaderRecord& r) const {
   Totals t;
   const uint64_t head = r.lane->head();
@@ -194,13 +209,17 @@ Totals Node::totals(const ReaderRecord& r) const {
   t.sent = head > r.start ? head - r.start : 0;
   t.delivered = position - r.start;
   if (there) {
-    for (const auto& [why, n] : {std::pair{Drop::kOverrun, r.position()->overrun.load()},
-                                 std::pair{Drop::kMalformed, r.position()->malformed.load()}}) {
-      const uint64_t lost = std::min(n, t.delivered);
-      if (lost == 0) continue;
-      t.dropped[why] = lost;
-      t.delivered -= lost;
-    }
+    t.lose(Drop::kOverrun, r.position()->overrun.load());
+    t.lose(Drop::kMalformed, r.position()->malformed.load());
+    if (r.lane->kind != LaneKind::kInbox) t.lose(Drop::kTooBig, r.position()->too_big.load());
+  }
+  if (r.forward != nullptr) lose_on_way(t, *r.forward);
+  if (r.source != nullptr && r.source->source != nullptr) {
+    t.lose(Drop::kTooBig, r.source->source->too_big().read());
+    for (const auto& [why, n] : r.source->lost)
+      t.lose(why, n);
+    for (const auto& f : r.lane->forwards)
+      if (f->group == r.source->group) lose_on_way(t, *f);
   }
   return t;
 }

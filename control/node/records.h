@@ -54,6 +54,13 @@ struct Totals {
   uint64_t delivered = 0;
   std::map<Drop, uint64_t> dropped;
 
+  // Of what counts as delivered, so many were not.
+  void lose(Drop why, uint64_t n) {
+    const uint64_t lost = n < delivered ? n : delivered;
+    if (lost == 0) return;
+    delivered -= lost;
+    dropped[why] += lost;
+  }
   void add(const Totals& other) {
     sent += other.sent;
     delivered += other.delivered;
@@ -195,6 +202,7 @@ struct SourceRecord {
   LaneRecord* lane = nullptr;
   ReaderRecord* reader = nullptr;
   std::unique_ptr<GroupSource> source;
+  std::map<Drop, uint64_t> lost;  // of what peers took that are no members any more
   bool leaving = false;
 };
 

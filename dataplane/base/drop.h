@@ -20,7 +20,7 @@ namespace penstock {
   row(kReaderDied, "reader_died", "message: its reader died before it took it") \
   row(kPublisherDied, "publisher_died", "reserved: what a publisher did not finish is in nobody's books") \
   row(kPeerDown, "peer_down", "message: the peer node went away before it had it") \
-  row(kTooBig, "too_big", "message: larger than the inbox of its receiver") \
+  row(kTooBig, "too_big", "message: larger than the mirror or the inbox on its way") \
   row(kRefused, "refused", "message: the peer has no room for its lane") \
   row(kNoMember, "no_member", "message: its group has no member left") \
   row(kBadFrame, "bad_frame", "frame: truncated or malformed") \

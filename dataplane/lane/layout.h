@@ -187,12 +187,13 @@ struct alignas(kPair) ReaderSlot {
   SharedWord position;    // messages consumed: the credit to the writer, absolute
   SharedWord generation;  // of the join
   SharedWord overrun;     // of `position`: messages that a lossy reader missed
-  SharedWord malformed;   // of `position`: descriptors that made no sense
+  SharedWord malformed;   // of `position`: descriptors that made no sense, here or further up
+  SharedWord too_big;     // of `position`: notices of messages that were too big on their way
   // A line of its own: written only when the reader goes to sleep or wakes.
   alignas(kLine) SharedWord armed;  // odd: wake me when something comes; even: I am awake
 };
 static_assert(sizeof(ReaderSlot) == 128 && offsetof(ReaderSlot, armed) == 64);
-static_assert(offsetof(ReaderSlot, generation) == 8);
+static_assert(offsetof(ReaderSlot, generation) == 8 && offsetof(ReaderSlot, too_big) == 32);
 
 // A client's (or worker's) position table: one memfd, mapped read-only by the writers it reads.
 struct PositionTable {

@@ -34,6 +34,7 @@ LaneReader::LaneReader(const Join& join)
   slot_->position.store(join.start);
   slot_->overrun.store(0);
   slot_->malformed.store(0);
+  slot_->too_big.store(0);
   disarm();
   slot_->generation.store(join.generation);
 }
@@ -131,6 +132,10 @@ LaneReader::Next LaneReader::odd(Message& m) {
     m.len = 0;
     m.topic = 0;
     next_++;
+    // However many messages it stands for: in this lane it is one.
+    SharedWord& count =
+        m.parts == static_cast<uint16_t>(Drop::kTooBig) ? slot_->too_big : slot_->malformed;
+    count.store(count.load_relaxed() + 1);
     return Next::kGap;
   }
   malformed_++;
