@@ -130,19 +130,21 @@ class Node {
   void finish_subscribe(Subscription& s);
   void end_subscription(Subscription& s, bool died);
 
-  // node_lanes.cc: lanes and who reads them
+  // node_lanes.cc
   Result<LaneRecord*> make_lane(LaneKind kind, const LaneGeometry& geometry, const char* what);
   void topic_added(LaneRecord& lane, uint32_t topic);
+  void close_lane(LaneRecord& lane, CloseReason why);
+  void lane_progress(LaneRecord& lane);
+  void destroy_lane(LaneRecord& lane);
+  void free_lane(uint64_t id);
+
+  // node_readers.cc
   void join_subscription(LaneRecord& lane, Subscription& s);
   Result<ReaderRecord*> join(LaneRecord& lane, PositionTableRecord& table, bool lossy);
   void tell_writer(ReaderRecord& r, int event);
   LaneReader::Join worker_join(const ReaderRecord& r) const;
   void part(ReaderRecord& r, Drop undelivered);
   Totals totals(const ReaderRecord& r) const;
-  void close_lane(LaneRecord& lane, CloseReason why);
-  void lane_progress(LaneRecord& lane);
-  void destroy_lane(LaneRecord& lane);
-  void free_lane(uint64_t id);
   void check_readers(LaneRecord& lane);
   PositionTableRecord* worker_table(uint32_t worker);
   Wake worker_wake(uint32_t worker, BellPage* bells, uint32_t slot);

@@ -1,0 +1,229 @@
+// Who reads a lane: joined, counted, watched, parted.
+#include <algorithm>
+#include <fmt/format.h>
+#include <sys/epoll.h>
+
+#include "control/node/node.h"
+#include "dataplane/base/event.h"
+
+namespace penstock {
+namespace {
+
+// What a link could not send as it was: the peer got a notice instead.
+void lose_on_way(Totals& t, const ForwardRecord& f) {
+  if (f.forward == nullptr && f.remote == nullptr) return;
+  const OutLaneStats& s = (f.forward != nullptr ? f.forward->out() : f.remote->out()).stats();
+  t.lose(Drop::kTooBig, s.too_big.read());
+  t.lose(Drop::kMalformed, s.broken.read());
+  if (f.remote != nullptr) t.lose(Drop::kMalformed, f.remote->unreadable().read());
+}
+
+}  // namespace
+
+void Node::join_subscription(LaneRecord& lane, Subscription& s) {
+  if (s.lanes.contains(lane.id)) return;
+  ClientRecord& c = *s.client;
+  auto joined = join(lane, c.positions, s.lossy);
+  if (!joined.ok()) {
+    log(fmt::format("client {} cannot read lane {} ({}): {}", c.name, lane.id, lane.name,
+                    text(joined.error())));
+    return;
+  }
+  ReaderRecord& r = **joined;
+  r.subscription = &s;
+  s.lanes[lane.id] = &r;
+  // Only the writer of this lane gets the event, and only into this subscription's epoll: nobody
+  // can fill up or block what wakes somebody else.
+  auto event = make_event();
+  auto memory = lane.memory.read_only_fd();
+  auto page = lane.page_memory.read_only_fd();
+  if (!event.ok() || !memory.ok() || !page.ok()) {
+    log(fmt::format("client {} cannot read lane {}: out of descriptors", c.name, lane.id));
+    part(r, Drop::kNone);
+    return;
+  }
+  r.event = Fd(*event);
+  epoll_event e{};
+  e.events = EPOLLIN | EPOLLET;
+  epoll_ctl(s.news.get(), EPOLL_CTL_ADD, r.event.get(), &e);
+  attach::Join m;
+  m.subscription = s.id;
+  m.lane_id = lane.id;
+  m.start = r.start;
+  m.geometry = lane.geometry;
+  m.index = r.index;
+  m.generation = r.generation;
+  m.slot = r.slot;
+  m.lossy = s.lossy ? 1 : 0;
+  m.inbox = lane.kind == LaneKind::kInbox ? 1 : 0;
+  m.origin_node = lane.peer != nullptr ? lane.peer->id : config_.id;
+  peer::set_text(m.publisher, lane.name);
+  c.session->send(m, {(*memory).get(), (*page).get()});
+  tell_writer(r, r.event.get());
+  if (lane.kind == LaneKind::kLane) r.event.reset();
+}
+
+// A mark in the lane's page and a slot in the reader's table. From here on the writer holds what it
+// publishes for this reader.
+Result<ReaderRecord*> Node::join(LaneRecord& lane, PositionTableRecord& table, bool lossy) {
+  const auto slot = table.slots.take();
+  if (!slot) return Errc::kFull;
+  // A pusher may send as soon as it sees the mark, before we have seen its head. And it may have
+  // sent one more while its last reader was leaving.
+  const bool owed = lane.pusher && !lossy && lane.desk.readers() == 0;
+  auto joined = owed ? lane.desk.join_from(lane.parted) : lane.desk.join(lossy);
+  if (!joined.ok()) {
+    table.slots.give_back(*slot);
+    return joined.error();
+  }
+  auto r = std::make_unique<ReaderRecord>();
+  r->lane = &lane;
+  r->index = (*joined).index;
+  r->generation = (*joined).generation;
+  r->start = (*joined).start;
+  r->lossy = lossy;
+  r->table = &table;
+  r->slot = *slot;
+  ReaderRecord& made = *r;
+  lane.readers[r->index] = std::move(r);
+  return &made;
+}
+
+// How the lane's writer sees the position of the reader and wakes it. `event` -1: a worker reads.
+void Node::tell_writer(ReaderRecord& r, int event) {
+  LaneRecord& lane = *r.lane;
+  const bool worker = r.subscription == nullptr;
+  const uint32_t reading = r.source != nullptr ? r.source->group->worker : lane.worker;
+  if (lane.writer != nullptr) {
+    const Wake wake =
+        worker ? worker_wake(reading, lane.bells, lane.bell_slot)
+               : Wake{.event_fd = event, .bell = nullptr, .bell_bit = 0, .sleeper = nullptr};
+    errands(lane.worker)
+        .send([w = lane.writer.get(), index = r.index, generation = r.generation,
+               slot = r.position(),
+               wake](Worker&, uint64_t) { w->attach_reader(index, generation, slot, wake); });
+    return;
+  }
+  if (lane.publisher == nullptr) return;  // it died: nobody is held back
+  auto table = r.table->memory.read_only_fd();
+  if (!table.ok()) {
+    log(fmt::format("lane {}: out of descriptors, {} holds it back", lane.id, r.table->id));
+    return;
+  }
+  attach::Reader m;
+  m.lane_id = lane.id;
+  m.index = r.index;
+  m.generation = r.generation;
+  m.table = r.table->id;
+  m.slot = r.slot;
+  m.worker = worker ? static_cast<int32_t>(reading) : -1;
+  lane.publisher->tables[r.table->id]++;
+  if (worker) {
+    lane.publisher->session->send(m, {(*table).get()});
+  } else {
+    lane.publisher->session->send(m, {(*table).get(), event});
+  }
+}
+
+LaneReader::Join Node::worker_join(const ReaderRecord& r) const {
+  return {.memory = r.lane->map.data(),
+          .geometry = r.lane->geometry,
+          .page = r.lane->page(),
+          .index = r.index,
+          .generation = r.generation,
+          .slot = r.position(),
+          .start = r.start,
+          .lossy = false};
+}
+
+// What was lost on the way out of a lane is booked at that reader, what was lost on the way to a
+// mirror at the mirror's readers too: each row says what its own reader got. A message too big for
+// an inbox is booked where the group took it, and the inbox's notice of it counts as delivered.
+Totals Node::totals(const ReaderRecord& r) const {
+  Totals t;
+  const uint64_t head = r.lane->head();
+  const bool there = r.position()->generation.load() == r.generation;
+  const uint64_t position =
+      there ? std::clamp(r.position()->position.load(), r.start, std::max(head, r.start)) : r.start;
+  t.sent = head > r.start ? head - r.start : 0;
+  t.delivered = position - r.start;
+  if (there) {
+    t.lose(Drop::kOverrun, r.position()->overrun.load());
+    t.lose(Drop::kMalformed, r.position()->malformed.load());
+    if (r.lane->kind != LaneKind::kInbox) t.lose(Drop::kTooBig, r.position()->too_big.load());
+  }
+  if (r.forward != nullptr) lose_on_way(t, *r.forward);
+  if (r.source != nullptr && r.source->source != nullptr) {
+    t.lose(Drop::kTooBig, r.source->source->too_big().read());
+    for (const auto& [why, n] : r.source->lost)
+      t.lose(why, n);
+    for (const auto& f : r.lane->forwards)
+      if (f->group == r.source->group) lose_on_way(t, *f);
+  }
+  return t;
+}
+
+// The reader is no more: its mark and its slot are free and the writer forgets it. What it was owed
+// and did not take is dropped for the reason `undelivered`; kNone: it left of its own accord and is
+// owed nothing beyond what it took.
+void Node::part(ReaderRecord& r, Drop undelivered) {
+  LaneRecord& lane = *r.lane;
+  Totals t = totals(r);
+  lane.parted = r.start + t.sent;
+  if (undelivered == Drop::kNone) {
+    t.sent = settled(t);
+  } else if (t.sent > settled(t)) {
+    t.dropped[undelivered] += t.sent - settled(t);
+  }
+  lane.left.add(t);
+  lane.desk.leave(r.index);
+  if (r.subscription != nullptr) r.subscription->lanes.erase(lane.id);
+
+  auto node = lane.readers.extract(r.index);
+  std::shared_ptr<ReaderRecord> gone(std::move(node.mapped()));
+  const auto give_back = [gone] { gone->table->slots.give_back(gone->slot); };
+  if (lane.writer != nullptr) {
+    errands(lane.worker)
+        .send([w = lane.writer.get(), index = gone->index](Worker&,
+                                                           uint64_t) { w->detach_reader(index); },
+              give_back);
+    return;
+  }
+  give_back();
+  if (lane.publisher == nullptr) return;
+  attach::ReaderGone m;
+  m.lane_id = lane.id;
+  m.index = gone->index;
+  m.generation = gone->generation;
+  auto& users = lane.publisher->tables;
+  const auto it = users.find(gone->table->id);
+  if (it != users.end() && --it->second == 0) {
+    m.table = it->first;
+    users.erase(it);
+  }
+  lane.publisher->session->send(m);
+}
+
+// A position beyond the head or going backwards is a lie: the writer ignores it, and the reader is
+// removed so that it does not hold anybody back for ever.
+void Node::check_readers(LaneRecord& lane) {
+  const uint64_t head = lane.head();
+  for (auto& [index, r] : lane.readers) {
+    if (r->subscription == nullptr || r->evicted) continue;
+    if (r->position()->generation.load() != r->generation) continue;
+    const uint64_t said = r->position()->position.load();
+    // The head was read first: an honest reader cannot be ahead of the one there is now.
+    if (said <= head || said <= lane.head()) {
+      if (said >= r->last_seen) {
+        r->last_seen = said;
+        continue;
+      }
+    }
+    r->evicted = true;
+    lane.desk.evict(index);
+    log(fmt::format("client {} claims position {} of lane {} ({}), which has {}: evicted",
+                    r->subscription->client->name, said, lane.id, lane.name, head));
+  }
+}
+
+}  // namespace penstock
