@@ -138,13 +138,17 @@ LaneReader::Join Node::worker_join(const ReaderRecord& r) const {
 
 // What was lost on the way out of a lane is booked at that reader, what was lost on the way to a
 // mirror at the mirror's readers too: each row says what its own reader got. A message too big for
-// an inbox is booked where the group took it, and the inbox's notice of it counts as delivered.
+// an inbox is booked where the group took it, and the inbox's notice of it counts as delivered. Of
+// a client that lies, what it took by the last honest look.
 Totals Node::totals(const ReaderRecord& r) const {
   Totals t;
-  const uint64_t head = r.lane->head();
   const bool there = r.position()->generation.load() == r.generation;
-  const uint64_t position =
-      there ? std::clamp(r.position()->position.load(), r.start, std::max(head, r.start)) : r.start;
+  // The head is read after it: an honest reader cannot be ahead of that.
+  const uint64_t said = there ? r.position()->position.load() : r.start;
+  const uint64_t head = r.lane->head();
+  const bool client = r.forward == nullptr && r.source == nullptr;
+  const bool lie = client && (r.evicted || said > head || said < r.last_seen);
+  const uint64_t position = std::clamp(lie ? r.last_seen : said, r.start, std::max(head, r.start));
   t.sent = head > r.start ? head - r.start : 0;
   t.delivered = position - r.start;
   if (there) {
@@ -170,6 +174,7 @@ void Node::part(ReaderRecord& r, Drop undelivered) {
   LaneRecord& lane = *r.lane;
   Totals t = totals(r);
   lane.parted = r.start + t.sent;
+  if (r.evicted) undelivered = Drop::kEvicted;
   if (undelivered == Drop::kNone) {
     t.sent = settled(t);
   } else if (t.sent > settled(t)) {

@@ -120,6 +120,26 @@ TEST_F(Eviction, WhoGoesBackGoes) {
   EXPECT_EQ(reader()["mode"], "evicted");
 }
 
+// What it had read by the last honest look is delivered, the rest was dropped.
+TEST_F(Eviction, WhatALiarDidNotReadIsNotDelivered) {
+  for (uint64_t position = 0; position < 5; position++)
+    stamp(position);
+  count(5);
+  slot->position.store(2);
+  settle();
+  slot->position.store(1'000);
+  EXPECT_EQ(reader()["delivered"], 2) << "before anybody has noticed";
+  settle();
+  EXPECT_EQ(reader()["mode"], "evicted");
+  EXPECT_EQ(reader()["delivered"], 2);
+  EXPECT_EQ(reader()["in_flight"], 3);
+  subscriber.say(attach::Unsubscribe{.subscription = subscriber.subscriptions.at(0)});
+  settle();
+  const auto left = nlohmann::json::parse(node->show("lanes")).at(0).at("left");
+  EXPECT_EQ(left["delivered"], 2) << left.dump();
+  EXPECT_EQ(left["dropped"]["evicted"], 3) << left.dump();
+}
+
 // A stamp of an earlier lap is no message.
 TEST_F(Eviction, AnOldStampDoesNotExcuseAnybody) {
   for (uint64_t position = 0; position < kLane.ring_size(); position++)
