@@ -145,6 +145,7 @@ class Node {
   LaneReader::Join worker_join(const ReaderRecord& r) const;
   void part(ReaderRecord& r, Drop undelivered);
   Totals totals(const ReaderRecord& r) const;
+  void ask_to_leave(const ReaderRecord& r);
   void check_readers(LaneRecord& lane);
   PositionTableRecord* worker_table(uint32_t worker);
   Wake worker_wake(uint32_t worker, BellPage* bells, uint32_t slot);

@@ -275,7 +275,9 @@ bool Node::on_unsubscribe(ClientRecord& c, const attach::Unsubscribe& m) {
   return c.session->send(answer<attach::Ok>(m.header));
 }
 
+// A member of a group ends with its inbox, and may so have ended before.
 void Node::end_subscription(Subscription& s, bool died) {
+  if (s.mode == Mode::kGroup && s.group == nullptr) return;
   unwish(s.mode, s.filter);
   if (s.mode == Mode::kGroup) {
     remove_member(s, died);
@@ -306,7 +308,11 @@ bool Node::on_released(ClientRecord& c, const attach::Released& m) {
     ReaderRecord& r = *it->second;
     if (r.slot != m.slot || r.generation != m.generation) continue;
     LaneRecord& lane = *r.lane;
-    part(r, r.evicted ? Drop::kEvicted : Drop::kNone);
+    if (lane.kind == LaneKind::kInbox) {
+      end_subscription(*s, false);
+      return true;
+    }
+    part(r, Drop::kNone);
     lane_progress(lane);
     return true;
   }

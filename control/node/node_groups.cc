@@ -216,6 +216,8 @@ void Node::remove_member(Subscription& s, bool died) {
   GroupRecord& g = *s.group;
   LaneRecord& inbox = *s.inbox;
   std::erase(g.members, &s);
+  s.group = nullptr;
+  s.inbox = nullptr;
   inbox.inbox_of = nullptr;
   const auto it = s.lanes.find(inbox.id);
   ReaderRecord* r = it == s.lanes.end() ? nullptr : it->second;
@@ -225,6 +227,7 @@ void Node::remove_member(Subscription& s, bool died) {
       [group = &g.group, m = inbox.member.get()](Worker&, uint64_t) { group->remove(m); },
       [this, &g, &inbox, r, died] {
         close_lane(inbox, died ? CloseReason::kPublisherDied : CloseReason::kPublisherLeft);
+        if (r != nullptr && r->evicted) inbox.desk.evict(r->index);
         if (r != nullptr && !adopt_inbox(g, inbox, *r)) part(*r, Drop::kNoMember);
         lane_progress(inbox);
         end_group_if_unused(g);
@@ -246,6 +249,7 @@ bool Node::adopt_inbox(GroupRecord& g, LaneRecord& inbox, ReaderRecord& r) {
   r.table = table;
   r.slot = *slot;
   r.start = from;
+  r.evicted = false;
   auto s = std::make_unique<SourceRecord>();
   s->group = &g;
   s->lane = &inbox;

@@ -67,15 +67,8 @@ void Node::close_lane(LaneRecord& lane, CloseReason why) {
   lane.closed = true;
   lane.reason = why;
   lane.desk.close(why);
-  for (auto& [index, r] : lane.readers) {
-    if (r->subscription == nullptr) continue;
-    attach::Leave m;
-    m.subscription = r->subscription->id;
-    m.lane_id = lane.id;
-    m.slot = r->slot;
-    m.generation = r->generation;
-    r->subscription->client->session->send(m);
-  }
+  for (auto& [index, r] : lane.readers)
+    if (r->subscription != nullptr) ask_to_leave(*r);
   lane_progress(lane);
 }
 

@@ -209,8 +209,19 @@ void Node::part(ReaderRecord& r, Drop undelivered) {
   lane.publisher->session->send(m);
 }
 
+// It reads what is left, lets go, and answers Released.
+void Node::ask_to_leave(const ReaderRecord& r) {
+  attach::Leave m;
+  m.subscription = r.subscription->id;
+  m.lane_id = r.lane->id;
+  m.slot = r.slot;
+  m.generation = r.generation;
+  r.subscription->client->session->send(m);
+}
+
 // A position beyond the head or going backwards is a lie: the writer ignores it, and the reader is
-// removed so that it does not hold anybody back for ever.
+// removed so that it does not hold anybody back for ever. Its inbox stays held until the group has
+// turned away from it: what is in there goes to the others.
 void Node::check_readers(LaneRecord& lane) {
   const uint64_t head = lane.head();
   for (auto& [index, r] : lane.readers) {
@@ -225,9 +236,14 @@ void Node::check_readers(LaneRecord& lane) {
       }
     }
     r->evicted = true;
-    lane.desk.evict(index);
     log(fmt::format("client {} claims position {} of lane {} ({}), which has {}: evicted",
                     r->subscription->client->name, said, lane.id, lane.name, head));
+    ask_to_leave(*r);
+    if (lane.kind == LaneKind::kInbox) {
+      end_subscription(*r->subscription, true);
+    } else {
+      lane.desk.evict(index);
+    }
   }
 }
 

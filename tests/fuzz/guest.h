@@ -110,6 +110,7 @@ class Guest {
   std::vector<Lane> lanes;
   std::vector<uint64_t> subscriptions;
   std::vector<attach::Join> joins;
+  std::vector<attach::Leave> leaves;
   Mapping positions;
   Mapping bells;
 
@@ -138,6 +139,8 @@ class Guest {
       subscriptions.push_back(s.subscription);
     } else if (attach::Join j; read(bytes, j)) {
       joins.push_back(j);
+    } else if (attach::Leave l; read(bytes, l)) {
+      leaves.push_back(l);
     }
   }
 
