@@ -149,7 +149,7 @@ uint32_t Node::poll_clients(uint64_t /*now*/) {
       if (got == Session::Receive::kBad)
         log(fmt::format("client {} ({}) sent a packet that is no packet; detached", c.id, c.name));
     }
-    if (!keep || c.session->dead()) {
+    if (!keep || c.turned_out || c.session->dead()) {
       client_gone(c);
       work++;
     }

@@ -138,6 +138,11 @@ class Node {
   void destroy_lane(LaneRecord& lane);
   void free_lane(uint64_t id);
 
+  // node_limits.cc: what a request would take, before anything is done for it
+  bool wants(const Subscription& s, const LaneRecord& lane) const;
+  std::string no_room_for(const Subscription& s) const;
+  std::string no_room_for_topic(const LaneRecord& lane, const std::string& topic);
+
   // node_readers.cc
   void join_subscription(LaneRecord& lane, Subscription& s);
   Result<ReaderRecord*> join(LaneRecord& lane, PositionTableRecord& table, bool lossy);
@@ -146,6 +151,7 @@ class Node {
   void part(ReaderRecord& r, Drop undelivered);
   Totals totals(const ReaderRecord& r) const;
   void ask_to_leave(const ReaderRecord& r);
+  void turn_out(ClientRecord& c, const std::string& why);
   void check_readers(LaneRecord& lane);
   PositionTableRecord* worker_table(uint32_t worker);
   Wake worker_wake(uint32_t worker, BellPage* bells, uint32_t slot);

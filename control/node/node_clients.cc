@@ -206,6 +206,8 @@ bool Node::on_add_topic(ClientRecord& c, const attach::AddTopic& m) {
     return refuse(c, m.header, Errc::kBadTopic, fmt::format("'{}' is no topic", *name));
   if (lane.topics.size() <= m.topic) lane.topics.resize(m.topic + 1);
   if (!lane.topics[m.topic].empty() && lane.topics[m.topic] != *name) return false;
+  if (const auto why = no_room_for_topic(lane, *name); !why.empty())
+    return refuse(c, m.header, Errc::kFull, why);
   lane.topics[m.topic] = *name;
   topic_added(lane, m.topic);
   return c.session->send(answer<attach::Ok>(m.header));
@@ -225,6 +227,7 @@ bool Node::on_subscribe(ClientRecord& c, const attach::Subscribe& m) {
   s->mode = m.mode;
   s->filter = *filter;
   s->lossy = m.mode == Mode::kBroadcast && m.lossy != 0;
+  if (const auto why = no_room_for(*s); !why.empty()) return refuse(c, m.header, Errc::kFull, why);
   s->news = Fd(epoll_create1(EPOLL_CLOEXEC));
   if (!s->news) return refuse(c, m.header, Errc::kSystem, "out of descriptors");
   Subscription& sub = *s;
@@ -240,14 +243,8 @@ bool Node::on_subscribe(ClientRecord& c, const attach::Subscribe& m) {
     }
   } else {
     broadcasts_.insert(sub.filter, &sub);
-    for (auto& [id, lane] : lanes_) {
-      if (!lane->sealed || lane->closed || lane->kind == LaneKind::kInbox || !lane->group.empty())
-        continue;
-      const bool match = std::any_of(lane->topics.begin(), lane->topics.end(), [&](const auto& t) {
-        return !t.empty() && matches(sub.filter, t);
-      });
-      if (match) join_subscription(*lane, sub);
-    }
+    for (auto& [id, lane] : lanes_)
+      if (wants(sub, *lane)) join_subscription(*lane, sub);
   }
   wish(sub.mode, sub.filter, sub);
   if (sub.waiting->peers.empty()) finish_subscribe(sub);

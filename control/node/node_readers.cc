@@ -20,13 +20,25 @@ void lose_on_way(Totals& t, const ForwardRecord& f) {
 
 }  // namespace
 
+// A subscriber that misses a lane in silence would be worse than one that is detached.
+void Node::turn_out(ClientRecord& c, const std::string& why) {
+  if (c.turned_out) return;
+  c.turned_out = true;
+  log(fmt::format("client {} is detached: {}", c.name, why));
+  c.session->refuse(0, static_cast<uint32_t>(Errc::kFull), why);
+}
+
 void Node::join_subscription(LaneRecord& lane, Subscription& s) {
   if (s.lanes.contains(lane.id)) return;
   ClientRecord& c = *s.client;
   auto joined = join(lane, c.positions, s.lossy);
   if (!joined.ok()) {
-    log(fmt::format("client {} cannot read lane {} ({}): {}", c.name, lane.id, lane.name,
-                    text(joined.error())));
+    const bool slots = c.positions.slots.taken() == kPositionSlots;
+    turn_out(c,
+             fmt::format("lane {} of {} cannot be read: {}; {}", lane.id, lane.name,
+                         text(joined.error()),
+                         slots ? fmt::format("a client can read {} lanes at once", kPositionSlots)
+                               : fmt::format("a lane can have {} readers", kMaxReaders)));
     return;
   }
   ReaderRecord& r = **joined;
@@ -38,8 +50,10 @@ void Node::join_subscription(LaneRecord& lane, Subscription& s) {
   auto memory = lane.memory.read_only_fd();
   auto page = lane.page_memory.read_only_fd();
   if (!event.ok() || !memory.ok() || !page.ok()) {
-    log(fmt::format("client {} cannot read lane {}: out of descriptors", c.name, lane.id));
     part(r, Drop::kNone);
+    turn_out(c, fmt::format("lane {} of {} cannot be read: out of descriptors, raise RLIMIT_NOFILE "
+                            "of the node",
+                            lane.id, lane.name));
     return;
   }
   r.event = Fd(*event);

@@ -192,6 +192,7 @@ struct ClientRecord {
   std::map<uint64_t, std::unique_ptr<Subscription>> subscriptions;
   std::map<uint64_t, uint32_t> tables;  // position tables that it has mapped: readers of each
   uint64_t since = 0;
+  bool turned_out = false;  // it was told why, and is detached at the next poll
 
   BellPage* bells() { return reinterpret_cast<BellPage*>(bell_map.data()); }
 };
