@@ -75,20 +75,22 @@ void Node::close_lane(LaneRecord& lane, CloseReason why) {
 // A closed lane ends when its forwards and sources have taken everything and its readers let go.
 void Node::lane_progress(LaneRecord& lane) {
   if (!lane.closed || lane.dying) return;
-  const uint64_t head = lane.head();
+  // It ends where its stamps end for that reader, whatever its header says.
+  const auto drained = [&](const ReaderRecord& r) {
+    return !lane.stamped(settled(totals(r)) + r.start);
+  };
   for (size_t i = 0; i < lane.forwards.size();) {
     ForwardRecord& f = *lane.forwards[i];
     i++;
     if (f.ending || f.group != nullptr) continue;  // a group's go with its source
-    const bool done = !f.peer->up() || settled(totals(*f.reader)) + f.reader->start >= head;
+    const bool done = !f.peer->up() || drained(*f.reader);
     if (done) end_forward(f, Drop::kPeerDown, true);
   }
-  std::vector<SourceRecord*> drained;
+  std::vector<SourceRecord*> done;
   for (auto& [index, r] : lane.readers)
-    if (r->source != nullptr && !r->source->leaving && r->source->source != nullptr &&
-        settled(totals(*r)) + r->start >= head)
-      drained.push_back(r->source);
-  for (SourceRecord* s : drained)
+    if (r->source != nullptr && !r->source->leaving && r->source->source != nullptr && drained(*r))
+      done.push_back(r->source);
+  for (SourceRecord* s : done)
     remove_source(*s);
   if (!lane.readers.empty() || !lane.forwards.empty()) return;
   lane.dying = true;

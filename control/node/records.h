@@ -2,6 +2,7 @@
 // thread; the objects that a worker uses are made here, lent by an errand and taken back by one.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -146,15 +147,30 @@ struct LaneRecord {
   // or a burst later, and a writer can be stopped in between for as long as one likes.
   uint64_t head() const {
     constexpr uint64_t kMostUncounted = 4096;  // a publisher that scribbles cannot keep us here
-    const auto* ring = reinterpret_cast<const Descriptor*>(map.data() + geometry.ring_at());
-    const uint64_t counted = header()->head.load();
+    uint64_t counted = header()->head.load();
+    if (closed && counted != 0 && !stamped(counted - 1)) counted = reached();
     uint64_t head = counted;
-    while (head - counted < kMostUncounted &&
-           ring[head & (geometry.ring_size() - 1)].stamp.load() == head + 1)
+    while (head - counted < kMostUncounted && stamped(head))
       head++;
     return head;
   }
+  // The message at this position is there.
+  bool stamped(uint64_t position) const {
+    const auto* ring = reinterpret_cast<const Descriptor*>(map.data() + geometry.ring_at());
+    return ring[position & (geometry.ring_size() - 1)].stamp.load() == position + 1;
+  }
+  // The furthest that somebody has been seen: what a lane holds whose header was scribbled on.
+  uint64_t reached() const;
 };
+
+inline uint64_t LaneRecord::reached() const {
+  uint64_t head = parted;
+  for (const auto& [index, r] : readers) {
+    const bool ours = r->subscription == nullptr;  // a worker's
+    head = std::max({head, r->start, ours ? r->position()->position.load() : r->last_seen});
+  }
+  return head;
+}
 
 // What a client waits for before its Subscribe is answered.
 struct Waiting {

@@ -56,6 +56,7 @@ class Member : public ::testing::Test {
   void join(Guest& g) {
     attach::Subscribe s;
     s.mode = attach::Mode::kGroup;
+    s.inbox = kLane;
     peer::set_text(s.filter, "t");
     g.say(s);
     settle();
@@ -116,6 +117,16 @@ TEST_F(Member, WhoLetsGoOfItsInboxIsOneNoMore) {
   settle();
   push(1);
   EXPECT_EQ(inbox(second), 8) << node->show("lanes");
+}
+
+// What its header says is not what it holds.
+TEST_F(Member, ALaneWithAScribbledHeaderEndsWhereItsStampsEnd) {
+  reinterpret_cast<LaneHeader*>(pusher.lanes[0].memory.data())->head.store(uint64_t{1} << 40);
+  pusher.say(attach::CloseLane{.lane_id = pusher.lanes[0].id});
+  settle();
+  for (const auto& l : nlohmann::json::parse(node->show("lanes")))
+    EXPECT_EQ(l["kind"], "inbox") << l.dump();
+  EXPECT_EQ(node->show("drops"), "{}") << "nothing was lost of what was published";
 }
 
 }  // namespace
