@@ -35,6 +35,16 @@ bool refuse(ClientRecord& c, const attach::Header& h, Errc why, const std::strin
   return c.session->refuse(h.request, static_cast<uint32_t>(why), text);
 }
 
+// Why a lane or an inbox is not made so large; empty: it may be.
+std::string too_large(const LaneGeometry& g, uint64_t most) {
+  const uint64_t tables = g.total_bytes() - g.arena_size();
+  if (g.arena_size() <= most && tables <= most) return {};
+  return fmt::format(
+      "an arena of {} bytes, {} bytes for ring and topics; lane.max_arena allows {} "
+      "each",
+      g.arena_size(), tables, most);
+}
+
 template <class T>
 T answer(const attach::Header& to) {
   T t;
@@ -165,12 +175,8 @@ bool Node::on_declare(ClientRecord& c, const attach::Declare& m) {
   if (!g.valid())
     return refuse(c, m.header, Errc::kInvalid,
                   "ring, arena or topics out of range: see penstock_sender_options");
-  const uint64_t tables = g.total_bytes() - g.arena_size();
-  if (g.arena_size() > config_.max_arena_bytes || tables > config_.max_arena_bytes)
-    return refuse(c, m.header, Errc::kTooBig,
-                  fmt::format("an arena of {} bytes, {} bytes for ring and topics; lane.max_arena "
-                              "allows {} each",
-                              g.arena_size(), tables, config_.max_arena_bytes));
+  if (const auto why = too_large(g, config_.max_arena_bytes); !why.empty())
+    return refuse(c, m.header, Errc::kTooBig, why);
   const auto bell = c.bell_slots.take();
   if (!bell) return refuse(c, m.header, Errc::kFull, "no bell is free");
   auto made = make_lane(LaneKind::kLane, g, "penstock-lane");
@@ -221,6 +227,13 @@ bool Node::on_subscribe(ClientRecord& c, const attach::Subscribe& m) {
   if (c.subscriptions.size() >= config_.max_subscriptions)
     return refuse(c, m.header, Errc::kFull,
                   fmt::format("a client may have {} subscriptions", config_.max_subscriptions));
+  const bool group = m.mode == Mode::kGroup;
+  const LaneGeometry inbox = is_zero(m.inbox) ? config_.inbox : m.inbox;
+  if (group && !inbox.valid())
+    return refuse(c, m.header, Errc::kInvalid,
+                  "ring, arena or topics out of range: see penstock_puller_options");
+  if (const auto why = too_large(inbox, config_.max_arena_bytes); group && !why.empty())
+    return refuse(c, m.header, Errc::kTooBig, why);
   auto s = std::make_unique<Subscription>();
   s->id = next_subscription_++;
   s->client = &c;
@@ -233,13 +246,11 @@ bool Node::on_subscribe(ClientRecord& c, const attach::Subscribe& m) {
   Subscription& sub = *s;
   c.subscriptions[s->id] = std::move(s);
   sub.waiting = Waiting{m.header.request, now_ + kSubscribePatienceNs, {}};
-  if (m.mode == Mode::kGroup) {
-    const LaneGeometry g = is_zero(m.inbox) ? config_.inbox : m.inbox;
-    const Errc e = g.valid() && g.arena_size() <= config_.max_arena_bytes ? add_member(sub, g)
-                                                                          : Errc::kInvalid;
-    if (e != Errc::kOk) {
+  if (group) {
+    if (const Errc e = add_member(sub, inbox); e != Errc::kOk) {
       c.subscriptions.erase(sub.id);
-      return refuse(c, m.header, e, "no inbox of that size");
+      return refuse(c, m.header, e,
+                    fmt::format("no inbox of {} bytes could be made", inbox.total_bytes()));
     }
   } else {
     broadcasts_.insert(sub.filter, &sub);

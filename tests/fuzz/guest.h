@@ -111,6 +111,7 @@ class Guest {
   std::vector<uint64_t> subscriptions;
   std::vector<attach::Join> joins;
   std::vector<attach::Leave> leaves;
+  std::vector<attach::Error> errors;
   Mapping positions;
   Mapping bells;
 
@@ -141,6 +142,8 @@ class Guest {
       joins.push_back(j);
     } else if (attach::Leave l; read(bytes, l)) {
       leaves.push_back(l);
+    } else if (attach::Error e; read(bytes, e)) {
+      errors.push_back(e);
     }
   }
 

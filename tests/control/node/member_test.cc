@@ -19,6 +19,7 @@ class Member : public ::testing::Test {
     NodeConfig c;
     c.id = c.epoch = 1;
     c.lane = c.mirror = c.inbox = kLane;
+    c.max_arena_bytes = 1 << 20;
     c.workers.assign(1, IdleConfig{});
     node = Node::create(
         c, [this](std::string_view t) { log += std::string(t) + "\n"; }, log);
@@ -127,6 +128,19 @@ TEST_F(Member, ALaneWithAScribbledHeaderEndsWhereItsStampsEnd) {
   for (const auto& l : nlohmann::json::parse(node->show("lanes")))
     EXPECT_EQ(l["kind"], "inbox") << l.dump();
   EXPECT_EQ(node->show("drops"), "{}") << "nothing was lost of what was published";
+}
+
+// Ring and topics are memory too.
+TEST_F(Member, AnInboxWithATableTooLargeIsRefused) {
+  attach::Subscribe s;
+  s.mode = attach::Mode::kGroup;
+  s.inbox = {.ring_log2 = 18, .arena_log2 = 12, .topics = 4};
+  peer::set_text(s.filter, "u");
+  second.say(s);
+  settle();
+  ASSERT_EQ(second.errors.size(), 1u) << node->show("lanes");
+  EXPECT_EQ(static_cast<Errc>(second.errors[0].code), Errc::kTooBig);
+  EXPECT_NE(std::string(second.errors[0].text).find("lane.max_arena"), std::string::npos);
 }
 
 }  // namespace
