@@ -130,14 +130,19 @@ bool Node::on_hello(ClientRecord& c, const attach::Hello& m) {
   c.bell_map = std::move(*bell_map);
 
   std::vector<int> fds{c.positions.memory.fd(), c.bell_memory.fd(), worker_page_reader_.get()};
+  std::vector<Fd> events;
   for (uint32_t w = 0; w < workers_.size(); w++) {
     auto event = make_event();
-    if (!event.ok()) return refuse(c, m.header, Errc::kSystem, "out of descriptors");
-    c.worker_events.emplace_back(*event);
+    if (!event.ok())
+      return refuse(c, m.header, Errc::kSystem,
+                    "out of descriptors: raise RLIMIT_NOFILE of the node");
+    events.emplace_back(*event);
     fds.push_back(*event);
-    const int fd = *event;
-    BellPage* page = c.bells();
-    errands(w).send([fd, page](Worker& worker, uint64_t) {
+  }
+  // From here on workers hear its bells, and nothing fails that could let it say Hello again.
+  c.worker_events = std::move(events);
+  for (uint32_t w = 0; w < workers_.size(); w++) {
+    errands(w).send([fd = c.worker_events[w].get(), page = c.bells()](Worker& worker, uint64_t) {
       worker.tasks().add_bells(page);
       (void)worker.add_wake_event(fd);
     });
