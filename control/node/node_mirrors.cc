@@ -35,7 +35,7 @@ Result<LaneRecord*> Node::make_mirror(PeerRecord& p, const peer::LaneTopic& m) {
   lane.alias_epoch = m.epoch;
   lane.origin_lane = m.lane_id;
   lane.worker = p.paths[m.path].worker;
-  lane.name = peer::text(m.publisher);
+  lane.name = clean(peer::text(m.publisher));
   lane.bells = &own_bells_;
   lane.bell_slot = *bell;
   if (m.mode == Mode::kGroup) lane.group = peer::text(m.group);
@@ -77,7 +77,9 @@ void Node::on_lane_topic(PeerRecord& p, const peer::LaneTopic& m) {
       lane->group != (m.mode == Mode::kGroup ? peer::text(m.group) : std::string_view()))
     return refuse(Errc::kInvalid);
   if (lane->topics.size() <= m.topic) lane->topics.resize(m.topic + 1);
-  lane->topics[m.topic] = name;
+  std::string& row = lane->topics[m.topic];
+  if (!row.empty() && row != name) return refuse(Errc::kInvalid);
+  row = name;
   errands(lane->worker)
       .send([w = lane->writer.get(), topic = m.topic, name = std::string(name)](Worker&, uint64_t) {
         (void)w->put_topic(topic, name);

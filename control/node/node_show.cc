@@ -57,13 +57,6 @@ std::string endpoint(const IpAddress& ip, uint16_t port) {
                     : fmt::format("{}:{}", format(ip), port);
 }
 
-std::string clean(std::string_view name) {
-  std::string s;
-  for (const char c : name)
-    s += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  return s;
-}
-
 // Names and questions are bytes that somebody else chose: what is no UTF-8 in them is replaced.
 std::string write(const json& answer) {
   return answer.dump(-1, ' ', false, json::error_handler_t::replace);

@@ -49,6 +49,14 @@ struct PositionTableRecord {
   ReaderSlot* slot(uint32_t i) { return &reinterpret_cast<PositionTable*>(map.data())->slots[i]; }
 };
 
+// A name that somebody else chose, without what a terminal would take for a command.
+inline std::string clean(std::string_view name) {
+  std::string s;
+  for (const char c : name)
+    s += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  return s;
+}
+
 // What has become of the messages that a reader was owed.
 struct Totals {
   uint64_t sent = 0;

@@ -73,6 +73,10 @@ class HostilePeer {
       peer::SubAdd s;
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, t)) asked.push_back(t);
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, s)) wishes.push_back(s.key);
+      peer::LaneRefused r;
+      peer::SubAck a;
+      if (peer::parse({m.data, static_cast<size_t>(m.len)}, r)) refused.push_back(r);
+      if (peer::parse({m.data, static_cast<size_t>(m.len)}, a)) acknowledged.push_back(a.key);
       channel_->reader.release();
     }
   }
@@ -100,6 +104,8 @@ class HostilePeer {
 
   std::vector<peer::LaneTopic> asked;
   std::vector<uint64_t> wishes;
+  std::vector<peer::LaneRefused> refused;
+  std::vector<uint64_t> acknowledged;
 
  private:
   struct Taken {
@@ -140,6 +146,8 @@ class HostilePeer {
       out.reset();
     asked.clear();
     wishes.clear();
+    refused.clear();
+    acknowledged.clear();
   }
 
   NetPort net_;
