@@ -1,5 +1,6 @@
 #include "control/node/node.h"
 
+#include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
 #include <sys/epoll.h>
@@ -166,6 +167,7 @@ void Node::tick(uint64_t now) {
     LaneRecord& lane = *(it++)->second;
     check_readers(lane);
     lane_progress(lane);
+    if (lane.unused) free_lane(lane.id);
   }
 }
 
@@ -202,7 +204,8 @@ void Node::stop(uint64_t /*now*/) {
 bool Node::idle() const {
   for (const auto& w : workers_)
     if (!w->errands.idle()) return false;
-  return true;
+  // Frames that a port still has refer to these.
+  return std::none_of(lanes_.begin(), lanes_.end(), [](const auto& l) { return l.second->unused; });
 }
 
 // A worker reads many lanes; a table has room for 512, so there may be several.

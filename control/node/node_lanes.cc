@@ -109,10 +109,8 @@ void Node::destroy_lane(LaneRecord& lane) {
 void Node::free_lane(uint64_t id) {
   const auto it = lanes_.find(id);
   LaneRecord& lane = *it->second;
-  if (!lane.region.in_flight.idle()) {
-    errands(lane.worker).send([](Worker&, uint64_t) {}, [this, id] { free_lane(id); });
-    return;
-  }
+  lane.unused = true;
+  if (!lane.region.in_flight.idle()) return;  // the next tick looks again
   for (auto& w : workers_)
     if (w->port != nullptr) w->port->port().unmap_region(lane.region);
   left_.add(lane.left);

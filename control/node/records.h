@@ -147,6 +147,7 @@ struct LaneRecord {
   bool closed = false;  // no more messages will come
   bool ending = false;  // mirror: the worker is letting go of it
   bool dying = false;   // no reader is left, the worker is letting go of it
+  bool unused = false;  // it has let go: only frames in flight keep the lane
   CloseReason reason = CloseReason::kOpen;
 
   const LaneHeader* header() const { return reinterpret_cast<const LaneHeader*>(map.data()); }

@@ -134,5 +134,51 @@ TEST_F(Peer, CannotMoveTheCursorWithAName) {
   EXPECT_STREQ(g.joins.at(0).publisher, "?[2J");
 }
 
+// Its port gives frames back after ten seconds.
+class SlowPort : public Peer {
+ protected:
+  SlowPort() : Peer({.tx_ns = 10'000'000'000}) {}
+};
+
+TEST_F(SlowPort, AClosedLaneWaitsForItsFramesWithoutWork) {
+  Guest g;
+  enter(g);
+  g.say(attach::Declare{.geometry = HostilePeer::kLane, .name = {}});
+  settle(1);
+  while (g.hear()) {
+  }
+  g.say(attach::Mapped{.lane_id = g.lanes.at(0).id});
+  attach::AddTopic t;
+  t.lane_id = g.lanes[0].id;
+  peer::set_text(t.name, "t");
+  g.say(t);
+  say(wish(1, "t"));
+  settle(4);
+  ASSERT_EQ(peer.asked.size(), 1u);
+  peer.take(peer.asked[0]);
+  peer::LaneReady ready;
+  ready.alias = peer.asked[0].alias;
+  ready.epoch = 1;
+  ready.mirror = HostilePeer::kLane;
+  say(ready);
+  settle(4);
+  LaneWriter lane(g.lanes[0].memory.data(), HostilePeer::kLane, nullptr);
+  const std::vector<std::byte> bytes(2000);  // too many to be copied
+  ASSERT_EQ(lane.send({}, bytes), Errc::kOk);
+  settle(2000);  // some ticks
+  g.say(attach::CloseLane{.lane_id = g.lanes[0].id});
+  settle(8);
+  ASSERT_EQ(show("lanes").size(), 1u) << "the port has a frame of it";
+  for (int i = 0; i < 8; i++) {
+    turn();
+    EXPECT_EQ(node->poll(now), 0u);
+  }
+  EXPECT_FALSE(node->idle());
+  now += 11'000'000'000;
+  settle(2000);
+  EXPECT_EQ(node->show("lanes"), "[]");
+  EXPECT_TRUE(node->idle());
+}
+
 }  // namespace
 }  // namespace penstock
