@@ -174,6 +174,7 @@ class Node {
   void path_up(PeerRecord& p, uint32_t path, uint64_t now);
   void path_down(PeerRecord& p, uint32_t path, LinkEvent::Why why);
   uint32_t poll_peer(PeerRecord& p);
+  void cut(PeerRecord& p, const std::string& why);
   void take(PeerRecord& p, std::span<const std::byte> message);
   void on_sub_add(PeerRecord& p, const peer::SubAdd& m);
   void on_sub_del(PeerRecord& p, const peer::SubDel& m);

@@ -30,6 +30,11 @@ bool Node::wants(const Subscription& s, const LaneRecord& lane) const {
 
 // Empty: there is room for it.
 std::string Node::no_room_for(const Subscription& s) const {
+  if (!peers_.empty() && wishes_.size() >= kMostInterests && !wishes_.contains({s.mode, s.filter}))
+    return fmt::format(
+        "this node asks its peers for {} filters, as many as they take: subscribe "
+        "with wider filters",
+        kMostInterests);
   size_t slots = s.mode == Mode::kGroup ? 1 : 0;  // its inbox
   const auto group = groups_.find(s.filter);
   for (const auto& [id, lane] : lanes_) {

@@ -21,6 +21,15 @@ Result<LaneRecord*> Node::make_mirror(PeerRecord& p, const peer::LaneTopic& m) {
   LaneGeometry g = m.geometry;
   g.ring_log2 = std::min(g.ring_log2, config_.mirror.ring_log2);
   g.arena_log2 = std::min(g.arena_log2, config_.mirror.arena_log2);
+  const auto mirrors = std::ranges::count_if(
+      lanes_, [&](const auto& l) { return l.second->peer == &p && !l.second->dying; });
+  if (static_cast<size_t>(mirrors) >= kMostMirrors) {
+    log(
+        fmt::format("node {} ({}) has {} mirrors here, half of the {} places for what a node "
+                    "writes: no more for one peer",
+                    p.id, p.name, mirrors, kBellSlots));
+    return Errc::kFull;
+  }
   const auto bell = own_bell_slots_.take();
   if (!bell) return Errc::kFull;
   auto made = make_lane(LaneKind::kMirror, g, "penstock-mirror");

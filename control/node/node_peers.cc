@@ -178,7 +178,20 @@ void Node::path_down(PeerRecord& p, uint32_t index, LinkEvent::Why why) {
 void Node::send_bytes(PeerRecord& p, std::span<const std::byte> message) {
   if (!p.up()) return;
   if (p.backlog.empty() && p.channel->writer.send({}, message) == Errc::kOk) return;
+  if (p.backlog.size() >= kMostBacklog)
+    return cut(p, fmt::format("it leaves {} control messages unread", p.backlog.size()));
   p.backlog.emplace_back(message.begin(), message.end());
+}
+
+// It costs more than a peer may. Its links stay closed until this node starts anew: it would only
+// come back and go on.
+void Node::cut(PeerRecord& p, const std::string& why) {
+  if (std::exchange(p.cut, true)) return;
+  log(fmt::format("node {} ({}) is cut off until this node is restarted: {}", p.id, p.name, why));
+  for (PathRecord& path : p.paths)
+    errands(path.worker).send([l = path.path.get()](Worker&, uint64_t now) {
+      l->link.close(LinkClose::kMisbehaved, now);
+    });
 }
 
 uint32_t Node::poll_peer(PeerRecord& p) {
@@ -188,7 +201,7 @@ uint32_t Node::poll_peer(PeerRecord& p) {
     p.backlog.pop_front();
     work++;
   }
-  while (p.up()) {
+  for (uint32_t i = 0; i < kMessagesEach && p.up() && p.backlog.size() < kPauseBacklog; i++) {
     Message m;
     const auto channel = p.channel;  // what it says may end the session
     const LaneReader::Next next = channel->reader.next(m);
@@ -243,6 +256,8 @@ void Node::take(PeerRecord& p, std::span<const std::byte> bytes) {
 void Node::on_sub_add(PeerRecord& p, const peer::SubAdd& m) {
   const std::string_view filter = peer::text(m.filter);
   if (m.mode > Mode::kGroup || !valid_filter(filter)) return;
+  if (p.interests.size() >= kMostInterests && !p.interests.contains(m.key))
+    return cut(p, fmt::format("it wants more than {} filters", kMostInterests));
   Interest& interest = p.interests[m.key];
   interest = {.mode = m.mode, .filter = std::string(filter), .waiting = {}, .acknowledged = false};
   if (m.mode == Mode::kGroup) {

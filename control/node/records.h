@@ -301,6 +301,13 @@ struct ControlChannel {
   uint32_t bell_slot = 0;
 };
 
+// What one peer may cost this node.
+inline constexpr size_t kMostInterests = 4096;
+inline constexpr size_t kMostMirrors = kBellSlots / 2;
+inline constexpr size_t kPauseBacklog = 4096;    // messages for it: it is not heard until it reads
+inline constexpr size_t kMostBacklog = 1 << 16;  // it does not read at all
+inline constexpr uint32_t kMessagesEach = 64;    // of a peer a poll: one that floods waits
+
 struct PeerRecord {
   uint64_t id = 0;
   std::string name;
@@ -310,6 +317,7 @@ struct PeerRecord {
   std::map<uint64_t, Interest> interests;  // its, by its key
   uint32_t next_alias = 1;
   uint64_t epoch = 0;
+  bool cut = false;  // its links are being closed, for good
 
   bool up() const { return channel != nullptr; }
 };

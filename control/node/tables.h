@@ -31,6 +31,7 @@ class Slots {
 };
 
 using PositionSlots = Slots<kPositionSlots>;
-using BellSlots = Slots<512>;
+inline constexpr size_t kBellSlots = 512;
+using BellSlots = Slots<kBellSlots>;
 
 }  // namespace penstock

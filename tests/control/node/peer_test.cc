@@ -180,5 +180,48 @@ TEST_F(SlowPort, AClosedLaneWaitsForItsFramesWithoutWork) {
   EXPECT_TRUE(node->idle());
 }
 
+TEST_F(Peer, HasHalfOfThePlacesForMirrorsAndNoMore) {
+  for (uint32_t alias = 1; alias <= 257; alias++) {
+    say(topic(alias, 0, "a"));
+    settle(1);
+  }
+  settle(4);
+  EXPECT_EQ(show("lanes").size(), 256u);
+  ASSERT_EQ(peer.refused.size(), 1u);
+  EXPECT_EQ(peer.refused[0].alias, 257u);
+  EXPECT_EQ(static_cast<Errc>(peer.refused[0].code), Errc::kFull);
+  EXPECT_NE(log.find("256 mirrors here, half of the 512"), std::string::npos) << log;
+}
+
+TEST_F(Peer, IsHeard64TimesATurn) {
+  for (uint64_t key = 0; key < 100; key++)
+    say(wish(key, "a"));
+  for (int i = 0; i < 8; i++)
+    turn();
+  node->poll(now);
+  for (int i = 0; i < 8; i++)
+    turn();
+  EXPECT_EQ(peer.acknowledged.size(), 64u);
+  settle(8);
+  EXPECT_EQ(peer.acknowledged.size(), 100u);
+}
+
+TEST_F(Peer, WhoWantsTooManyFiltersIsCutOff) {
+  for (uint64_t key = 0; key < 4096; key++) {
+    say(wish(key, "a"));
+    if (key % 32 == 31) settle(1);
+  }
+  settle(4);
+  EXPECT_EQ(show("links")[0]["state"], "up") << log;
+  EXPECT_EQ(peer.acknowledged.size(), 4096u);
+  say(wish(0, "b"));  // in place of another
+  settle(4);
+  EXPECT_EQ(show("links")[0]["state"], "up") << log;
+  say(wish(4096, "a"));
+  settle(20);
+  EXPECT_NE(show("links")[0]["state"], "up");
+  EXPECT_NE(log.find("more than 4096 filters"), std::string::npos) << log;
+}
+
 }  // namespace
 }  // namespace penstock
