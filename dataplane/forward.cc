@@ -39,8 +39,8 @@ size_t Forward::next(std::span<Message> out) {
     const Message& m = out[n];
     if ((m.flags & kFlagGap) == 0) {
       const TopicUse use = use_[m.topic];
-      if (use == TopicUse::kSkip) {
-        skipped_.add(1);
+      if (use == TopicUse::kSkip || use == TopicUse::kRefuse) {
+        (use == TopicUse::kSkip ? skipped_ : refused_).add(1);
         continue;
       }
       if (use == TopicUse::kUnknown) {

@@ -22,6 +22,7 @@ enum class TopicUse : uint8_t {
   kUnknown,  // control has not decided: stop here until it has
   kSend,
   kSkip,
+  kRefuse,  // the peer wants it but its mirror has no row for it
 };
 
 class Forward final : public LaneTask, public Feed {
@@ -55,6 +56,8 @@ class Forward final : public LaneTask, public Feed {
 
   // Messages that the peer did not ask for. Read by any core.
   const Counter& skipped() const { return skipped_; }
+  // That it did ask for and cannot take.
+  const Counter& refused() const { return refused_; }
 
  private:
   LinkPath* path_;
@@ -66,6 +69,7 @@ class Forward final : public LaneTask, public Feed {
   uint64_t released_end_ = 0;  // one past the last that the link let go of
   std::vector<TopicUse> use_;
   Counter skipped_;
+  Counter refused_;
   OutLane out_;
 };
 

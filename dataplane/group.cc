@@ -96,9 +96,10 @@ bool GroupSource::dispatch(const Message& m, uint32_t topic) {
   if (all == 0) return false;
   size_t best = all;
   uint64_t most = 0;
-  if (m.key != 0) {
-    best = std::hash<uint64_t>{}(m.key * 0x9e3779b97f4a7c15u >> 32) % all;
-  } else {
+  if (m.key != 0) best = std::hash<uint64_t>{}(m.key * 0x9e3779b97f4a7c15u >> 32) % all;
+  if (m.key == 0 || (best >= here && remotes_[best - here]->refuses(m.topic))) {
+    best = all;
+    bool refused = here == 0;
     for (size_t k = 0; k < all; k++) {
       const size_t i = (group_.turn_ + k) % all;
       uint64_t room = 0;
@@ -106,13 +107,17 @@ bool GroupSource::dispatch(const Message& m, uint32_t topic) {
         room = room_share(*group_.members_[i]->inbox);
       } else if (const RemoteMember& r = *remotes_[i - here]; r.takes(m.topic)) {
         room = (r.room() << 16) / r.size();
+        refused = false;
+      } else if (!r.refuses(m.topic)) {
+        refused = false;
       }
       if (room > most) {
         most = room;
         best = i;
       }
     }
-    if (best == all) return false;
+    if (refused) refused_.add(1);
+    if (best == all) return refused;
   }
   if (best >= here) {
     if (!remotes_[best - here]->take(m.position, m.topic)) return false;

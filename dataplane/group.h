@@ -47,6 +47,8 @@ class RemoteMember final : public Feed {
   // The peer has joined its members for a topic: messages of it may go there.
   void allow(uint32_t topic);
   bool takes(uint32_t topic) const { return topic < allowed_.size() && allowed_[topic]; }
+  // It never will: the peer's mirror has no row for it.
+  bool refuses(uint32_t topic) const { return topic >= allowed_.size(); }
   uint64_t size() const { return fifo_.size(); }
   uint64_t room() const { return fifo_.size() - (tail_ - released_); }
   // The oldest position that the peer does not have yet, or `none`.
@@ -111,6 +113,7 @@ class GroupSource final : public LaneTask {
 
   const Counter& dispatched() const { return dispatched_; }
   const Counter& skipped() const { return skipped_; }
+  const Counter& refused() const { return refused_; }  // all members are at peers that refuse it
   const Counter& too_big() const { return too_big_; }  // larger than the member's inbox
   const Counter& gaps() const { return gaps_; }        // messages that its lane could not give
 
@@ -124,6 +127,7 @@ class GroupSource final : public LaneTask {
   Message held_message_;
   Counter dispatched_;
   Counter skipped_;
+  Counter refused_;
   Counter too_big_;
   Counter gaps_;
 };

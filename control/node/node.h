@@ -191,6 +191,7 @@ class Node {
   void ask_topic(ForwardRecord& f, uint32_t topic);
   void start_forward(ForwardRecord& f, const LaneGeometry& mirror);
   void topic_ready(ForwardRecord& f, uint32_t topic);
+  void topic_refused(ForwardRecord& f, uint32_t topic);
   void end_forward(ForwardRecord& f, Drop undelivered, bool tell);
   ForwardRecord* find_forward(PeerRecord& p, uint32_t path, uint32_t alias);
   void acknowledge(PeerRecord& p, uint64_t key, Interest& interest);

@@ -120,6 +120,8 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
       if (path->link.add_out(&forward->out()) == Errc::kOk) w.tasks().add(forward);
     });
     skip_unwanted(lane, f);
+    for (const auto& [topic, use] : f.topics)
+      if (use == ForwardRecord::Use::kRefused) topic_refused(f, topic);
     return;
   }
   GroupSource* source = find_source(*f.group, lane)->source.get();
@@ -174,9 +176,38 @@ size_t Node::skip_unwanted(LaneRecord& lane, ForwardRecord& f) {
   return wanted;
 }
 
+// The lane goes on without it; a lane of which nothing else is wanted does not go there at all.
+void Node::topic_refused(ForwardRecord& f, uint32_t topic) {
+  f.topics[topic] = ForwardRecord::Use::kRefused;
+  if (f.forward != nullptr) {
+    errands(f.peer->paths[f.path_index].worker)
+        .send([forward = f.forward.get(), topic](Worker&, uint64_t) {
+          forward->set_topic(topic, TopicUse::kRefuse);
+        });
+  } else if (f.remote == nullptr && std::ranges::all_of(f.topics, [](const auto& t) {
+               return t.second == ForwardRecord::Use::kRefused;
+             })) {
+    end_forward(f, Drop::kRefused, false);
+  }
+}
+
 void Node::on_lane_refused(PeerRecord& p, const peer::LaneRefused& m) {
   ForwardRecord* f = find_forward(p, m.path, m.alias);
   if (f == nullptr) return;
+  if (static_cast<Errc>(m.code) == Errc::kBadTopic) {
+    if (!f->topics.contains(m.topic)) return;
+    LaneRecord& lane = *f->lane;
+    if (!std::exchange(lane.refused, true))
+      log(
+          fmt::format("node {} cannot name topic '{}' of lane {} ({}), its number {}: raise "
+                      "mirror.topics there; until then it and those after it do not get there",
+                      p.id, lane.topics[m.topic], lane.id, lane.name, m.topic + 1));
+    topic_refused(*f, m.topic);
+    for (auto& [key, interest] : p.interests)
+      if (interest.waiting.erase({m.alias, m.topic}) != 0 && interest.waiting.empty())
+        acknowledge(p, key, interest);
+    return;
+  }
   log(fmt::format("node {} refuses lane {} ({}): {}", p.id, f->lane->id, f->lane->name,
                   text(static_cast<Errc>(m.code))));
   for (auto& [key, interest] : p.interests) {

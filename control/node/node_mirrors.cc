@@ -16,11 +16,12 @@ LaneRecord* Node::find_mirror(PeerRecord& p, uint32_t path, uint32_t alias) {
   return nullptr;
 }
 
-// As large as the lane, or as mirrors may be here.
+// As large as the lane, or as mirrors may be here, in each respect.
 Result<LaneRecord*> Node::make_mirror(PeerRecord& p, const peer::LaneTopic& m) {
   LaneGeometry g = m.geometry;
   g.ring_log2 = std::min(g.ring_log2, config_.mirror.ring_log2);
   g.arena_log2 = std::min(g.arena_log2, config_.mirror.arena_log2);
+  g.topics = std::min(g.topics, config_.mirror.topics);
   const auto mirrors = std::ranges::count_if(
       lanes_, [&](const auto& l) { return l.second->peer == &p && !l.second->dying; });
   if (static_cast<size_t>(mirrors) >= kMostMirrors) {
@@ -73,6 +74,7 @@ void Node::on_lane_topic(PeerRecord& p, const peer::LaneTopic& m) {
   if (!m.geometry.valid() || m.topic >= m.geometry.topics || !valid_topic(name) ||
       (m.mode == Mode::kGroup && !valid_filter(peer::text(m.group))))
     return refuse(Errc::kInvalid);
+  if (m.topic >= config_.mirror.topics) return refuse(Errc::kBadTopic);
   LaneRecord* lane = find_mirror(p, m.path, m.alias);
   if (lane == nullptr) {
     auto made = make_mirror(p, m);

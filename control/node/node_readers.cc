@@ -16,6 +16,7 @@ void lose_on_way(Totals& t, const ForwardRecord& f) {
   t.lose(Drop::kTooBig, s.too_big.read());
   t.lose(Drop::kMalformed, s.broken.read());
   if (f.remote != nullptr) t.lose(Drop::kMalformed, f.remote->unreadable().read());
+  if (f.forward != nullptr) t.lose(Drop::kRefused, f.forward->refused().read());
 }
 
 }  // namespace
@@ -173,6 +174,7 @@ Totals Node::totals(const ReaderRecord& r) const {
   if (r.forward != nullptr) lose_on_way(t, *r.forward);
   if (r.source != nullptr && r.source->source != nullptr) {
     t.lose(Drop::kTooBig, r.source->source->too_big().read());
+    t.lose(Drop::kRefused, r.source->source->refused().read());
     for (const auto& [why, n] : r.source->lost)
       t.lose(why, n);
     for (const auto& f : r.lane->forwards)

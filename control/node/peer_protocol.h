@@ -85,6 +85,7 @@ struct LaneReady {
   LaneGeometry mirror;
 };
 
+// The whole lane; with code kBadTopic this topic only, for which the mirror has no row.
 struct LaneRefused {
   Type type = Type::kLaneRefused;
   uint32_t path = 0;

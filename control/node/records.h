@@ -143,11 +143,12 @@ struct LaneRecord {
   std::string group;  // not empty: its messages are for members of this group only
   std::unique_ptr<InLane> in;
 
-  bool sealed = false;  // readers may join
-  bool closed = false;  // no more messages will come
-  bool ending = false;  // mirror: the worker is letting go of it
-  bool dying = false;   // no reader is left, the worker is letting go of it
-  bool unused = false;  // it has let go: only frames in flight keep the lane
+  bool refused = false;  // the log says that a peer has no row for a topic of it
+  bool sealed = false;   // readers may join
+  bool closed = false;   // no more messages will come
+  bool ending = false;   // mirror: the worker is letting go of it
+  bool dying = false;    // no reader is left, the worker is letting go of it
+  bool unused = false;   // it has let go: only frames in flight keep the lane
   CloseReason reason = CloseReason::kOpen;
 
   const LaneHeader* header() const { return reinterpret_cast<const LaneHeader*>(map.data()); }
@@ -245,7 +246,7 @@ struct GroupRecord {
 // A lane on its way to a peer: for its broadcast subscriptions (group null), or for its members of
 // a group.
 struct ForwardRecord {
-  enum class Use : uint8_t { kAsked, kReady };
+  enum class Use : uint8_t { kAsked, kReady, kRefused };
 
   PeerRecord* peer = nullptr;
   LaneRecord* lane = nullptr;

@@ -106,5 +106,42 @@ TEST(Books, WhatIsLargerThanTheMirrorOfAGroupStaysInTheBooks) {
   EXPECT_EQ(too_big(nodes, 1), 3u);
 }
 
+// Two of four topics are named at the peer; the others are refused, and the lane goes on.
+TEST(Books, TopicsBeyondThoseOfAMirrorAreRefusedAndCounted) {
+  TwoNodesConfig config;
+  config.mirror.topics = 2;
+  TwoNodes nodes(config);
+  wait_up(nodes);
+  auto a = attach_to(nodes, 0, "a");
+  auto b = attach_to(nodes, 1, "b");
+  auto s = b.subscriber("#");
+  auto p = a.publisher();
+  std::vector<uint32_t> topics;
+  for (const char* name : {"w", "x", "y", "z"})
+    topics.push_back(*p->topic(name));
+  for (uint32_t i = 0; i < 3; i++)
+    for (uint32_t t : {3, 2, 1, 0})
+      ASSERT_EQ(p->send_wait(topics[t], payload(i, 100), kPatienceNs), PENSTOCK_OK);
+  pen::Message m;
+  std::vector<std::string> got;
+  while (got.size() < 6 && s->recv(m, kPatienceNs) == PENSTOCK_OK)
+    got.emplace_back(m.topic);
+  EXPECT_EQ(got, (std::vector<std::string>{"x", "w", "x", "w", "x", "w"})) << nodes.describe();
+  expect_nothing(*s);
+  const auto refused = [&] {
+    return nlohmann::json::parse(nodes.show(0, "drops")).value("refused", 0);
+  };
+  for (int i = 0; i < 2000 && refused() != 6; i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(refused(), 6) << nodes.describe();
+  expect_identity(nodes);
+  int said = 0;
+  nodes.between_turns([&] {
+    for (const std::string& line : nodes.log())
+      said += line.find("mirror.topics") != line.npos ? 1 : 0;
+  });
+  EXPECT_EQ(said, 1) << nodes.describe();
+}
+
 }  // namespace
 }  // namespace penstock
