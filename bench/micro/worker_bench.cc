@@ -1,5 +1,5 @@
-// What a turn of the worker's loop costs: with nothing to do, with idle lanes, and with one that has
-// news.
+// What a turn of the worker's loop costs: with nothing to do, with idle lanes, and with one that
+// has news.
 #include <benchmark/benchmark.h>
 #include <memory>
 #include <vector>
