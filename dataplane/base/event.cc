@@ -24,8 +24,8 @@ bool enable_remote_fence() {
          syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
-// Both: with the global one alone a writer in another thread of the caller's process was seen to go
-// on without a fence (tests/stress: WhatIsPublishedWhileAReaderJoinsIsKept).
+// Both: the private one looks at who runs on each CPU now, and so reaches the threads of the
+// caller's own process without the hole of the global one.
 void remote_fence() {
   syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
   syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);

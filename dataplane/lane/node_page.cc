@@ -2,8 +2,6 @@
 
 #include <cassert>
 
-#include "dataplane/base/event.h"
-
 namespace penstock {
 
 LaneDesk::LaneDesk(NodePage* page, const LaneHeader* header, uint64_t lane_id)
@@ -29,7 +27,7 @@ Result<LaneDesk::Joined> LaneDesk::take_mark(ReaderState as, uint64_t start) {
 Result<LaneDesk::Joined> LaneDesk::join(bool lossy) {
   auto joined = take_mark(lossy ? ReaderState::kLossy : ReaderState::kReliable, kStartUnknown);
   if (!joined.ok()) return joined;
-  remote_fence();
+  full_fence();  // pairs with the one in LaneWriter::look_at_readers
   Joined& j = *joined;
   j.start = header_->head.load();
   if (j.start > kMaxPosition) {

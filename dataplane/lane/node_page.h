@@ -3,8 +3,8 @@
 //
 //   control                         writer of the lane             reader
 //   mark, generation + 1            looks once a lap, or when full
-//   remote_fence()                  (now it has stored its head,
-//   start = header's head            or will see the new mark)
+//   full_fence()                    head stored, full_fence(), page loaded: either we see that
+//   start = header's head           head, or it sees the new mark
 //   mark.start = start  ─────────── holds at start ──────────────▶ takes its slot over at start
 //
 // What is published after join() returns, the reader gets. LaneWriter::look_at_readers says why.

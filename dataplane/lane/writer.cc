@@ -139,14 +139,15 @@ uint64_t LaneWriter::consumed(Reader& r, const ReaderMark& mark) {
   return r.hold;
 }
 
-// Why once a lap is often enough. The node joins a reader so: mark, generation + 1, remote_fence(),
-// start = header's head. A look stores the head, then loads the generation, then works out a tail,
-// at most that head. Either it saw the new generation: then it minds the reader. Or its load came
-// before the fence: then the node saw the head that was stored before it, so start >= that tail,
-// and all that the look allows to overwrite lies a lap before start.
+// Why once a lap is often enough. The node joins a reader so: mark, generation + 1, full_fence(),
+// start = header's head. A look stores the head, full_fence(), loads the generation, then works out
+// a tail, at most that head. Of two such fences one is first. The node's: then the look sees the
+// new generation and minds the reader. The look's: then the node sees the head that was stored
+// before it, so start >= that tail, and all that the look allows to overwrite lies a lap before
+// start.
 LaneWriter::Tail LaneWriter::look_at_readers() {
   header_->head.store(head_);
-  local_fence();  // pairs with the remote_fence() in LaneDesk::join
+  full_fence();  // pairs with the one in LaneDesk::join
   if (page_changed()) read_marks();
   uint64_t tail = head_;
   held_by_ = nullptr;

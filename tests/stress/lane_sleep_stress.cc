@@ -5,12 +5,11 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <thread>
 
-#include "tests/dataplane/lane/test_lane.h"
 #include "tests/stress/pin.h"
+#include "tests/stress/shared_lane.h"
 
 namespace penstock {
 namespace {
@@ -20,50 +19,16 @@ using Next = LaneReader::Next;
 constexpr uint64_t kMessages = 12'000;
 constexpr int kBoundMs = 1'000;
 
-// A lane in memory that a fork shares.
-struct SharedLane {
-  static constexpr LaneGeometry kGeometry = kTiny;
-
-  SharedLane() {
-    const uint64_t bytes =
-        kGeometry.total_bytes() + sizeof(NodePage) + sizeof(PositionTable) + 4096;
-    memory = static_cast<std::byte*>(
-        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-    if (memory == MAP_FAILED) abort();
-    page = reinterpret_cast<NodePage*>(memory + kGeometry.total_bytes());
-    table = reinterpret_cast<PositionTable*>(page + 1);
-    bells = reinterpret_cast<BellPage*>(table + 1);
-    size = bytes;
-    LaneWriter::format(memory, kGeometry, 1, 1);
-    desk = LaneDesk(page, reinterpret_cast<LaneHeader*>(memory), 1);
-    const auto joined = *desk.join(false);
-    join = {.memory = memory,
-            .geometry = kGeometry,
-            .page = page,
-            .index = joined.index,
-            .generation = joined.generation,
-            .slot = &table->slots[0],
-            .start = joined.start};
-  }
-  SharedLane(const SharedLane&) = delete;
-  SharedLane& operator=(const SharedLane&) = delete;
-  ~SharedLane() { munmap(memory, size); }
-
-  std::byte* memory;
-  NodePage* page;
-  PositionTable* table;
-  BellPage* bells;
-  uint64_t size;
-  LaneDesk desk;
-  LaneReader::Join join;
+struct Bed : SharedLane {
+  LaneReader::Join join = join_only();
   Fd event{*make_event()};
 };
 
-void write_all(SharedLane& l, const Wake& wake) {
+void write_all(Bed& l, const Wake& wake) {
   const Pin pin(1);
   enable_remote_fence();
   Dice dice(1);
-  LaneWriter w(l.memory, SharedLane::kGeometry, l.page);
+  LaneWriter w(l.memory, l.geometry, l.page);
   EXPECT_TRUE(w.add_topic("a").ok());
   w.attach_reader(l.join.index, l.join.generation, l.join.slot, wake);
   for (uint64_t n = 0; n < kMessages; n++) {
@@ -80,12 +45,12 @@ void write_all(SharedLane& l, const Wake& wake) {
 
 // What the two kinds of reader do about their sleep.
 struct Client {
-  SharedLane& l;
+  Bed& l;
   void arm(LaneReader& r) { r.arm(); }
   void disarm(LaneReader& r) { r.disarm(); }
 };
 struct Worker {
-  SharedLane& l;
+  Bed& l;
   SharedWord& sleeper() { return l.table->slots[1].armed; }
   void arm(LaneReader& r) {
     r.arm();
@@ -100,7 +65,7 @@ struct Worker {
 
 // Returns how many sleeps had to be ended by their bound.
 template <class Kind>
-uint64_t read_all(SharedLane& l, Kind kind) {
+uint64_t read_all(Bed& l, Kind kind) {
   const Pin pin(0);
   enable_remote_fence();
   LaneReader r(l.join);
@@ -133,7 +98,7 @@ uint64_t read_all(SharedLane& l, Kind kind) {
   return lost;
 }
 
-Wake wake_of(SharedLane& l, bool worker) {
+Wake wake_of(Bed& l, bool worker) {
   if (!worker) return {.event_fd = l.event.get()};
   return {.event_fd = l.event.get(),
           .bell = &l.bells->worker[0].bits[0],
@@ -141,19 +106,19 @@ Wake wake_of(SharedLane& l, bool worker) {
           .sleeper = &l.table->slots[1].armed};
 }
 
-uint64_t read_all_as(SharedLane& l, bool worker) {
+uint64_t read_all_as(Bed& l, bool worker) {
   return worker ? read_all(l, Worker{l}) : read_all(l, Client{l});
 }
 
 void between_threads(bool worker) {
-  SharedLane l;
+  Bed l;
   std::thread writer([&] { write_all(l, wake_of(l, worker)); });
   EXPECT_EQ(read_all_as(l, worker), 0u);
   writer.join();
 }
 
 void between_processes(bool worker) {
-  SharedLane l;
+  Bed l;
   const pid_t child = fork();
   if (child == 0) {
     write_all(l, wake_of(l, worker));

@@ -2,9 +2,11 @@
 // wraps every few messages. A reliable reader sees every message from its start on, without a gap;
 // what a lossy one saw and what it was told that it missed add up.
 #include <chrono>
+#include <csignal>
 #include <gtest/gtest.h>
 #include <mutex>
 #include <sched.h>
+#include <sys/wait.h>
 #include <thread>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "tests/dataplane/lane/test_lane.h"
 #include "tests/stress/pattern.h"
 #include "tests/stress/pin.h"
+#include "tests/stress/shared_lane.h"
 
 namespace penstock {
 namespace {
@@ -169,23 +172,19 @@ TEST(LaneStress, ReadersComeAndGoWhileThereIsRoom) {
 
 // The writer looks at the node page about every fourth message and never knows the reader's slot; a
 // look that missed the join must not let it overwrite what the reader was promised.
-TEST(LaneStress, WhatIsPublishedWhileAReaderJoinsIsKept) {
-  TestLane lane(kTiny);
-  StopFlag stop;
-  std::thread writer([&] {
-    const Pin pin(1);
-    for (uint64_t n = 0; !stop.is_set();)
-      if (lane.send(n) == Errc::kOk) n++;
-  });
+void join_while_published(SharedLane& lane) {
   const Pin pin(0);
   Dice dice(1);
   uint64_t gaps = 0;
   uint64_t joins = 0;
+  const auto wait_a_moment = [&dice] {
+    for (uint64_t spin = dice.below(500); spin > 0; spin--)
+      __asm__ __volatile__("");
+  };
   const auto end = steady_clock::now() + kFor;
   while (steady_clock::now() < end && gaps == 0) {
     const LaneReader::Join j = lane.join_only();
-    for (uint64_t spin = dice.below(500); spin > 0; spin--)
-      __asm__ __volatile__("");
+    wait_a_moment();
     LaneReader r(j);
     Message m;
     for (uint64_t want = j.start; want < j.start + 3 && gaps == 0;) {
@@ -193,13 +192,38 @@ TEST(LaneStress, WhatIsPublishedWhileAReaderJoinsIsKept) {
       if (n == Next::kGap || (n == Next::kMessage && value_of(m) != want++)) gaps++;
     }
     lane.desk.leave(j.index);
-    for (uint64_t spin = dice.below(500); spin > 0; spin--)
-      __asm__ __volatile__("");
+    wait_a_moment();
     joins++;
   }
+  EXPECT_EQ(gaps, 0u) << "after " << joins << " joins";
+  EXPECT_GT(joins, 100u);
+}
+
+void publish_until(SharedLane& lane, const StopFlag& stop) {
+  const Pin pin(1);
+  LaneWriter w(lane.memory, lane.geometry, lane.page);
+  for (uint64_t n = w.head(); !stop.is_set();)
+    if (w.send({}, std::as_bytes(std::span(&n, 1))) == Errc::kOk) n++;
+}
+
+TEST(LaneStress, WhatIsPublishedWhileAReaderJoinsIsKept) {
+  SharedLane lane;
+  StopFlag stop;
+  std::thread writer([&] { publish_until(lane, stop); });
+  join_while_published(lane);
   stop.set();
   writer.join();
-  EXPECT_EQ(gaps, 0u) << "after " << joins << " joins";
+}
+
+// A publisher that has just started, for which no fence of another process may be relied upon.
+TEST(LaneStress, WhatAnotherProcessPublishesWhileAReaderJoinsIsKept) {
+  SharedLane lane;
+  const pid_t writer = fork();
+  ASSERT_GE(writer, 0);
+  if (writer == 0) publish_until(lane, {});
+  join_while_published(lane);
+  kill(writer, SIGKILL);
+  waitpid(writer, nullptr, 0);
 }
 
 }  // namespace
