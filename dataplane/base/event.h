@@ -29,10 +29,10 @@ bool enable_remote_fence();
 // After it returns, every store that a registered process made before it is visible here, and every
 // load it makes after sees this thread's stores. A system call: only when about to sleep.
 //
-// With one hole, seen on Linux 6.18: a CPU that a process used before it registered, and
-// that was idle then, keeps saying "not registered" until another process has run there; a waker of
-// another process on such a CPU is not fenced. So a sleep is always bounded (100 ms), and nothing
-// but the length of a sleep may rest on this fence.
+// With one hole, seen on Linux 6.18: a CPU that a process used before it registered, and that was
+// idle then, keeps saying "not registered" until another process has run there; a waker of another
+// process on such a CPU is not fenced. So a sleep is always bounded (100 ms), and nothing but the
+// length of a sleep may rest on this fence.
 void remote_fence();
 
 // The other half: what stands before it in the program comes before what stands after, once the
