@@ -2,8 +2,9 @@
 // it loses, doubles, delays, reorders and damages frames. Same seed and same calls: the same run,
 // which trace() proves. For tests, demos and benches without a NIC; one thread.
 //
-//   port A ──tx_burst──▶ faults of A ──▶ [ in the air until due ] ──advance(now)──▶ queue of port B
+//   port A ──tx_burst──▶ faults of A, cable ──▶ [ switch: buffer of B ] ──cable──▶ queue of port B
 //
+// Cables have a rate and a delay, the switch a buffer in front of each, which overflows and marks.
 // A frame goes to the port that owns its destination MAC address; one to a group, or to nobody that
 // the switch knows, goes to all others.
 #pragma once
@@ -13,6 +14,8 @@
 #include <cstdint>
 #include <memory>
 #include <queue>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "drivers/sim/sim_port.h"
@@ -25,6 +28,9 @@ class SimNet {
 
   // The net owns the port.
   SimPort& add_port(const SimPortConfig& config = {});
+
+  // Whether frames get from one port to another: a partition, one way. They do until told.
+  void join(const SimPort& from, const SimPort& to, bool joined);
 
   // Moves the time to `now` (never back) and delivers what is due by then.
   void advance(uint64_t now);
@@ -46,6 +52,7 @@ class SimNet {
     uint64_t due;
     uint64_t order;  // equal times keep their order
     size_t to;
+    bool at_switch;  // due there, or at the port
     std::vector<std::byte> bytes;
   };
   struct Later {
@@ -56,6 +63,7 @@ class SimNet {
 
   void send(SimPort& from, std::vector<std::byte> bytes);
   void put_in_air(SimPort& from, size_t to, const std::vector<std::byte>& bytes);
+  void pass_switch(InAir&& frame);
   void note(uint64_t word);
 
   uint64_t seed_;
@@ -63,6 +71,7 @@ class SimNet {
   uint64_t order_ = 0;
   uint64_t trace_ = 0xcbf29ce484222325;
   std::vector<std::unique_ptr<SimPort>> ports_;
+  std::set<std::pair<size_t, size_t>> parted_;  // from, to
   std::priority_queue<InAir, std::vector<InAir>, Later> air_;
 };
 

@@ -31,8 +31,9 @@ uint64_t SimPort::random() {
   return random_ * 0x2545f4914f6cdd1d >> 16;
 }
 
-bool SimPort::loses() {
+bool SimPort::loses(size_t bytes) {
   if (faults.cut) return true;
+  if (faults.swallow_above != 0 && bytes > faults.swallow_above) return true;
   if (losing_ != 0) {
     losing_--;
     return true;
@@ -40,6 +41,11 @@ bool SimPort::loses() {
   if (!chance(faults.lose)) return false;
   losing_ = faults.lose_run - 1;
   return true;
+}
+
+uint64_t SimPort::wire_ns(size_t bytes) const {
+  constexpr size_t kMore = 24;  // preamble, check sequence, pause
+  return config_.gbps == 0 ? 0 : (std::max<size_t>(bytes, 60) + kMore) * 8 / config_.gbps;
 }
 
 Buffer* SimPort::spare() {
@@ -97,14 +103,16 @@ size_t SimPort::tx_burst(std::span<const Frame> in) {
       if (!info_.chains) stats_.tx_linearized.add(1);
     }
     if (f.region != nullptr) f.region->in_flight.take();
-    sending_.push_back({net_.now() + config_.tx_ns, f.region});
+    up_free_ = std::max(up_free_, net_.now()) + wire_ns(bytes.size());
+    const uint64_t done = std::max(net_.now() + config_.tx_ns, up_free_);
+    sending_.push_back({done, f.region});
     stats_.tx_frames.add(1);
     stats_.tx_bytes.add(bytes.size());
     net_.send(*this, std::move(bytes));
   }
   if (taken.size() < in.size()) stats_.tx_full.add(in.size() - taken.size());
   release(taken);
-  if (config_.tx_ns == 0) give_back(net_.now());
+  give_back(net_.now());
   return taken.size();
 }
 

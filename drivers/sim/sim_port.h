@@ -20,10 +20,12 @@ struct SimFaults {
   uint32_t lose_run = 1;  // frames lost in a row when one is
   uint32_t duplicate = 0;
   uint32_t damage = 0;  // one bit
+  uint32_t forge = 0;   // two bits, so that the checksums of IP and UDP do not see it
   uint32_t reorder = 0;
   uint64_t delay_ns = 1000;
   uint64_t jitter_ns = 0;       // up to so much more, for each frame on its own
   uint64_t reorder_ns = 20000;  // how much later a reordered frame comes
+  uint32_t swallow_above = 0;   // larger frames vanish; 0: none do
   bool cut = false;             // nothing arrives at all
 };
 
@@ -35,6 +37,11 @@ struct SimPortConfig {
   uint64_t tx_ns = 0;      // how long the port keeps a frame and its reference
   size_t buffers = 4096;   // frames in the hands of the caller at once
   size_t rx_queue = 4096;  // frames that wait for rx_burst; more are lost
+  uint32_t gbps = 0;       // of its cable, each way; 0: frames take no time
+  // The switch's buffer in front of the cable to this port, in bytes; more is lost. From `mark_at`
+  // on it marks frames that say that they may be marked (ECN, RFC 3168).
+  size_t switch_room = SIZE_MAX;
+  size_t mark_at = SIZE_MAX;
   SimFaults faults{};
 };
 
@@ -61,7 +68,11 @@ class SimPort final : public Port {
   // Frames in the caller's hands, and references not yet given back.
   size_t held() const { return held_ + sending_.size(); }
   size_t held_by_caller() const { return held_; }
+  // Frames that it sent and a fault took, and frames to it that the switch had no room for, or
+  // marked.
   uint64_t lost() const { return lost_; }
+  uint64_t overflowed() const { return overflowed_; }
+  uint64_t marked() const { return marked_; }
 
  private:
   friend class SimNet;
@@ -73,7 +84,9 @@ class SimPort final : public Port {
 
   uint64_t random();
   bool chance(uint32_t of_a_million) { return random() % 1'000'000 < of_a_million; }
-  bool loses();
+  bool loses(size_t bytes);
+  // How long a frame of so many bytes is on the cable, what Ethernet adds included.
+  uint64_t wire_ns(size_t bytes) const;
   std::vector<std::byte>* spare();
   void deliver(std::vector<std::byte> bytes);
   void give_back(uint64_t now);
@@ -90,6 +103,10 @@ class SimPort final : public Port {
   std::vector<const Region*> regions_;
   uint32_t losing_ = 0;  // frames still to be lost of a run
   uint64_t lost_ = 0;
+  uint64_t overflowed_ = 0;
+  uint64_t marked_ = 0;
+  uint64_t up_free_ = 0;    // when the cable to the switch is free again
+  uint64_t down_free_ = 0;  // and the one from it
   size_t held_ = 0;
 };
 

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <gtest/gtest.h>
 
+#include "dataplane/net/checksum.h"
+
 namespace penstock {
 namespace {
 
@@ -184,6 +186,134 @@ TEST(SimPort, RunsOutOfBuffersAndQueue) {
   net.advance(10'000);
   EXPECT_EQ(marks(b), (std::vector<int>{0, 1}));
   EXPECT_EQ(b.stats().rx_missed.read(), 3u);
+}
+
+// 60 bytes and 24 more are 672 bits: 68 ns at 10 Gb/s, on the way up and on the way down.
+TEST(SimPort, ACableTakesItsTime) {
+  SimNet net(1);
+  const SimPortConfig ten{.gbps = 10};
+  SimPort& a = net.add_port(ten);
+  SimPort& b = net.add_port(ten);
+  for (uint8_t i = 0; i < 3; i++)
+    send(a, b.info().mac, i);
+  EXPECT_EQ(a.held(), 3u);
+  net.advance(67);
+  EXPECT_EQ(a.held(), 2u);
+  net.advance(1000 + 67 + 67 - 1);
+  EXPECT_TRUE(marks(b).empty());
+  net.advance(1000 + 67 + 67);
+  EXPECT_EQ(marks(b), (std::vector<int>{0}));
+  net.advance(1000 + 4 * 67 - 1);
+  EXPECT_EQ(marks(b), (std::vector<int>{1}));
+  net.advance(1000 + 4 * 67);
+  EXPECT_EQ(marks(b), (std::vector<int>{2}));
+}
+
+// Two senders, one receiver: what does not fit in front of its cable is lost.
+TEST(SimPort, TheSwitchOverflows) {
+  SimNet net(1);
+  SimPort& a = net.add_port({.gbps = 10});
+  SimPort& b = net.add_port({.gbps = 10});
+  SimPort& c = net.add_port({.gbps = 10, .switch_room = 3000});
+  for (uint8_t i = 0; i < 20; i++) {
+    send(a, c.info().mac, i, 1000);
+    send(b, c.info().mac, i, 1000);
+  }
+  net.advance(1'000'000);
+  const size_t came = marks(c).size();
+  EXPECT_GE(came, 21u);
+  EXPECT_LE(came, 24u);
+  EXPECT_EQ(came + c.overflowed(), 40u);
+  EXPECT_EQ(a.lost() + b.lost(), 0u);
+}
+
+// From some length of the queue on, and only what says that it may be marked. The headers stay
+// right.
+TEST(SimPort, TheSwitchMarks) {
+  SimNet net(1);
+  SimPort& a = net.add_port({.gbps = 100});
+  SimPort& b = net.add_port({.gbps = 10, .mark_at = 2000});
+  const auto send_ip = [&](uint8_t tos) {
+    std::array<Frame, 1> f;
+    ASSERT_EQ(a.tx_alloc(f), 1u);
+    std::memset(f[0].data, 0, 1000);
+    std::memcpy(f[0].data, b.info().mac.data(), 6);
+    f[0].data[12] = std::byte{8};
+    std::byte* ip = f[0].data + 14;
+    ip[0] = std::byte{0x45};
+    ip[1] = std::byte{tos};
+    const uint16_t sum = InternetSum().add({ip, 20}).checksum();
+    ip[10] = std::byte{static_cast<uint8_t>(sum >> 8)};
+    ip[11] = std::byte{static_cast<uint8_t>(sum)};
+    f[0].len = 1000;
+    ASSERT_EQ(a.tx_burst(f), 1u);
+  };
+  for (int i = 0; i < 10; i++)
+    send_ip(i % 2 == 0 ? 2 : 0);
+  net.advance(1'000'000);
+  std::array<Frame, 10> f;
+  ASSERT_EQ(b.rx_burst(f), 10u);
+  for (size_t i = 0; i < f.size(); i++) {
+    const auto tos = std::to_integer<int>(f[i].data[15]);
+    EXPECT_EQ(tos, i % 2 == 1 ? 0 : i < 3 ? 2 : 3) << i;
+    EXPECT_TRUE(InternetSum().add({f[i].data + 14, 20}).good()) << i;
+  }
+  EXPECT_EQ(b.marked(), 3u);
+  b.release(f);
+}
+
+// Damage that the checksum of UDP cannot see.
+TEST(SimPort, AForgedFrameHasTheSameSum) {
+  SimNet net(9);
+  SimPort& a = net.add_port({.faults = {.forge = 1'000'000}});
+  SimPort& b = net.add_port();
+  std::array<std::byte, 200> sent{};
+  for (size_t i = 0; i < sent.size(); i++)
+    sent[i] = std::byte{static_cast<uint8_t>(i * 7)};
+  std::memcpy(sent.data(), b.info().mac.data(), 6);
+  for (int i = 0; i < 50; i++) {
+    std::array<Frame, 1> f;
+    ASSERT_EQ(a.tx_alloc(f), 1u);
+    std::memcpy(f[0].data, sent.data(), sent.size());
+    f[0].len = sent.size();
+    ASSERT_EQ(a.tx_burst(f), 1u);
+  }
+  net.advance(10'000);
+  std::array<Frame, 50> f;
+  ASSERT_EQ(b.rx_burst(f), 50u);
+  for (const Frame& frame : f) {
+    EXPECT_NE(std::memcmp(frame.data, sent.data(), sent.size()), 0);
+    EXPECT_EQ(ones_sum({frame.data + 14, 186}), ones_sum(std::span(sent).subspan(14)));
+  }
+  b.release(f);
+}
+
+TEST(SimPort, LargeFramesVanish) {
+  SimNet net(1);
+  SimPort& a = net.add_port({.faults = {.swallow_above = 1000}});
+  SimPort& b = net.add_port();
+  send(a, b.info().mac, 1, 1001);
+  send(a, b.info().mac, 2, 1000);
+  net.advance(10'000);
+  EXPECT_EQ(marks(b), (std::vector<int>{2}));
+}
+
+TEST(SimNet, APartitionIsOneWay) {
+  SimNet net(1);
+  SimPort& a = net.add_port();
+  SimPort& b = net.add_port();
+  SimPort& c = net.add_port();
+  net.join(a, b, false);
+  send(a, kAll, 1);
+  send(b, a.info().mac, 2);
+  net.advance(10'000);
+  EXPECT_TRUE(marks(b).empty());
+  EXPECT_EQ(marks(c), (std::vector<int>{1}));
+  EXPECT_EQ(marks(a), (std::vector<int>{2}));
+  net.join(a, b, true);
+  send(a, b.info().mac, 3);
+  net.advance(20'000);
+  EXPECT_EQ(marks(b), (std::vector<int>{3}));
 }
 
 TEST(SimPort, ACutPortSendsNothing) {
