@@ -1,8 +1,11 @@
-// BlockMap: which 64-byte blocks of a mirror's arena begin a piece that has arrived. One bit a
-// block, kept by both ends of a link for messages in pieces; the bits of a message are cleared when
-// it is whole, so an arena position stands for itself.
+// BlockMap: which 64-byte blocks of a mirror's arena have arrived, of messages that come in pieces.
+// One bit a block, kept by both ends of a link; the bits of a message are cleared when it is whole,
+// so an arena position stands for itself. A range begins at a block, lies within one message and so
+// never wraps; its last block may be cut short.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -15,29 +18,46 @@ class BlockMap {
   explicit BlockMap(uint64_t arena_size)
       : mask_(arena_size / kArenaAlign - 1), words_((arena_size / kArenaAlign + 63) / 64) {}
 
-  // Sets the bit of the block at `arena_pos` and returns whether it was set before.
-  bool test_and_set(uint64_t arena_pos) {
-    const uint64_t block = arena_pos / kArenaAlign & mask_;
-    const uint64_t bit = uint64_t{1} << (block % 64);
-    const bool was = (words_[block / 64] & bit) != 0;
-    words_[block / 64] |= bit;
-    return was;
+  static constexpr uint64_t blocks(uint64_t bytes) {
+    return (bytes + kArenaAlign - 1) / kArenaAlign;
   }
 
-  bool test(uint64_t arena_pos) const {
-    const uint64_t block = arena_pos / kArenaAlign & mask_;
-    return (words_[block / 64] >> (block % 64) & 1) != 0;
+  // How many blocks of the range have arrived.
+  uint64_t count(uint64_t arena_pos, uint64_t len) const {
+    uint64_t n = 0;
+    each_word(arena_pos, len, [&](uint64_t word, uint64_t bits) {
+      n += static_cast<uint64_t>(std::popcount(words_[word] & bits));
+    });
+    return n;
+  }
+  bool all(uint64_t arena_pos, uint64_t len) const { return count(arena_pos, len) == blocks(len); }
+
+  // They have. Returns how many of them had not before.
+  uint64_t set(uint64_t arena_pos, uint64_t len) {
+    uint64_t n = 0;
+    each_word(arena_pos, len, [&](uint64_t word, uint64_t bits) {
+      n += static_cast<uint64_t>(std::popcount(~words_[word] & bits));
+      words_[word] |= bits;
+    });
+    return n;
   }
 
-  // Clears the bits of a message's pieces, which start every `piece` bytes from `arena_pos` on.
-  void clear(uint64_t arena_pos, uint64_t len, uint64_t piece) {
-    for (uint64_t at = 0; at < len; at += piece) {
-      const uint64_t block = (arena_pos + at) / kArenaAlign & mask_;
-      words_[block / 64] &= ~(uint64_t{1} << (block % 64));
-    }
+  void clear(uint64_t arena_pos, uint64_t len) {
+    each_word(arena_pos, len, [&](uint64_t word, uint64_t bits) { words_[word] &= ~bits; });
   }
 
  private:
+  template <class F>
+  void each_word(uint64_t arena_pos, uint64_t len, F&& f) const {
+    uint64_t block = arena_pos / kArenaAlign & mask_;
+    for (const uint64_t end = block + blocks(len); block < end;) {
+      const uint64_t first = block % 64;
+      const uint64_t n = std::min(64 - first, end - block);
+      f(block / 64, ~uint64_t{0} >> (64 - n) << first);
+      block += n;
+    }
+  }
+
   uint64_t mask_;
   std::vector<uint64_t> words_;
 };

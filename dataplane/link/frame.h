@@ -26,7 +26,7 @@ struct Sent {
   OutLane* lane = nullptr;  // null: its lane was removed, nothing has to arrive any more
   uint64_t position = 0;
   uint64_t offset = 0;  // of the piece
-  uint32_t count = 0;
+  uint32_t count = 0;   // messages, or bytes of the piece
   bool piece = false;
 };
 

@@ -33,7 +33,7 @@ InLane::InLane(uint32_t alias, uint32_t epoch, LaneWriter& mirror, uint64_t orig
       mirror_(mirror),
       origin_(origin),
       ring_(mirror.geometry().ring_size()),
-      pieces_(arena_size_) {}
+      blocks_(arena_size_) {}
 
 // Whether a message may lie there: in the room that was granted, contiguous, and for the next one
 // in order exactly where the arithmetic puts it.
@@ -142,13 +142,13 @@ Drop InLane::place_waiting(uint64_t position, uint64_t arena, uint64_t span, con
   if (w.state == State::kPieces) {
     // Its sender lost the bytes half-way: the gap overrules what has come.
     if (!r.gap || w.arena != arena || w.len != span) return Drop::kBadFrame;
-    pieces_.clear(w.arena, w.len, w.piece);
+    blocks_.clear(w.arena, w.len);
   } else {
     waiting_++;
   }
   if (!r.gap && r.len != 0) copy_short(mirror_.at(arena, r.len), r.bytes, r.len);
   const Meta m = meta_of(r);
-  w = {arena, span, m.time_ns, m.key, r.source, m.topic, 0, m.parts, m.flags, 0, State::kWhole};
+  w = {arena, span, m.time_ns, m.key, r.source, m.topic, 0, m.parts, m.flags, State::kWhole};
   if (position != head_) stats_.out_of_order.add(1);
   publish_waiting();
   return Drop::kNone;
@@ -162,33 +162,28 @@ Drop InLane::on_piece(const Fragment& f) {
   }
   if (const Drop d = check_place(h.position, h.arena_position, h.message_len); d != Drop::kNone)
     return d;
-  if (h.topic >= topics_ || !aligned(h.fragment_size)) return Drop::kBadFrame;
+  if (h.topic >= topics_) return Drop::kBadFrame;
   Waiting& w = ring_[h.position & ring_mask_];
   if (w.state == State::kEmpty) {
-    const uint64_t pieces = (h.message_len + h.fragment_size - 1) / h.fragment_size;
     w = {h.arena_position,
          h.message_len,
          h.time,
          h.key,
          h.source,
          h.topic,
-         static_cast<uint32_t>(pieces),
+         static_cast<uint32_t>(BlockMap::blocks(h.message_len)),
          h.parts,
          0,
-         h.fragment_size,
          State::kPieces};
     waiting_++;
   }
   if (w.arena != h.arena_position || w.len != h.message_len) return Drop::kBadFrame;
-  if (w.state == State::kPieces && w.piece != h.fragment_size) return Drop::kBadFrame;
-  const uint64_t arena = w.arena + h.offset;
-  if (w.state == State::kWhole || pieces_.test_and_set(arena)) {
+  if (w.state == State::kWhole || !store_piece(w, f)) {
     stats_.duplicates.add(1);
     return Drop::kDuplicate;
   }
-  std::memcpy(mirror_.at(arena, f.piece.size()), f.piece.data(), f.piece.size());
-  if (--w.left != 0) return Drop::kNone;
-  pieces_.clear(w.arena, w.len, w.piece);
+  if (w.left != 0) return Drop::kNone;
+  blocks_.clear(w.arena, w.len);
   w.state = State::kWhole;
   const uint64_t old_head = head_;
   publish_waiting();
@@ -199,6 +194,17 @@ Drop InLane::on_piece(const Fragment& f) {
   stats_.delivered.add(head_ - old_head);
   mirror_.flush();
   return Drop::kNone;
+}
+
+// False: all of it had come. What had come in part is stored once more: the same bytes, or a
+// message that its publisher changes under our eyes.
+bool InLane::store_piece(Waiting& w, const Fragment& f) {
+  const uint64_t arena = w.arena + f.header.offset;
+  const uint64_t fresh = blocks_.set(arena, f.piece.size());
+  if (fresh == 0) return false;
+  std::memcpy(mirror_.at(arena, f.piece.size()), f.piece.data(), f.piece.size());
+  w.left -= static_cast<uint32_t>(fresh);
+  return true;
 }
 
 void InLane::publish(const Meta& meta, uint64_t arena, uint64_t span, uint64_t source) {

@@ -64,13 +64,12 @@ class InLane {
     uint64_t key;
     uint64_t source;
     uint32_t topic;
-    uint32_t left;  // pieces that have not come
+    uint32_t left;  // blocks that have not come
     uint16_t parts;
     uint16_t flags;
-    uint32_t piece;  // bytes of each but the last
     State state;
   };
-  static_assert(sizeof(Waiting) == 64);
+  static_assert(sizeof(Waiting) == 56);
 
   // Take a frame's contents. kNone: acknowledge it; kDuplicate too: there was nothing new in it.
   // Otherwise part of it was refused and it must not be acknowledged.
@@ -88,6 +87,7 @@ class InLane {
   uint64_t take_in_order(BatchReader& in, Record& r, uint64_t& at);
   Drop place(uint64_t position, uint64_t arena, uint64_t span, const Record& r);
   Drop place_waiting(uint64_t position, uint64_t arena, uint64_t span, const Record& r);
+  bool store_piece(Waiting& w, const Fragment& f);
   void publish(const Meta& meta, uint64_t arena, uint64_t span, uint64_t source);
   void publish_waiting();
   void look();
@@ -107,7 +107,7 @@ class InLane {
   LaneWriter& mirror_;
   const uint64_t origin_;
   std::vector<Waiting> ring_;
-  BlockMap pieces_;
+  BlockMap blocks_;  // of messages in pieces, that have come
   InLaneStats stats_;
 };
 

@@ -13,6 +13,16 @@ namespace {
 constexpr size_t kLaneTurn = 8;     // frames that a lane may send before the next one's turn
 constexpr size_t kAckCredits = 64;  // lanes that one ACK looks at
 
+// Takes what went off the front of what is to go. False: that was all.
+bool advance(Sent& rest, const Sent& went) {
+  if (rest.piece != went.piece) return false;  // it went as a gap
+  uint64_t& at = rest.piece ? rest.offset : rest.position;
+  const uint64_t end = at + rest.count;
+  at = (went.piece ? went.offset : went.position) + went.count;
+  rest.count = static_cast<uint32_t>(end - at);
+  return rest.count != 0;
+}
+
 }  // namespace
 
 size_t Link::transmit(std::span<TxFrame> frames, uint64_t now) {
@@ -91,14 +101,7 @@ size_t Link::send_again(std::span<TxFrame> frames, uint64_t now) {
     what.lane->stats_.retransmitted.add(1);
     stats_.retransmitted.add(1);
     send_contents(frames[n++], what, true, now);
-    // What did not fit goes next.
-    const uint64_t end = what.piece ? 0 : front.position + front.count;
-    if (what.position + what.count < end) {
-      front.position = what.position + what.count;
-      front.count = static_cast<uint32_t>(end - front.position);
-    } else {
-      again_head_++;
-    }
+    if (!advance(front, what)) again_head_++;
   }
   return n;
 }

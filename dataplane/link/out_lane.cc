@@ -13,6 +13,7 @@ namespace {
 
 // Up to here copying into a shared frame is cheaper than a second segment of its own.
 constexpr uint64_t kCopyMax = 1024;
+static_assert(kFragmentAlign == kArenaAlign);
 
 bool is_gap(const Message& m) {
   return (m.flags & kFlagGap) != 0;
@@ -53,6 +54,12 @@ void make_gap(Message& m, Drop why) {
   m.parts = static_cast<uint16_t>(why);
 }
 
+// How many of `left` bytes go into one FRAGMENT: whole blocks, or all.
+uint32_t piece_size(uint64_t left, uint32_t body_room) {
+  const uint64_t room = body_room - kFragmentHeaderSize;
+  return static_cast<uint32_t>(left <= room ? left : room & ~(kArenaAlign - 1));
+}
+
 }  // namespace
 
 OutLane::OutLane(uint32_t alias, uint32_t epoch, const LaneGeometry& mirror, Feed& feed,
@@ -68,7 +75,7 @@ OutLane::OutLane(uint32_t alias, uint32_t epoch, const LaneGeometry& mirror, Fee
       arena_size_(mirror.arena_size()),
       feed_(feed),
       ring_(mirror.ring_size()),
-      pieces_(mirror.arena_size()),
+      blocks_(mirror.arena_size()),
       geometry_(mirror) {}
 
 bool OutLane::refill() {
@@ -128,10 +135,10 @@ Sent OutLane::write_batch(std::span<std::byte> body, uint32_t& size) {
     // Two calls, so that the fields of a message need not be merged with those of a gap.
     if (is_gap(m)) [[unlikely]] {
       if (!out.append(gap_record(m.key, m.parts, 0))) break;
-      record(next) = {m.position, arena, m.key, 1, 0, Kind::kGap, static_cast<uint8_t>(m.parts)};
+      record(next) = {m.position, arena, m.key, 1, Kind::kGap, static_cast<uint8_t>(m.parts)};
     } else {
       if (!out.append(message_record(m))) break;
-      record(next) = {m.position, arena, m.len, 1, 0, Kind::kWhole, 0};
+      record(next) = {m.position, arena, m.len, 1, Kind::kWhole, 0};
     }
     fill = end;
     next++;
@@ -144,43 +151,35 @@ Sent OutLane::write_batch(std::span<std::byte> body, uint32_t& size) {
 }
 
 // Header and piece of a FRAGMENT, behind the hop header of `frame`.
-void OutLane::put_piece(const Message& m, uint64_t position, uint64_t offset, TxFrame& frame) {
-  const SentMessage& s = record(position);
-  const auto len = static_cast<uint32_t>(std::min<uint64_t>(s.piece, s.len - offset));
+void OutLane::put_piece(const Message& m, const Sent& piece, TxFrame& frame) {
+  const SentMessage& s = record(piece.position);
+  const uint32_t len = piece.count;
   std::byte* at = frame.data + kHopHeaderSize;
-  write_fragment({alias_, epoch_, position, s.arena, s.len, offset, m.time_ns, m.key, m.source,
-                  m.topic, m.parts, s.piece, len},
+  write_fragment({alias_, epoch_, piece.position, s.arena, s.len, piece.offset, m.time_ns, m.key,
+                  m.source, m.topic, m.parts, len},
                  {at, kFragmentHeaderSize});
   frame.len = kHopHeaderSize + kFragmentHeaderSize;
   frame.region = feed_.region();
   if (frame.region == nullptr) {
-    std::memcpy(at + kFragmentHeaderSize, m.data + offset, len);
+    std::memcpy(at + kFragmentHeaderSize, m.data + piece.offset, len);
     frame.len += len;
     return;
   }
-  frame.payload = m.data + offset;
+  frame.payload = m.data + piece.offset;
   frame.payload_len = len;
 }
 
 Sent OutLane::write_piece(TxFrame& frame, uint32_t body_room) {
   const Message& m = staged_[staged_at_];
   if (piece_at_ == 0) {
-    // Pieces begin at block boundaries of the arena: see BlockMap.
-    const uint64_t room = body_room - kFragmentHeaderSize;
-    const uint64_t piece = m.len <= room ? arena_next(0, m.len) : room & ~(kArenaAlign - 1);
-    record(next_) = {m.position,
-                     arena_place(fill_, m.len, arena_size_),
-                     m.len,
-                     static_cast<uint32_t>((m.len + piece - 1) / piece),
-                     static_cast<uint16_t>(piece),
-                     Kind::kPieces,
-                     0};
+    record(next_) = {m.position,    arena_place(fill_, m.len, arena_size_),
+                     m.len,         static_cast<uint32_t>(BlockMap::blocks(m.len)),
+                     Kind::kPieces, 0};
   }
-  const Sent what{this, next_, piece_at_, 1, true};
-  put_piece(m, next_, piece_at_, frame);
-  const SentMessage& s = record(next_);
-  piece_at_ += s.piece;
-  if (piece_at_ >= s.len) finish_pieces();
+  const Sent what{this, next_, piece_at_, piece_size(m.len - piece_at_, body_room), true};
+  put_piece(m, what, frame);
+  piece_at_ += what.count;
+  if (piece_at_ >= m.len) finish_pieces();
   return what;
 }
 
@@ -196,7 +195,7 @@ void OutLane::finish_pieces() {
 // Its bytes can't be had any more. What arrived of it is overruled by a gap in its place.
 void OutLane::give_up(uint64_t position) {
   SentMessage& s = record(position);
-  if (s.kind == Kind::kPieces) pieces_.clear(s.arena, s.len, s.piece);
+  if (s.kind == Kind::kPieces) blocks_.clear(s.arena, s.len);
   s.kind = Kind::kBroken;
   s.left = 1;
   stats_.broken.add(1);
@@ -204,21 +203,22 @@ void OutLane::give_up(uint64_t position) {
 }
 
 void OutLane::rewrite(Sent& sent, TxFrame& frame, uint32_t body_room) {
-  if (sent.piece && !rewrite_piece(sent, frame)) return;
+  if (sent.piece && !rewrite_piece(sent, frame, body_room)) return;
   if (!sent.piece) rewrite_batch(sent, frame, body_room);
 }
 
 // False: that was all. True: it goes on as a batch, if sent.piece is false.
-bool OutLane::rewrite_piece(Sent& sent, TxFrame& frame) {
+bool OutLane::rewrite_piece(Sent& sent, TxFrame& frame, uint32_t body_room) {
   const SentMessage& s = record(sent.position);
   if (sent.position < delivered_ || s.kind != Kind::kPieces || s.left == 0 ||
-      pieces_.test(s.arena + sent.offset)) {
+      blocks_.all(s.arena + sent.offset, sent.count)) {
     sent.count = 0;
     return false;
   }
   Message m;
   if (feed_.look(s.source, m) && m.len == s.len && !is_gap(m)) {
-    put_piece(m, sent.position, sent.offset, frame);
+    sent.count = piece_size(sent.count, body_room);
+    put_piece(m, sent, frame);
     return false;
   }
   give_up(sent.position);
@@ -263,8 +263,8 @@ void OutLane::acked(const Sent& sent) {
   if (sent.piece) {
     SentMessage& s = record(sent.position);
     if (s.kind != Kind::kPieces || s.left == 0) return;
-    if (pieces_.test_and_set(s.arena + sent.offset)) return;
-    if (--s.left == 0) pieces_.clear(s.arena, s.len, s.piece);
+    s.left -= static_cast<uint32_t>(blocks_.set(s.arena + sent.offset, sent.count));
+    if (s.left == 0) blocks_.clear(s.arena, s.len);
     return;
   }
   if (sent.position == delivered_) {
@@ -288,7 +288,7 @@ void OutLane::settle() {
 void OutLane::arrived_before(uint64_t position) {
   for (; delivered_ < position; delivered_++) {
     SentMessage& s = record(delivered_);
-    if (s.kind == Kind::kPieces && s.left != 0) pieces_.clear(s.arena, s.len, s.piece);
+    if (s.kind == Kind::kPieces && s.left != 0) blocks_.clear(s.arena, s.len);
     s.left = 0;
   }
 }

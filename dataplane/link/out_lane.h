@@ -94,8 +94,7 @@ class OutLane {
     uint64_t source;  // Message.position, for look() and released()
     uint64_t arena;   // of the mirror
     uint64_t len;
-    uint32_t left;  // pieces (or 1) not yet acknowledged
-    uint16_t piece;
+    uint32_t left;  // blocks (or 1) not yet acknowledged
     Kind kind;
     uint8_t reason;  // of a gap
   };
@@ -110,8 +109,8 @@ class OutLane {
   Sent write_batch(std::span<std::byte> body, uint32_t& size);
   // Writes the next FRAGMENT, when peek() said kPiece.
   Sent write_piece(TxFrame& frame, uint32_t body_room);
-  // The same contents once more. `sent.count` 0 afterwards: all of it has arrived meanwhile. A
-  // BATCH may hold fewer messages than before: the caller comes back for the rest.
+  // The same contents once more. `sent.count` 0 afterwards: all of it has arrived meanwhile. It may
+  // be less than before: the caller comes back for the rest.
   void rewrite(Sent& sent, TxFrame& frame, uint32_t body_room);
 
   // The peer has it. Then settle() once for each lane that was touched.
@@ -123,10 +122,10 @@ class OutLane {
   SentMessage& record(uint64_t position) { return ring_[position & ring_mask_]; }
   bool refill();
   bool has_room(uint64_t position, uint64_t end, const Start& consumed) const;
-  void put_piece(const Message& m, uint64_t position, uint64_t offset, TxFrame& frame);
+  void put_piece(const Message& m, const Sent& piece, TxFrame& frame);
   void finish_pieces();
   void give_up(uint64_t position);
-  bool rewrite_piece(Sent& sent, TxFrame& frame);
+  bool rewrite_piece(Sent& sent, TxFrame& frame, uint32_t body_room);
   void rewrite_batch(Sent& sent, TxFrame& frame, uint32_t body_room);
   Record record_again(uint64_t position);
   void arrived_before(uint64_t position);
@@ -148,7 +147,7 @@ class OutLane {
   Feed& feed_;
   std::array<Message, 32> staged_;
   std::vector<SentMessage> ring_;  // messages in flight, by position
-  BlockMap pieces_;                // pieces that have arrived
+  BlockMap blocks_;                // of messages in pieces, that have arrived
   LaneGeometry geometry_;
   OutLaneStats stats_;
 };

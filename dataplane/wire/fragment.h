@@ -21,7 +21,7 @@
 //    +-----------------------+-----------+-----------+
 //    | topic                 | parts     | 0         |
 //    +-----------------------+-----------+-----------+
-//    | fragment_size         | piece_len             |
+//    | piece_len             | 0                     |
 //    +-----------------------+-----------------------+   80   then the piece
 #pragma once
 
@@ -42,29 +42,30 @@ struct FragmentHeader {
   uint64_t position = 0;        // of the message, in the mirror
   uint64_t arena_position = 0;  // of the message, in the mirror
   uint64_t message_len = 0;     // bytes
-  uint64_t offset = 0;          // of this piece in the message: a multiple of fragment_size
+  uint64_t offset = 0;          // of this piece in the message: a whole number of blocks
   uint64_t time = 0;
   uint64_t key = 0;
   uint64_t source = 0;  // position where it was first published
   uint32_t topic = 0;
   uint16_t parts = 1;
-  uint32_t fragment_size = 0;  // of every piece but the last, which is not larger; whole blocks
-  uint32_t piece_len = 0;      // bytes of this piece
+  uint32_t piece_len = 0;  // bytes of this piece: whole blocks, or up to the message's end
 
   bool operator==(const FragmentHeader&) const = default;
 };
+
+inline constexpr uint64_t kFragmentAlign = 64;  // a block of the arena
 
 struct Fragment {
   FragmentHeader header;
   std::span<const std::byte> piece;
 };
 
-// Whether the piece lies in its message, on its grid, and has the length that its place asks for.
+// Whether the piece lies in its message and is made of whole blocks.
 constexpr bool valid(const FragmentHeader& h) {
-  if (h.fragment_size == 0 || h.parts == 0 || h.offset >= h.message_len) return false;
+  if (h.piece_len == 0 || h.parts == 0 || h.offset >= h.message_len) return false;
   const uint64_t rest = h.message_len - h.offset;
-  const uint64_t want = rest < h.fragment_size ? rest : h.fragment_size;
-  return h.piece_len == want && h.offset % h.fragment_size == 0;
+  if (h.offset % kFragmentAlign != 0 || h.piece_len > rest) return false;
+  return h.piece_len == rest || h.piece_len % kFragmentAlign == 0;
 }
 
 // Writes the header to the first kFragmentHeaderSize bytes of `out`, which has room for them. The
@@ -83,8 +84,8 @@ inline void write_fragment(const FragmentHeader& h, std::span<std::byte> out) {
   store_le(p + 64, h.topic);
   store_le(p + 68, h.parts);
   store_le(p + 70, uint16_t{0});
-  store_le(p + 72, h.fragment_size);
-  store_le(p + 76, h.piece_len);
+  store_le(p + 72, h.piece_len);
+  store_le(p + 76, uint32_t{0});
 }
 
 // The fragment in a frame, or nothing. `body` is what follows the hop header; the piece is its
@@ -97,12 +98,12 @@ inline std::optional<Fragment> parse_fragment(std::span<const std::byte> body,
       load_le<uint32_t>(p),      load_le<uint32_t>(p + 4),  load_le<uint64_t>(p + 8),
       load_le<uint64_t>(p + 16), load_le<uint64_t>(p + 24), load_le<uint64_t>(p + 32),
       load_le<uint64_t>(p + 40), load_le<uint64_t>(p + 48), load_le<uint64_t>(p + 56),
-      load_le<uint32_t>(p + 64), load_le<uint16_t>(p + 68), load_le<uint32_t>(p + 72),
-      load_le<uint32_t>(p + 76)};
+      load_le<uint32_t>(p + 64), load_le<uint16_t>(p + 68), load_le<uint32_t>(p + 72)};
   const auto rest = body.subspan(kFragmentHeaderSize);
   if (!rest.empty() && !payload.empty()) return std::nullopt;
   const auto piece = payload.empty() ? rest : payload;
-  if (load_le<uint16_t>(p + 70) != 0 || piece.size() != h.piece_len || !valid(h)) {
+  if (load_le<uint16_t>(p + 70) != 0 || load_le<uint32_t>(p + 76) != 0) return std::nullopt;
+  if (piece.size() != h.piece_len || !valid(h)) {
     return std::nullopt;
   }
   return Fragment{h, piece};

@@ -168,10 +168,9 @@ class Game {
                      .message_len = i.near(8) * 64 + i.byte() % 64,
                      .offset = uint64_t{i.byte()} % 16 * 64,
                      .topic = i.byte() / 100u,
-                     .fragment_size = 64u * (1 + i.byte() % 4),
-                     .piece_len = 0};
+                     .piece_len = 64u * (1 + i.byte() % 4)};
     const uint64_t rest = h.message_len - std::min(h.message_len, h.offset);
-    h.piece_len = static_cast<uint32_t>(std::min<uint64_t>(rest, h.fragment_size));
+    h.piece_len = static_cast<uint32_t>(std::min<uint64_t>(rest, h.piece_len));
     p.give_piece(h, Bytes(h.piece_len));
   }
 

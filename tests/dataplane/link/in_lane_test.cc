@@ -42,7 +42,6 @@ class InLaneTest : public ::testing::Test {
             .message_len = 300,
             .offset = offset,
             .source = position,
-            .fragment_size = 128,
             .piece_len = len};
   }
   // Everything that the reader gets now.
@@ -115,11 +114,23 @@ TEST_F(InLaneTest, PiecesMayComeInAnyOrder) {
   EXPECT_EQ(read(), (Texts{text}));
 }
 
+// The path became narrower or wider meanwhile, and the old pieces were not lost after all.
+TEST_F(InLaneTest, PiecesMayBeCutAnew) {
+  std::string text(300, 'x');
+  std::iota(text.begin(), text.end(), ' ');
+  const auto* bytes = reinterpret_cast<const std::byte*>(text.data());
+  EXPECT_EQ(p.give_piece(piece(64, 64), {bytes + 64, 64}), Drop::kNone);
+  EXPECT_EQ(p.give_piece(piece(0, 192), {bytes, 192}), Drop::kNone);
+  EXPECT_EQ(p.give_piece(piece(128, 64), {bytes + 128, 64}), Drop::kDuplicate);
+  EXPECT_TRUE(read().empty());
+  EXPECT_EQ(p.give_piece(piece(128, 172), {bytes + 128, 172}), Drop::kNone);
+  EXPECT_EQ(read(), (Texts{text}));
+  EXPECT_EQ(in.stats().duplicates.read(), 1u);
+}
+
 TEST_F(InLaneTest, AMessageInPiecesWaitsForWhatIsBeforeIt) {
   const Bytes bytes(300);
-  auto h = piece(0, 300, 1, 64);
-  h.fragment_size = 320;
-  EXPECT_EQ(p.give_piece(h, bytes), Drop::kNone);
+  EXPECT_EQ(p.give_piece(piece(0, 300, 1, 64), bytes), Drop::kNone);
   EXPECT_TRUE(read().empty());
   EXPECT_EQ(in.stats().out_of_order.read(), 1u);
   EXPECT_EQ(in.stats().delivered.read(), 0u);
@@ -131,15 +142,12 @@ TEST_F(InLaneTest, AMessageInPiecesWaitsForWhatIsBeforeIt) {
 TEST_F(InLaneTest, PiecesOfOneMessageMustAgree) {
   const Bytes bytes(300);
   ASSERT_EQ(p.give_piece(piece(0, 128), {bytes.data(), 128}), Drop::kNone);
-  auto other = piece(128, 64);
-  other.fragment_size = 64;
-  EXPECT_EQ(p.give_piece(other, {bytes.data(), 64}), Drop::kBadFrame);
+  EXPECT_EQ(p.give_piece(piece(128, 128, 0, 64), {bytes.data(), 128}), Drop::kBadFrame);
   EXPECT_FALSE(acknowledged());
-  other = piece(128, 128, 0, 64);
+  auto other = piece(128, 128);
+  other.message_len = 301;
   EXPECT_EQ(p.give_piece(other, {bytes.data(), 128}), Drop::kBadFrame);
-  other = piece(0, 100);
-  other.fragment_size = 100;  // not a whole number of blocks
-  EXPECT_EQ(p.give_piece(other, {bytes.data(), 100}), Drop::kBadFrame);
+  EXPECT_EQ(p.give_piece(piece(128, 100), {bytes.data(), 100}), Drop::kBadFrame);  // cuts a block
   EXPECT_EQ(p.give_batch(at(0, 0), {"whole"}), Drop::kBadFrame);
 }
 
@@ -238,7 +246,6 @@ TEST_F(InLaneTest, AMessageAsLargeAsTheArenaFitsAnEmptyMirror) {
   const Bytes bytes(1024);
   FragmentHeader h = piece(0, 1024, 1, 4096);
   h.message_len = 4096;
-  h.fragment_size = 1024;
   for (h.offset = 0; h.offset < 4096; h.offset += 1024)
     EXPECT_EQ(p.give_piece(h, bytes), Drop::kNone);
   EXPECT_EQ(read().size(), 1u);

@@ -1,7 +1,9 @@
 #include "dataplane/link/lane_table.h"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <map>
+#include <vector>
 
 #include "dataplane/link/block_map.h"
 #include "tests/support/ledger.h"
@@ -70,14 +72,39 @@ TEST(LaneTable, AgreesWithAMap) {
 
 TEST(BlockMap, ABitStandsForABlock) {
   BlockMap m(4096);
-  EXPECT_FALSE(m.test_and_set(0));
-  EXPECT_TRUE(m.test_and_set(63));
-  EXPECT_FALSE(m.test(64));
-  EXPECT_FALSE(m.test_and_set(64));
-  EXPECT_TRUE(m.test(4096));  // the same block, a lap later
-  m.clear(0, 128, 64);
-  EXPECT_FALSE(m.test(0));
-  EXPECT_FALSE(m.test(64));
+  EXPECT_EQ(m.set(0, 64), 1u);
+  EXPECT_EQ(m.set(0, 1), 0u);
+  EXPECT_EQ(m.count(64, 64), 0u);
+  EXPECT_EQ(m.set(64, 65), 2u);
+  EXPECT_TRUE(m.all(4096, 64));  // the same block, a lap later
+  m.clear(0, 128);
+  EXPECT_FALSE(m.all(0, 64));
+  EXPECT_TRUE(m.all(128, 64));
+}
+
+TEST(BlockMap, LikeASetOfBlocks) {
+  test::Random r(7);
+  constexpr uint64_t kBlocks = 256;
+  BlockMap m(kBlocks * 64);
+  std::vector<bool> model(kBlocks);
+  for (int i = 0; i < 20'000; i++) {
+    const uint64_t first = r.below(kBlocks);
+    const uint64_t n = 1 + r.below(kBlocks - first);
+    const uint64_t len = n * 64 - r.below(64);
+    const uint64_t arena = (first + kBlocks * r.below(4)) * 64;
+    const auto begin = model.begin() + static_cast<std::ptrdiff_t>(first);
+    const auto end = begin + static_cast<std::ptrdiff_t>(n);
+    const auto had = static_cast<uint64_t>(std::count(begin, end, true));
+    ASSERT_EQ(m.count(arena, len), had);
+    ASSERT_EQ(m.all(arena, len), had == n);
+    if (r.chance(50)) {
+      ASSERT_EQ(m.set(arena, len), n - had);
+      std::fill(begin, end, true);
+    } else {
+      m.clear(arena, len);
+      std::fill(begin, end, false);
+    }
+  }
 }
 
 }  // namespace
