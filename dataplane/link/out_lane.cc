@@ -259,7 +259,7 @@ void OutLane::rewrite_batch(Sent& sent, TxFrame& frame, uint32_t body_room) {
 }
 
 void OutLane::acked(const Sent& sent) {
-  if (sent.position + sent.count <= delivered_) return;
+  if (sent.position + (sent.piece ? 1 : sent.count) <= delivered_) return;
   if (sent.piece) {
     SentMessage& s = record(sent.position);
     if (s.kind != Kind::kPieces || s.left == 0) return;

@@ -68,8 +68,6 @@ class OutLane {
   bool idle() const { return stats_.in_flight() == 0; }
   // The mirror has no room for the next message.
   bool blocked() const { return state_ == State::kBlocked; }
-  // Positions that may still be sent before the peer grants more.
-  uint64_t credit() const { return consumed_.position + geometry_.ring_size() - next_; }
 
  private:
   friend class Link;

@@ -1,4 +1,5 @@
 // Everything that a path can do to frames, by seed. Replay one: the failure prints how.
+#include <cstdlib>
 #include <gtest/gtest.h>
 
 #include "tests/support/link_rig.h"
@@ -27,6 +28,7 @@ SimFaults random_faults(Random& r) {
   f.lose = static_cast<uint32_t>(r.below(30 * percent)) / f.lose_run;
   f.duplicate = static_cast<uint32_t>(r.below(20 * percent));
   f.damage = static_cast<uint32_t>(r.below(5 * percent));
+  f.forge = static_cast<uint32_t>(r.below(2 * percent));
   f.reorder = static_cast<uint32_t>(r.below(20 * percent));
   f.delay_ns = pick(r, {200u, 5'000u, 100'000u, 1'000'000u});
   f.jitter_ns = pick(r, {0u, 0u, 1'000u, 50'000u});
@@ -129,7 +131,13 @@ TEST_P(Faults, LoseNothing) {
   EXPECT_EQ(o.held, 0u) << replay;
   EXPECT_TRUE(o.accounts) << replay;
 }
-INSTANTIATE_TEST_SUITE_P(Seeds, Faults, ::testing::Range<uint64_t>(0, 400));
+
+// PENSTOCK_SEEDS: how many, for a long run.
+uint64_t seeds() {
+  const char* more = std::getenv("PENSTOCK_SEEDS");
+  return more != nullptr ? std::max<uint64_t>(1, std::strtoull(more, nullptr, 10)) : 400;
+}
+INSTANTIATE_TEST_SUITE_P(Seeds, Faults, ::testing::Range<uint64_t>(0, seeds()));
 
 TEST(Faults, SameSeedSameRun) {
   for (uint64_t seed = 0; seed < 20; seed++) {
