@@ -45,11 +45,15 @@ void Worker::stop() {
 // are rare, and never more urgent than traffic.
 uint32_t Worker::turn(uint64_t now) {
   stats_.turns.add(1);
-  uint32_t work = port_ != nullptr ? port_->receive(now) : 0;
+  uint32_t work = 0;
+  for (NetPort* p : ports_)
+    work += p->receive(now);
   work += tasks_.poll(now);
-  if (port_ != nullptr) work += port_->transmit(now);
+  for (NetPort* p : ports_)
+    work += p->transmit(now);
   work += run_commands(now);
-  if (port_ != nullptr && port_->take_noticed()) ring_event(done_event_.get());
+  for (NetPort* p : ports_)
+    if (p->take_noticed()) ring_event(done_event_.get());
   if (work == 0) {
     tasks_.sweep();
   } else {
@@ -87,20 +91,32 @@ void Worker::run() {
   }
 }
 
-// Sleeps on events. A port that cannot wake us bounds the sleep, ever longer while nothing comes.
-void Worker::sleep(uint64_t now, uint64_t max_ns) {
-  uint64_t ns = max_ns;
-  if (tasks_.blocked() || (port_ != nullptr && port_->waiting())) {
-    ns = kNapNs;
-  } else if (port_ != nullptr && !port_->wakes()) {
+// 0: there is something to do. A port that cannot wake us bounds the sleep, ever longer while
+// nothing comes.
+uint64_t Worker::sleep_time(uint64_t now, uint64_t max_ns) {
+  bool waiting = tasks_.blocked();
+  bool wakes = true;
+  uint64_t deadline = now + max_ns;
+  for (NetPort* p : ports_) {
+    waiting |= p->waiting();
+    wakes &= p->wakes();
+    deadline = std::min(deadline, p->next_deadline(now));
+  }
+  if (deadline <= now) return 0;
+  uint64_t ns = deadline - now;
+  if (waiting) {
+    ns = std::min(ns, kNapNs);
+  } else if (!wakes) {
     ns = std::min(ns, nap_ns_);
     nap_ns_ = std::min(nap_ns_ * 2, kPolledNapNs);
   }
-  if (port_ != nullptr) {
-    const uint64_t deadline = port_->next_deadline(now);
-    if (deadline <= now) return;
-    ns = std::min(ns, deadline - now);
-  }
+  return ns;
+}
+
+// Sleeps on events.
+void Worker::sleep(uint64_t now, uint64_t max_ns) {
+  const uint64_t ns = sleep_time(now, max_ns);
+  if (ns == 0) return;
   tasks_.arm_all();
   if (config_.armed != nullptr) config_.armed->store(config_.armed->load_relaxed() + 1);  // odd
   remote_fence();

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "dataplane/base/clock.h"
 #include "dataplane/base/counter.h"
@@ -82,9 +83,8 @@ class Worker {
   // Turns until stop(), sleeping as the idle strategy says.
   void run();
 
-  // The queue that it polls; null for a node without a network. Outlives the worker.
-  void set_port(NetPort* port) { port_ = port; }
-  NetPort* port() { return port_; }
+  // A queue that it polls: one of each port of the node. Outlives the worker.
+  void add_port(NetPort* port) { ports_.push_back(port); }
 
   TaskList& tasks() { return tasks_; }
 
@@ -100,9 +100,10 @@ class Worker {
 
   uint32_t run_commands(uint64_t now);
   void sleep(uint64_t now, uint64_t max_ns);
+  uint64_t sleep_time(uint64_t now, uint64_t max_ns);
 
   Config config_;
-  NetPort* port_ = nullptr;
+  std::vector<NetPort*> ports_;
   TaskList tasks_;
   Idle idle_;
   Clock clock_;

@@ -175,7 +175,7 @@ class NodeEnd {
     c.station.v4 = address_of(side);
     c.udp_port = kUdpPort;
     net_ = std::make_unique<NetPort>(port, c);
-    worker_.set_port(net_.get());
+    worker_.add_port(net_.get());
     LinkPath::Config path;
     path.link.self_id = side + 1;
     path.link.peer_id = 2 - side;

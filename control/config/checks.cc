@@ -77,12 +77,6 @@ class Checker {
                              where));
       }
     }
-    if (port.queues == 0) port.queues = config_.workers.count;
-    if (port.queues > config_.workers.count) {
-      complain(
-          place, "queues",
-          fmt::format("{} is more than workers.count, {}", port.queues, config_.workers.count));
-    }
     if (port.gateway && !contains(port.address, *port.gateway)) {
       complain(place, "gateway",
                fmt::format("{} is not in {}", format(*port.gateway), format(port.address)));

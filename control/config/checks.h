@@ -14,7 +14,7 @@ namespace penstock {
 // Where each key stands: "lane.ring", "port.0.name", and "port.0" for the table itself.
 using Lines = std::map<std::string, uint32_t>;
 
-// Fills in what follows from other options (names, the only port, queues for each worker), then
+// Fills in what follows from other options (names, the only port), then
 // appends what does not agree.
 void complete_and_check(Config& config, const Lines& lines, const std::string& file,
                         std::vector<Diagnostic>& out);

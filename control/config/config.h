@@ -77,7 +77,6 @@ struct PortOptions {
   std::optional<IpAddress> gateway;
   uint16_t udp_port = 0;
   std::optional<uint16_t> mtu;  // else the device's own
-  uint32_t queues = 0;          // never 0 once loaded: as many as workers when the file says 0
   std::vector<Neighbour> neighbours;
 };
 

@@ -5,8 +5,15 @@
 namespace penstock {
 namespace {
 
-OrSentence<PortSpec> spec_of(const PortOptions& port) {
-  return parse_port(port.device, port.mtu.value_or(0), static_cast<uint16_t>(port.queues));
+OrSentence<PortSpec> spec_of(const PortOptions& port, uint32_t workers) {
+  return parse_port(port.device, port.mtu.value_or(0), static_cast<uint16_t>(workers));
+}
+
+std::function<DeviceLosses()> losses_of(const DpdkDevice& device) {
+  return [&device] {
+    const DeviceStats s = device.stats();
+    return DeviceLosses{s.rx_missed + s.rx_no_buffer, s.rx_errors, s.tx_errors};
+  };
 }
 
 // Both ends of a path must differ from those of the next path, so that switches spread them.
@@ -19,7 +26,7 @@ uint16_t source_port(uint16_t udp_port, uint32_t path) {
 std::vector<std::string> pci_addresses(const Config& config) {
   std::vector<std::string> all;
   for (const PortOptions& p : config.ports)
-    if (const auto spec = spec_of(p); spec && spec->kind == PortKind::kPci)
+    if (const auto spec = spec_of(p, config.workers.count); spec && spec->kind == PortKind::kPci)
       all.push_back(spec->target);
   return all;
 }
@@ -29,8 +36,13 @@ OrSentence<std::unique_ptr<Network>> Network::open(const Config& config, const P
   if (config.ports.empty()) return net;
   std::vector<PortSpec> specs;
   for (const PortOptions& p : config.ports) {
-    auto spec = spec_of(p);
+    auto spec = spec_of(p, config.workers.count);
     if (!spec) return sentence(fmt::format("port '{}': {}", p.name, spec.error()));
+    if (spec->queues != config.workers.count)
+      return sentence(
+          fmt::format("port '{}': its device says queues={}, but each of the {} workers "
+                      "needs one; leave it out",
+                      p.name, spec->queues, config.workers.count));
     specs.push_back(*spec);
   }
   EalOptions options;
@@ -66,13 +78,11 @@ void Network::refresh() {
     d->refresh();
 }
 
-// A worker has one port. With fewer queues than workers the workers behind have none, and their
-// lanes cannot leave the host: the config check allows queues only up to the workers, and the
-// default is one each.
+// Each worker has a queue of each port: its lanes must be able to leave through any.
 void Network::join(Node& node, const Config& config, uint64_t epoch) {
   for (size_t i = 0; i < config.ports.size(); i++) {
     const PortOptions& p = config.ports[i];
-    for (uint32_t q = 0; q < p.queues; q++) {
+    for (uint32_t q = 0; q < config.workers.count; q++) {
       Port& port = devices_[i]->queue(static_cast<uint16_t>(q));
       NetPort::Config c;
       c.station.mac.bytes = port.info().mac;
@@ -81,7 +91,7 @@ void Network::join(Node& node, const Config& config, uint64_t epoch) {
       if (p.gateway) c.gateway = *p.gateway;
       c.udp_port = p.udp_port;
       c.worker = q;
-      c.workers = p.queues;
+      c.workers = config.workers.count;
       queues_.push_back({i, q, std::make_unique<NetPort>(port, c)});
       NetPort& net = *queues_.back().net;
       for (const Neighbour& n : p.neighbours)
@@ -95,7 +105,8 @@ void Network::join(Node& node, const Config& config, uint64_t epoch) {
                      .worker = q,
                      .queue = q,
                      .net = &net,
-                     .status = [device = devices_[i].get()] { return device->status(); }});
+                     .status = [device = devices_[i].get()] { return device->status(); },
+                     .losses = q == 0 ? losses_of(*devices_[i]) : nullptr});
     }
   }
   for (Queue& a : queues_)
@@ -124,6 +135,7 @@ void Network::join(Node& node, const Config& config, uint64_t epoch) {
       c.local_udp = source_port(p.udp_port, path);
       c.remote_udp = peer.udp_port;
       PathRecord record;
+      record.net = q.net.get();
       record.worker = q.worker;
       record.port = p.name;
       record.local = fmt::format("{}:{}", format(p.address.address), c.local_udp);

@@ -73,9 +73,7 @@ bool Node::open(std::string& error) {
 Node::~Node() = default;
 
 void Node::add_port(PortRow row) {
-  WorkerRecord& w = *workers_[row.worker];
-  w.port = row.net;
-  w.worker.set_port(row.net);
+  workers_[row.worker]->worker.add_port(row.net);
   ports_.push_back(std::move(row));
 }
 
@@ -86,7 +84,8 @@ void Node::add_peer(uint64_t id, std::string name, std::vector<PathRecord> paths
   p->paths = std::move(paths);
   for (PathRecord& path : p->paths) {
     LinkPath* l = path.path.get();
-    errands(path.worker).send([l](Worker& w, uint64_t now) { w.port()->add_link(l, now); });
+    NetPort* net = path.net;
+    errands(path.worker).send([net, l](Worker&, uint64_t now) { net->add_link(l, now); });
   }
   peers_[id] = std::move(p);
 }
@@ -125,8 +124,10 @@ uint32_t Node::poll_workers(uint64_t now) {
   for (auto& w : workers_) {
     clear_event(w->worker.done_event());
     work += w->errands.poll();
+  }
+  for (const PortRow& row : ports_) {
     LinkNotice notice;
-    while (w->port != nullptr && w->port->next_notice(notice)) {
+    while (row.net->next_notice(notice)) {
       on_notice(notice, now);
       work++;
     }

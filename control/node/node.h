@@ -39,6 +39,13 @@ struct NodeConfig {
 };
 
 // A queue of a port, for tables; the daemon owns all it points to.
+// What a device lost by itself, before or after the port had it.
+struct DeviceLosses {
+  uint64_t rx_missed = 0;  // no free buffer or descriptor
+  uint64_t rx_errors = 0;
+  uint64_t tx_errors = 0;
+};
+
 struct PortRow {
   std::string name;
   std::string device;
@@ -49,6 +56,8 @@ struct PortRow {
   NetPort* net = nullptr;
   // "up", "down", or what it waits for; null: what the link says. Called on the control thread.
   std::function<std::string()> status = nullptr;
+  // Of the device, so only in the row of its first queue; null: it counts nothing. Control thread.
+  std::function<DeviceLosses()> losses = nullptr;
 };
 
 class Node {
@@ -100,7 +109,6 @@ class Node {
     explicit WorkerRecord(const Worker::Config& c) : worker(c), errands(worker) {}
     Worker worker;
     Errands errands;
-    NetPort* port = nullptr;
     std::vector<std::unique_ptr<PositionTableRecord>> tables;
   };
 

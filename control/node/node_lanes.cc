@@ -39,8 +39,8 @@ Result<LaneRecord*> Node::make_lane(LaneKind kind, const LaneGeometry& geometry,
   lane->worker = static_cast<uint32_t>(lane->id % workers_.size());
   lane->topics.resize(1);
   LaneRecord& made = *lane;
-  for (auto& w : workers_)
-    if (w->port != nullptr) (void)w->port->port().map_region(made.region);
+  for (const PortRow& row : ports_)
+    (void)row.net->port().map_region(made.region);
   lanes_[made.id] = std::move(lane);
   return &made;
 }
@@ -76,9 +76,7 @@ void Node::close_lane(LaneRecord& lane, CloseReason why) {
 void Node::lane_progress(LaneRecord& lane) {
   if (!lane.closed || lane.dying) return;
   // It ends where its stamps end for that reader, whatever its header says.
-  const auto drained = [&](const ReaderRecord& r) {
-    return !lane.stamped(settled(totals(r)) + r.start);
-  };
+  const auto drained = [&](const ReaderRecord& r) { return !lane.stamped(totals(r).position); };
   for (size_t i = 0; i < lane.forwards.size();) {
     ForwardRecord& f = *lane.forwards[i];
     i++;
@@ -101,6 +99,11 @@ void Node::lane_progress(LaneRecord& lane) {
 // refer to it.
 void Node::destroy_lane(LaneRecord& lane) {
   const uint64_t id = lane.id;
+  if (const uint64_t head = lane.head(); lane.pusher && head > lane.parted) {
+    // Pushed while the last reader left, or loaned before that; then nobody came any more.
+    lane.left.sent += head - lane.parted;
+    lane.left.dropped[Drop::kNoMember] += head - lane.parted;
+  }
   if (lane.bells == &own_bells_) own_bell_slots_.give_back(lane.bell_slot);
   if (lane.publisher != nullptr) lane.publisher->bell_slots.give_back(lane.bell_slot);
   errands(lane.worker).send([](Worker&, uint64_t) {}, [this, id] { free_lane(id); });
@@ -111,8 +114,8 @@ void Node::free_lane(uint64_t id) {
   LaneRecord& lane = *it->second;
   lane.unused = true;
   if (!lane.region.in_flight.idle()) return;  // the next tick looks again
-  for (auto& w : workers_)
-    if (w->port != nullptr) w->port->port().unmap_region(lane.region);
+  for (const PortRow& row : ports_)
+    row.net->port().unmap_region(lane.region);
   left_.add(lane.left);
   std::shared_ptr<ClientRecord> keep = std::move(lane.keep);
   const std::string group = lane.kind == LaneKind::kInbox ? lane.name : std::string();

@@ -59,6 +59,8 @@ inline std::string clean(std::string_view name) {
 
 // What has become of the messages that a reader was owed.
 struct Totals {
+  uint64_t position = 0;   // of the reader in its lane: it let go of what lies before
+  uint64_t in_flight = 0;  // both mean nothing in the books of several
   uint64_t sent = 0;
   uint64_t delivered = 0;
   std::map<Drop, uint64_t> dropped;
@@ -272,6 +274,7 @@ struct Interest {
 
 struct PathRecord {
   std::unique_ptr<LinkPath> path;
+  NetPort* net = nullptr;  // the queue that it goes through, polled by its worker
   uint32_t worker = 0;
   std::string port;   // its name, for tables
   std::string local;  // our end, for tables

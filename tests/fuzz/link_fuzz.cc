@@ -90,7 +90,7 @@ class Game {
 
   void check() {
     must(p.ok);
-    must(reader.malformed() == 0);
+    must(reader.join().slot->malformed.load() == 0);
     must(in->stats().bytes.read() >= read_bytes_);
     must(out->stats().delivered.read() <= out->stats().sent.read());
   }

@@ -159,6 +159,7 @@ class TwoNodes {
       l.remote = address(1 - i, w);
       l.local_udp = l.remote_udp = 9470;
       PathRecord p;
+      p.net = s.nets.back().get();
       p.worker = w;
       p.path = std::make_unique<LinkPath>(l, port.info().max_frame);
       paths.push_back(std::move(p));

@@ -159,8 +159,6 @@ const Bad kTogether[] = {
      config_with(kPort +
                  "[[port]]\nname = \"p1\"\ndevice = \"ring:r\"\naddress = \"10.1.0.1/16\"\n"),
      "c.toml:10: port.address: 10.1.0.1 is taken by port p0 (line 3)"},
-    {"MoreQueuesThanWorkers", config_with(kPort + "queues = 2\n"),
-     "c.toml:7: port.queues: 2 is more than workers.count, 1"},
     {"GatewayElsewhere", config_with(kPort + "gateway = \"10.2.0.1\"\n"),
      "c.toml:7: port.gateway: 10.2.0.1 is not in 10.1.0.1/24"},
     {"OwnId", config_with(kPort + "[[peer]]\nid = 1\naddress = \"10.1.0.2\"\nname = \"b\"\n"),
@@ -226,7 +224,6 @@ address = "fd00::1/64"
 gateway = "fd00::ff"
 udp_port = 1000
 mtu = 9000
-queues = 1
 neighbours = ["fd00::3=02:00:00:00:00:03"]
 [[peer]]
 id = 8
@@ -260,7 +257,6 @@ TEST(Load, FillsInWhatFollows) {
   EXPECT_EQ(loaded->node.name, "node1");
   EXPECT_EQ(loaded->peers[0].name, "node2");
   EXPECT_EQ(loaded->peers[0].port, "p0");
-  EXPECT_EQ(loaded->ports[0].queues, 2u);
 }
 
 TEST(Load, TakesAPeerBeyondTheGateway) {

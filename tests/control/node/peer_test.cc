@@ -35,6 +35,7 @@ class Peer : public ::testing::Test {
                     .net = &net_port_});
     std::vector<PathRecord> paths(1);
     paths[0].path = HostilePeer::path(port_, HostilePeer::kNode);
+    paths[0].net = &net_port_;
     node->add_peer(HostilePeer::kSelf, "hostile", std::move(paths));
     for (int i = 0; i < 500 && !peer.up(); i++)
       settle(1);
