@@ -9,7 +9,9 @@ Forward::Forward(const Config& config)
       given_end_(config.join.start),
       released_end_(config.join.start),
       use_(config.join.geometry.topics, config.every_topic ? TopicUse::kSend : TopicUse::kUnknown),
-      out_(config.alias, config.epoch, config.mirror, *this) {}
+      out_(config.alias, config.epoch, config.mirror, *this) {
+  taken_.store(config.join.start);
+}
 
 void Forward::set_topic(uint32_t topic, TopicUse use) {
   if (topic < use_.size()) use_[topic] = use;
@@ -48,10 +50,13 @@ size_t Forward::next(std::span<Message> out) {
         held_ = true;
         break;
       }
+    } else {
+      gaps_.add(1);
     }
     given_end_ = m.position + 1;
     n++;
   }
+  taken_.store(held_ ? held_message_.position : reader_.position());
   dry_ = n == 0;
   return n;
 }

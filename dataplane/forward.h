@@ -52,12 +52,15 @@ class Forward final : public LaneTask, public Feed {
   void* region() override { return region_; }
 
   OutLane& out() { return out_; }
-  LinkPath* path() { return path_; }
 
   // Messages that the peer did not ask for. Read by any core.
   const Counter& skipped() const { return skipped_; }
   // That it did ask for and cannot take.
   const Counter& refused() const { return refused_; }
+  // The position up to which the lane was read; counted apart from all that became of it.
+  const SharedWord& taken() const { return taken_; }
+  // Gaps of the lane that went to it.
+  const Counter& gaps() const { return gaps_; }
 
  private:
   LinkPath* path_;
@@ -70,6 +73,8 @@ class Forward final : public LaneTask, public Feed {
   std::vector<TopicUse> use_;
   Counter skipped_;
   Counter refused_;
+  Counter gaps_;
+  SharedWord taken_;
   OutLane out_;
 };
 

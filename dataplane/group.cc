@@ -8,8 +8,8 @@ namespace penstock {
 namespace {
 
 // How much room an inbox has, as a share of its ring in 1/65536.
-uint64_t room_share(LaneWriter& inbox) {
-  const uint64_t used = inbox.head() - inbox.look_at_readers().position;
+uint64_t room_share(const LaneWriter& inbox) {
+  const uint64_t used = inbox.head() - inbox.consumed();
   const uint64_t size = inbox.geometry().ring_size();
   return used >= size ? 0 : ((size - used) << 16) / size;
 }

@@ -61,7 +61,6 @@ class RemoteMember final : public Feed {
   void* region() override { return region_; }
 
   OutLane& out() { return out_; }
-  LinkPath* path() { return path_; }
 
   // Messages that the publisher changed before they were sent: they went as gaps. Any core.
   const Counter& unreadable() const { return unreadable_; }
@@ -86,7 +85,6 @@ class Group {
  public:
   void add(GroupMember* member) { members_.push_back(member); }
   void remove(GroupMember* member);
-  std::vector<GroupMember*>& members() { return members_; }
 
  private:
   friend class GroupSource;

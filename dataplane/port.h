@@ -68,7 +68,7 @@ struct PortStats {
   Counter tx_full;        // frames that the device did not take at once
   Counter tx_linearized;  // payloads copied because the device cannot chain
   Counter rx_linearized;  // received frames copied because they came in pieces
-  Counter rx_missed;      // device: arrived and found no buffer
+  Counter rx_missed;      // arrived, and there was no room for it
   Counter no_buffers;     // tx_alloc got less than it asked for
 };
 

@@ -36,7 +36,7 @@ std::string reasons(const json& dropped) {
 
 std::string lanes(const json& answer) {
   Table table({">LANE", "KIND", "OWNER", "NAME", "READER", "MODE", ">SENT", ">DELIVERED",
-               ">DROPPED", ">IN FLIGHT", ">LAG", "IDENTITY", "CLOSED", "WHY DROPPED"});
+               ">DROPPED", ">IN FLIGHT", "IDENTITY", "CLOSED", "WHY DROPPED"});
   size_t readers = 0, holds = 0;
   for (const json& lane : answer) {
     const auto row = [&](const json& reader, const std::string& who) {
@@ -47,7 +47,7 @@ std::string lanes(const json& answer) {
           {count(lane, "id"), str(lane, "kind"), str(lane, "owner"), str(lane, "name"), who,
            str(reader, "mode"), fmt::format("{}", account.sent),
            fmt::format("{}", account.delivered), fmt::format("{}", account.dropped),
-           fmt::format("{}", account.in_flight), bytes(reader, "lag_bytes"),
+           fmt::format("{}", account.in_flight),
            account.unaccounted() == 0 ? "holds" : fmt::format("off by {}", account.unaccounted()),
            str(lane, "closed"), reasons(reader.value("dropped", json::object()))});
     };
@@ -57,7 +57,7 @@ std::string lanes(const json& answer) {
     if (left) row(lane["left"], "(left)");
     if (list(lane, "readers").empty() && !left) {
       table.add({count(lane, "id"), str(lane, "kind"), str(lane, "owner"), str(lane, "name"), "-",
-                 "", count(lane, "sent"), "", "", "", "", "", str(lane, "closed"), ""});
+                 "", count(lane, "sent"), "", "", "", "", str(lane, "closed"), ""});
     }
   }
   if (table.empty()) return "no lanes\n";
@@ -104,16 +104,31 @@ std::string waits_for(const json& port) {
 }
 
 std::string ports(const json& answer) {
-  Table table({"PORT", "DEVICE", "LINK", "MAC", "ADDRESS", ">MTU", ">WORKER", ">QUEUE", "TRANSMIT",
-               ">FRAMES IN", ">OUT", ">BYTES IN", ">OUT", ">FULL", ">COPIED IN", ">OUT", ">MISSED",
-               ">NO BUFFERS", "STATUS"});
+  Table table({"PORT",    "DEVICE",      "LINK",       "MAC",        "ADDRESS", ">MTU",
+               ">WORKER", ">QUEUE",      "TRANSMIT",   ">FRAMES IN", ">OUT",    ">BYTES IN",
+               ">OUT",    ">FULL",       ">COPIED IN", ">OUT",       ">MISSED", ">ERRORS IN",
+               ">OUT",    ">NO BUFFERS", "STATUS"});
   for (const json& port : answer) {
-    table.add({str(port, "name"), str(port, "device"), port.value("link_up", false) ? "up" : "down",
-               str(port, "mac"), str(port, "address"), count(port, "mtu"), count(port, "worker"),
-               count(port, "queue"), port.value("zero_copy", false) ? "zero copy" : "copies",
-               count(port, "rx_frames"), count(port, "tx_frames"), bytes(port, "rx_bytes"),
-               bytes(port, "tx_bytes"), count(port, "tx_full"), count(port, "rx_linearized"),
-               count(port, "tx_linearized"), count(port, "rx_missed"), count(port, "no_buffers"),
+    table.add({str(port, "name"),
+               str(port, "device"),
+               port.value("link_up", false) ? "up" : "down",
+               str(port, "mac"),
+               str(port, "address"),
+               count(port, "mtu"),
+               count(port, "worker"),
+               count(port, "queue"),
+               port.value("zero_copy", false) ? "zero copy" : "copies",
+               count(port, "rx_frames"),
+               count(port, "tx_frames"),
+               bytes(port, "rx_bytes"),
+               bytes(port, "tx_bytes"),
+               count(port, "tx_full"),
+               count(port, "rx_linearized"),
+               count(port, "tx_linearized"),
+               count(port, "rx_missed"),
+               count(port, "rx_errors"),
+               count(port, "tx_errors"),
+               count(port, "no_buffers"),
                waits_for(port)});
   }
   return table.empty() ? "no ports\n" : table.text();
@@ -162,10 +177,10 @@ std::string node(const json& answer) {
                                 str(answer, "name"), num(answer, "id"), num(answer, "epoch"),
                                 str(answer, "version"), num(answer, "pid"), ns(answer, "uptime_ns"),
                                 answer.value("hugepages", false) ? "huge" : "normal");
-  Table table({">WORKER", ">CPU", "IDLE", ">TURNS", ">WORK", ">SLEEPS"});
+  Table table({">WORKER", "IDLE", ">TURNS", ">WORK", ">SLEEPS"});
   for (const json& worker : list(answer, "workers")) {
-    table.add({count(worker, "id"), count(worker, "cpu"), str(worker, "idle"),
-               count(worker, "turns"), count(worker, "work"), count(worker, "sleeps")});
+    table.add({count(worker, "id"), str(worker, "idle"), count(worker, "turns"),
+               count(worker, "work"), count(worker, "sleeps")});
   }
   return out + table.text();
 }

@@ -238,17 +238,17 @@ void Node::remove_member(Subscription& s, bool died) {
 // to take it.
 bool Node::adopt_inbox(GroupRecord& g, LaneRecord& inbox, ReaderRecord& r) {
   const Totals t = totals(r);
-  if (settled(t) == t.sent || !in_use(g)) return false;
+  if (t.position - r.start == t.sent || !in_use(g)) return false;
   PositionTableRecord* table = worker_table(g.worker);
   const auto slot = table != nullptr ? table->slots.take() : std::nullopt;
   if (!slot) return false;
   // The same mark with another slot: what the member consumed is settled, the rest is the group's.
-  const uint64_t from = r.start + settled(t);
-  inbox.left.add({.sent = settled(t), .delivered = t.delivered, .dropped = t.dropped});
+  const uint64_t taken = t.position - r.start;
+  inbox.left.add({.sent = taken, .delivered = t.delivered, .dropped = t.dropped});
   r.table->slots.give_back(r.slot);
   r.table = table;
   r.slot = *slot;
-  r.start = from;
+  r.start = t.position;
   r.evicted = false;
   auto s = std::make_unique<SourceRecord>();
   s->group = &g;

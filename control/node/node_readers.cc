@@ -10,13 +10,9 @@ namespace penstock {
 namespace {
 
 // What a link could not send as it was: the peer got a notice instead.
-void lose_on_way(Totals& t, const ForwardRecord& f) {
-  if (f.forward == nullptr && f.remote == nullptr) return;
-  const OutLaneStats& s = (f.forward != nullptr ? f.forward->out() : f.remote->out()).stats();
+void lose_on_way(Totals& t, const OutLaneStats& s) {
   t.lose(Drop::kTooBig, s.too_big.read());
   t.lose(Drop::kMalformed, s.broken.read());
-  if (f.remote != nullptr) t.lose(Drop::kMalformed, f.remote->unreadable().read());
-  if (f.forward != nullptr) t.lose(Drop::kRefused, f.forward->refused().read());
 }
 
 }  // namespace
@@ -85,7 +81,7 @@ Result<ReaderRecord*> Node::join(LaneRecord& lane, PositionTableRecord& table, b
   if (!slot) return Errc::kFull;
   // A pusher may send as soon as it sees the mark, before we have seen its head. And it may have
   // sent one more while its last reader was leaving.
-  const bool owed = lane.pusher && !lossy && lane.desk.readers() == 0;
+  const bool owed = lane.pusher && !lossy && lane.desk.live() == 0;
   auto joined = owed ? lane.desk.join_from(lane.parted) : lane.desk.join(lossy);
   if (!joined.ok()) {
     table.slots.give_back(*slot);
@@ -155,30 +151,48 @@ LaneReader::Join Node::worker_join(const ReaderRecord& r) const {
 // mirror at the mirror's readers too: each row says what its own reader got. A message too big for
 // an inbox is booked where the group took it, and the inbox's notice of it counts as delivered. Of
 // a client that lies, what it took by the last honest look.
+//
+// Where somebody else than the position knows what was delivered, that is what counts, so that the
+// books can fail: the client's library counts what it shows, an out lane what was acknowledged.
+// Only of a group's source the position is all there is; what its members got is in their inboxes.
 Totals Node::totals(const ReaderRecord& r) const {
   Totals t;
-  const bool there = r.position()->generation.load() == r.generation;
+  const ReaderSlot& slot = *r.position();
+  const bool there = slot.generation.load() == r.generation;
   // The head is read after it: an honest reader cannot be ahead of that.
-  const uint64_t said = there ? r.position()->position.load() : r.start;
+  const uint64_t said = there ? slot.position.load() : r.start;
   const uint64_t head = r.lane->head();
   const bool client = r.forward == nullptr && r.source == nullptr;
   const bool lie = client && (r.evicted || said > head || said < r.last_seen);
-  const uint64_t position = std::clamp(lie ? r.last_seen : said, r.start, std::max(head, r.start));
+  t.position = std::clamp(lie ? r.last_seen : said, r.start, std::max(head, r.start));
   t.sent = head > r.start ? head - r.start : 0;
-  t.delivered = position - r.start;
-  if (there) {
-    t.lose(Drop::kOverrun, r.position()->overrun.load());
-    t.lose(Drop::kMalformed, r.position()->malformed.load());
-    if (r.lane->kind != LaneKind::kInbox) t.lose(Drop::kTooBig, r.position()->too_big.load());
+  t.in_flight = head > t.position ? head - t.position : 0;
+  t.delivered = t.position - r.start;
+  if (!there) return t;
+  t.lose(Drop::kOverrun, slot.overrun.load());
+  t.lose(Drop::kMalformed, slot.malformed.load());
+  const bool notices = r.lane->kind == LaneKind::kInbox;
+  if (!notices) t.lose(Drop::kTooBig, slot.too_big.load());
+  if (client && !lie)
+    t.delivered = slot.shown.load() + slot.skipped.load() + (notices ? slot.too_big.load() : 0);
+  if (r.forward != nullptr && r.forward->forward != nullptr) {
+    Forward& f = *r.forward->forward;
+    t.lose(Drop::kRefused, f.refused().read());
+    t.delivered = f.out().stats().delivered.read() - f.gaps().read() + f.skipped().read();
+    lose_on_way(t, f.out().stats());
+    const uint64_t taken = f.taken().load();
+    t.in_flight = f.out().stats().in_flight() + (head > taken ? head - taken : 0);
   }
-  if (r.forward != nullptr) lose_on_way(t, *r.forward);
   if (r.source != nullptr && r.source->source != nullptr) {
     t.lose(Drop::kTooBig, r.source->source->too_big().read());
     t.lose(Drop::kRefused, r.source->source->refused().read());
     for (const auto& [why, n] : r.source->lost)
       t.lose(why, n);
-    for (const auto& f : r.lane->forwards)
-      if (f->group == r.source->group) lose_on_way(t, *f);
+    for (const auto& f : r.lane->forwards) {
+      if (f->group != r.source->group || f->remote == nullptr) continue;
+      lose_on_way(t, f->remote->out().stats());
+      t.lose(Drop::kMalformed, f->remote->unreadable().read());
+    }
   }
   return t;
 }
@@ -189,12 +203,14 @@ Totals Node::totals(const ReaderRecord& r) const {
 void Node::part(ReaderRecord& r, Drop undelivered) {
   LaneRecord& lane = *r.lane;
   Totals t = totals(r);
-  lane.parted = r.start + t.sent;
+  lane.parted = std::max(lane.parted, r.start + t.sent);
   if (r.evicted) undelivered = Drop::kEvicted;
   if (undelivered == Drop::kNone) {
-    t.sent = settled(t);
+    t.sent = r.forward == nullptr ? t.position - r.start : settled(t);
   } else if (t.sent > settled(t)) {
     t.dropped[undelivered] += t.sent - settled(t);
+  } else {
+    t.delivered -= std::min(t.delivered, settled(t) - t.sent);  // counted, and died
   }
   lane.left.add(t);
   lane.desk.leave(r.index);
@@ -258,6 +274,8 @@ void Node::check_readers(LaneRecord& lane) {
     if (lane.kind == LaneKind::kInbox) {
       end_subscription(*r->subscription, true);
     } else {
+      lane.parted =
+          std::max(lane.parted, head);  // the next one, if it was the last, is owed the rest
       lane.desk.evict(index);
     }
   }

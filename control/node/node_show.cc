@@ -64,20 +64,17 @@ std::string write(const json& answer) {
 
 }  // namespace
 
-// A reader's own view: what it was sent, took, lost, and has before it. In flight comes from the
-// position and, for a forward, from the out lane's own counters, never from the other three.
+// A reader's own view: what it was sent, took, lost, and has before it.
 std::string Node::show_lanes() {
   json all = json::array();
   for (const auto& [id, lane] : lanes_) {
     json readers = json::array();
     for (const auto& [index, r] : lane->readers) {
       const Totals t = totals(*r);
-      const uint64_t head = lane->head();
-      const uint64_t position = r->start + settled(t);
       json row = totals_of(t);
       row["start"] = r->start;
       row["mode"] = r->evicted ? "evicted" : r->lossy ? "lossy" : "reliable";
-      row["in_flight"] = head > position ? head - position : 0;
+      row["in_flight"] = t.in_flight;
       row["filter"] = "";
       if (r->subscription != nullptr) {
         row["who"] = clean(r->subscription->client->name);
@@ -155,6 +152,12 @@ std::string Node::show_links() {
       const LinkPath& l = *path.path;
       const LinkStats& s = l.link.stats();
       json drops = json::object();
+      size_t out = 0, in = 0;
+      for (const auto& [lane_id, lane] : lanes_) {
+        in += lane->peer == p.get() && lane->path == i ? 1 : 0;
+        for (const auto& f : lane->forwards)
+          out += f->peer == p.get() && f->path_index == i ? 1 : 0;
+      }
       for (size_t d = 0; d < kDrops; d++)
         if (const uint64_t n = s.drops.by_reason[d].read(); n != 0)
           drops[penstock::text(static_cast<Drop>(d))] = n;
@@ -182,6 +185,8 @@ std::string Node::show_links() {
                      {"probes", s.probes.read()},
                      {"stalls", s.stalls.read()},
                      {"sessions", s.sessions.read()},
+                     {"lanes_out", out},
+                     {"lanes_in", in},
                      {"corrupt", s.drops.read(Drop::kBadChecksum)},
                      {"drops", drops}});
     }
@@ -198,6 +203,7 @@ std::string Node::show_ports() {
     MacAddress mac;
     mac.bytes = info.mac;
     const bool up = port.link_up();
+    const DeviceLosses lost = row.losses ? row.losses() : DeviceLosses{};
     all.push_back({{"name", row.name},
                    {"device", row.device},
                    {"mac", format(mac)},
@@ -217,7 +223,9 @@ std::string Node::show_ports() {
                    {"tx_full", s.tx_full.read()},
                    {"tx_linearized", s.tx_linearized.read()},
                    {"rx_linearized", s.rx_linearized.read()},
-                   {"rx_missed", s.rx_missed.read()},
+                   {"rx_missed", s.rx_missed.read() + lost.rx_missed},
+                   {"rx_errors", lost.rx_errors},
+                   {"tx_errors", lost.tx_errors},
                    {"no_buffers", s.no_buffers.read()}});
   }
   return write(all);

@@ -69,7 +69,10 @@ Result<Mapping> Mapping::open(int fd, uint64_t bytes, Access access) {
   const int seals = fcntl(fd, F_GET_SEALS);
   if (seals < 0) return Errc::kInvalid;  // not a memfd
   if ((seals & need) != need) return Errc::kDenied;
-  return map(fd, size, access);
+  auto m = map(fd, size, access);
+  // A fork would make two writers of one.
+  if (m.ok()) (void)madvise((*m).data(), size, MADV_DONTFORK);
+  return m;
 }
 
 Result<SealedMemory> SealedMemory::create(const char* name, uint64_t bytes, bool want_huge) {

@@ -30,8 +30,10 @@ void Client::let_go() {
 void Client::close() {
   for (const Sender* s : senders_)
     s->say_goodbye();
-  for (const Receiver* r : receivers_)
+  for (Receiver* r : receivers_) {
+    r->release();
     r->say_goodbye();
+  }
   state_ = State::kClosed;
   std::snprintf(gone_, sizeof gone_, "the client was closed");
   socket_.shut();

@@ -121,6 +121,7 @@ JoinedLane::Next JoinedLane::other(const penstock_message*& out) {
         show(m, *row);
         return Next::kMessage;
       case Use::kNonsense:
+        reader_.count_malformed();
         show_loss(m, Drop::kMalformed);
         return Next::kGap;
       default:
@@ -172,12 +173,12 @@ void JoinedLane::show_loss(const Message& m, Drop why) {
   other_.lane = m.origin;
 }
 
-const penstock_message* JoinedLane::end_evicted(bool in_use) {
+const penstock_message* JoinedLane::end_evicted(bool in_use, uint64_t& lost) {
   over_ = true;
   shown_topic_ = LaneReader::kNoTopic;
   const uint64_t held = in_use ? 1 : 0;
-  const uint64_t lost = std::max<uint64_t>(held + reader_.lag(), 1);
-  fill_gap(reader_.position() - held, lost, Drop::kEvicted);
+  lost = held + reader_.lag();
+  fill_gap(reader_.position() - held, std::max<uint64_t>(lost, 1), Drop::kEvicted);
   return &other_;
 }
 

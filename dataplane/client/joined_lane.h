@@ -60,12 +60,13 @@ class JoinedLane {
     return &plain_;
   }
 
-  // The receiver is done with what next() returned. False: meanwhile the node evicted this reader,
-  // so it may have been overwritten while it was looked at.
-  [[nodiscard]] bool done() {
+  // The receiver is done with what next() returned, a message or a gap. False: meanwhile the node
+  // evicted this reader, so it may have been overwritten while it was looked at.
+  [[nodiscard]] bool done(bool message) {
     if (!reader_.surely_not_evicted()) [[unlikely]] {
       if (evicted()) return false;
     }
+    shown_ += message ? 1 : 0;
     release_if_due();
     return true;
   }
@@ -75,14 +76,15 @@ class JoinedLane {
     released_ = reader_.position();
     release_at_ = released_ + most_held_;
     release_arena_at_ = arena_end_ + most_held_bytes_;
+    reader_.account(shown_, skipped_);
     reader_.release();
   }
 
   // The node has removed this reader and we have not told it yet.
   bool evicted() const { return !over_ && reader_.evicted(); }
   // Ends the lane after that and tells what is lost: all that was not returned, and the last one
-  // that was when it was still `in_use`.
-  const penstock_message* end_evicted(bool in_use);
+  // that was when it was still `in_use`. `lost`: how many, maybe none.
+  const penstock_message* end_evicted(bool in_use, uint64_t& lost);
 
   // The node wants the slot back: read what is left.
   void leave() { leaving_ = true; }
@@ -144,6 +146,7 @@ class JoinedLane {
   bool leaving_ = false;
   bool everything_ = false;
   uint32_t slot_ = 0;
+  uint64_t shown_ = 0;
   uint64_t skipped_ = 0;
   uint64_t lane_id_ = 0;
   uint64_t origin_node_ = 0;

@@ -47,8 +47,9 @@ bool Receiver::next(const penstock_message*& out) {
 
 bool Receiver::evicted(JoinedLane& lane, bool in_use, const penstock_message*& out) {
   held_ = nullptr;
-  out = lane.end_evicted(in_use);
-  stats_.gaps[out->gap_reason % PENSTOCK_REASONS] += out->gap_count;
+  uint64_t lost = 0;
+  out = lane.end_evicted(in_use, lost);
+  stats_.gaps[out->gap_reason % PENSTOCK_REASONS] += lost;
   return true;
 }
 
@@ -166,7 +167,7 @@ size_t Receiver::take_plain(penstock_handler handler, void* context, size_t limi
     n++;
     bytes += m->len;
     handler(context, m);
-    if (!lane.done()) [[unlikely]] {
+    if (!lane.done(true)) [[unlikely]] {
       held_ = &lane;
       held_message_ = true;
       held_bytes_ = m->len;

@@ -80,7 +80,7 @@ class Receiver {
   void drop_finished();
   void let_go() {
     if (held_ == nullptr || lost_held_) return;
-    if (held_->done()) [[likely]]
+    if (held_->done(held_message_)) [[likely]]
       held_ = nullptr;
     else
       lose_held();

@@ -25,7 +25,7 @@
 namespace penstock {
 
 inline constexpr uint64_t kLaneMagic = 0x314b4c4e45505350;  // "PSPENLK1", little-endian
-inline constexpr uint32_t kLaneVersion = 2;
+inline constexpr uint32_t kLaneVersion = 3;
 inline constexpr uint32_t kMaxReaders = 128;     // per lane, on one host
 inline constexpr uint32_t kMaxTopicName = 255;   // bytes
 inline constexpr uint32_t kPositionSlots = 512;  // lanes that one client can read at once
@@ -189,11 +189,16 @@ struct alignas(kPair) ReaderSlot {
   SharedWord overrun;     // of `position`: messages that a lossy reader missed
   SharedWord malformed;   // of `position`: descriptors that made no sense, here or further up
   SharedWord too_big;     // of `position`: notices of messages that were too big on their way
+  // A client's, counted apart from all of the above by who hands messages on: those that the
+  // program got, and those that it was spared because it did not ask for them.
+  SharedWord shown;
+  SharedWord skipped;
   // A line of its own: written only when the reader goes to sleep or wakes.
   alignas(kLine) SharedWord armed;  // odd: wake me when something comes; even: I am awake
 };
 static_assert(sizeof(ReaderSlot) == 128 && offsetof(ReaderSlot, armed) == 64);
 static_assert(offsetof(ReaderSlot, generation) == 8 && offsetof(ReaderSlot, too_big) == 32);
+static_assert(offsetof(ReaderSlot, shown) == 40 && offsetof(ReaderSlot, skipped) == 48);
 
 // A client's (or worker's) position table: one memfd, mapped read-only by the writers it reads.
 struct PositionTable {

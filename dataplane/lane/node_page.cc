@@ -39,13 +39,14 @@ Result<LaneDesk::Joined> LaneDesk::join(bool lossy) {
 }
 
 Result<LaneDesk::Joined> LaneDesk::join_from(uint64_t start) {
-  assert(readers_ == 0);
+  assert(live() == 0);
   if (start > kMaxPosition) return Errc::kInvalid;
   return take_mark(ReaderState::kReliable, start);
 }
 
 void LaneDesk::leave(uint32_t index) {
   assert(state(index) != ReaderState::kFree);
+  if (state(index) == ReaderState::kEvicted) evicted_--;
   leave_mark(index);
   readers_--;
 }
@@ -58,7 +59,9 @@ void LaneDesk::leave_mark(uint32_t index) {
 
 void LaneDesk::evict(uint32_t index) {
   ReaderMark& mark = page_->marks[index];
-  if (state(index) == ReaderState::kFree) return;
+  const ReaderState was = state(index);
+  if (was == ReaderState::kFree || was == ReaderState::kEvicted) return;
+  evicted_++;
   mark.state.store(pack_mark(ReaderState::kEvicted, mark_generation(mark.state.load())));
   change();
 }

@@ -33,9 +33,9 @@ class LaneDesk {
   // the header. The caller tells reader and writer.
   Result<Joined> join(bool lossy);
 
-  // The same for a reliable reader that is owed what was published from `start` on, though nobody
-  // reads the lane. For pushers, who look at the page before each message and publish none as long
-  // as they know that: so nothing since `start` has been overwritten.
+  // The same for a reliable reader that is owed what was published from `start` on, though no live
+  // reader was there. For pushers, who look at the page before each message and publish none as
+  // long as they know that: so nothing since `start` has been overwritten.
   Result<Joined> join_from(uint64_t start);
 
   // Frees the mark: the reader let go, or is dead. The writer no longer minds it.
@@ -49,7 +49,8 @@ class LaneDesk {
   void close(CloseReason why);
 
   ReaderState state(uint32_t index) const { return mark_state(page_->marks[index].state.load()); }
-  uint32_t readers() const { return readers_; }  // marks taken, the evicted too
+  uint32_t readers() const { return readers_; }          // marks taken
+  uint32_t live() const { return readers_ - evicted_; }  // of these, not evicted
 
  private:
   Result<Joined> take_mark(ReaderState state, uint64_t start);
@@ -60,6 +61,7 @@ class LaneDesk {
   const LaneHeader* header_ = nullptr;
   uint32_t next_generation_ = 0;
   uint32_t readers_ = 0;
+  uint32_t evicted_ = 0;
 };
 
 }  // namespace penstock

@@ -35,6 +35,8 @@ LaneReader::LaneReader(const Join& join)
   slot_->overrun.store(0);
   slot_->malformed.store(0);
   slot_->too_big.store(0);
+  slot_->shown.store(0);
+  slot_->skipped.store(0);
   disarm();
   slot_->generation.store(join.generation);
 }
@@ -138,7 +140,6 @@ LaneReader::Next LaneReader::odd(Message& m) {
     count.store(count.load_relaxed() + 1);
     return Next::kGap;
   }
-  malformed_++;
   return gap(m, next_ + 1, static_cast<uint64_t>(Drop::kMalformed));
 }
 

@@ -103,7 +103,8 @@ class LaneReader {
   // True when certainly nothing has come; false decides nothing. One load.
   bool vacant() const {
     const uint64_t stamp = ring_[next_ & ring_mask_].stamp.load_relaxed();
-    return stamp - 1 < next_;  // that of a lap before
+    if (stamp == 0) return next_ <= ring_mask_;  // or it is being written
+    return stamp <= next_;                       // that of a lap before
   }
 
   // True when next() would not say kEmpty. One load.
@@ -122,6 +123,15 @@ class LaneReader {
 
   // Lets go of everything that next() returned.
   void release() { release_to(next_); }
+
+  // Lossy readers and others: what next() gave as a message turned out to be none.
+  void count_malformed() { slot_->malformed.store(slot_->malformed.load_relaxed() + 1); }
+  // What became of the messages that were let go of, as the reader's owner counted it; for the
+  // books, before release().
+  void account(uint64_t shown, uint64_t skipped) {
+    slot_->shown.store(shown);
+    slot_->skipped.store(skipped);
+  }
 
   // Lets go of everything before `position`.
   void release_to(uint64_t position) { slot_->position.store(position); }
@@ -152,9 +162,6 @@ class LaneReader {
 
   // The name of a topic id, copied to `out` (kMaxTopicName bytes); empty when there is none.
   std::string_view topic_name(uint32_t id, std::span<char> out) const;
-
-  // Descriptors that made no sense (each was returned as a gap).
-  uint64_t malformed() const { return malformed_; }
 
   const Join& join() const { return join_; }
 
@@ -206,7 +213,6 @@ class LaneReader {
   const ReaderMark* mark_ = nullptr;
   uint64_t joined_state_ = 0;
   const LaneHeader* header_ = nullptr;
-  uint64_t malformed_ = 0;
   Join join_;
 };
 

@@ -138,6 +138,9 @@ class LaneWriter {
   };
   Tail look_at_readers();
 
+  // How far the reliable readers of the last look are now. Permits nothing: that takes a look.
+  uint64_t consumed() const;
+
   // The reader in mark `index` can be read at `slot` and woken through `wake`. Until this is called
   // for a mark, its start position holds the writer back. The slot stays mapped until
   // detach_reader.
@@ -156,7 +159,7 @@ class LaneWriter {
     return active_count_ != 0;
   }
 
-  // Positions beyond the head or going backwards that were refused.
+  // Positions beyond the head that were refused.
   uint64_t lies() const { return lies_; }
 
  private:

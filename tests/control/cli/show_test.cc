@@ -14,7 +14,7 @@ const json kLanes = json::parse(R"([
   {"id": 7, "name": "grad", "kind": "lane", "owner": "trainer0", "sent": 100, "closed": "",
    "readers": [
      {"who": "server", "mode": "reliable", "sent": 100, "delivered": 90, "dropped": {},
-      "in_flight": 10, "lag_bytes": 2048},
+      "in_flight": 10},
      {"who": "node B", "mode": "lossy", "sent": 60, "delivered": 50,
       "dropped": {"overrun": 4, "evicted": 1, "none": 0}, "in_flight": 4}],
    "left": {"sent": 5, "delivered": 5, "dropped": {}}},
@@ -23,11 +23,11 @@ const json kLanes = json::parse(R"([
 ])");
 
 constexpr const char* kLanesTable =
-    R"(LANE  KIND    OWNER     NAME  READER  MODE      SENT  DELIVERED  DROPPED  IN FLIGHT       LAG  IDENTITY  CLOSED     WHY DROPPED
-   7  lane    trainer0  grad  server  reliable   100         90        0         10  2.00 KiB  holds
-   7  lane    trainer0  grad  node B  lossy       60         50        5          4            off by 1             evicted 1, overrun 4
-   7  lane    trainer0  grad  (left)               5          5        0          0            holds
-   8  mirror  node B          -                    3                                                     peer down
+    R"(LANE  KIND    OWNER     NAME  READER  MODE      SENT  DELIVERED  DROPPED  IN FLIGHT  IDENTITY  CLOSED     WHY DROPPED
+   7  lane    trainer0  grad  server  reliable   100         90        0         10  holds
+   7  lane    trainer0  grad  node B  lossy       60         50        5          4  off by 1             evicted 1, overrun 4
+   7  lane    trainer0  grad  (left)               5          5        0          0  holds
+   8  mirror  node B          -                    3                                           peer down
 sent = delivered + dropped + in flight: holds for 2 of 3
 )";
 
@@ -103,10 +103,10 @@ TEST(ShowTopology, TellsTheChoiceAndWhy) {
 TEST(ShowNode, HasALineAndItsWorkers) {
   EXPECT_EQ(show("node", json::parse(R"({"id": 1, "name": "a", "epoch": 3, "version": "0.1.0",
                   "pid": 9, "uptime_ns": 5000000000, "hugepages": true,
-                  "workers": [{"id": 0, "cpu": 2, "idle": "spin", "turns": 5}]})")),
+                  "workers": [{"id": 0, "idle": "spin", "turns": 5}]})")),
             "node a (id 1), epoch 3, version 0.1.0, pid 9, up 5.00 s, huge pages\n"
-            "WORKER  CPU  IDLE  TURNS\n"
-            "     0    2  spin      5\n");
+            "WORKER  IDLE  TURNS\n"
+            "     0  spin      5\n");
 }
 
 TEST(Show, RefusesAnswersThatMakeNoSense) {

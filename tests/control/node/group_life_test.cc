@@ -1,4 +1,5 @@
 // Groups that are left, joined again, and refused: nobody is held back by one that is empty.
+#include <cstring>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <vector>
@@ -41,6 +42,50 @@ TEST(GroupLife, WhoLeavesAndComesBackAtOnceGetsEverything) {
     expect_all(*puller, 20);
   }
   expect_identity(nodes);
+}
+
+// What a puller was shown is its own, however it goes.
+TEST(GroupLife, WhatAPullerWasShownBeforeItsClientClosedIsNotGivenToAnother) {
+  TwoNodes nodes;
+  auto c = attach_to(nodes, 0, "c");
+  auto pusher = c.pusher();
+  const auto topic = pusher->topic("jobs");
+  auto p = attach_to(nodes, 0, "p");
+  auto gone = p.puller("jobs");
+  send_all(*pusher, *topic, 2);
+  auto q = attach_to(nodes, 0, "q");
+  auto stays = q.puller("jobs");
+  expect_all(*gone, 1);
+  p = pen::Client();  // and its puller after it
+  expect_all(*stays, 2, 100, 1);
+  expect_nothing(*stays);
+  expect_identity(nodes);
+}
+
+// Loaned while there was a puller, committed when there was none, and then the pusher goes.
+TEST(GroupLife, WhatNobodyCanGetAnyMoreIsInTheBooks) {
+  TwoNodes nodes;
+  auto c = attach_to(nodes, 0, "c");
+  {
+    auto pusher = c.pusher();
+    const auto topic = pusher->topic("jobs");
+    std::span<std::byte> loan;
+    {
+      auto puller = c.puller("jobs");
+      send_all(*pusher, *topic, 1);
+      expect_all(*puller, 1);
+      loan = *pusher->loan(8);
+    }
+    for (int i = 0; i < 2000; i++) {
+      const auto all = nlohmann::json::parse(nodes.show(0, "lanes"));
+      if (all.size() == 1 && all[0]["readers"].empty()) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    std::memcpy(loan.data(), "8 bytes.", 8);
+    ASSERT_EQ(pusher->commit(*topic, 8), PENSTOCK_OK);
+  }
+  wait_until_no_lane_is_left(nodes);
+  EXPECT_EQ(nlohmann::json::parse(nodes.show(0, "drops"))["no_member"], 1);
 }
 
 // There are 512 places for what a node itself writes.

@@ -74,6 +74,7 @@ TEST_P(Liar, IsEvictedAndHarmsNobody) {
   // So far an honest one, and seen as such.
   send_all(*publisher, *topic, kBefore);
   expect_all(*honest, kBefore);
+  slot.shown.store(kBefore);
   slot.position.store(lane.start + kBefore);
   const auto seen = [&](const char* what) {
     for (const auto& r : readers(lie.side))

@@ -66,6 +66,7 @@ class Member : public ::testing::Test {
   void take(Guest& g, uint64_t position) {
     const attach::Join& j = g.joins.at(0);
     ReaderSlot& slot = reinterpret_cast<PositionTable*>(g.positions.data())->slots[j.slot];
+    slot.shown.store(position - j.start);
     slot.position.store(position);
     slot.generation.store(j.generation);
     settle();

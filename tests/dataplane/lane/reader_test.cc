@@ -177,7 +177,7 @@ TEST(LaneReader, AGapNoticeComesAsAGapWithoutBytes) {
   EXPECT_EQ(m.source, 5u);
   EXPECT_EQ(m.len, 0u);
   EXPECT_EQ(r.position(), 1u);
-  EXPECT_EQ(r.malformed(), 0u);
+  EXPECT_EQ(r.join().slot->malformed.load(), 1u);
 }
 
 // Each row is one thing that a publisher could write and that makes no sense.
@@ -207,7 +207,7 @@ TEST(LaneReader, ADescriptorThatMakesNoSenseIsAGapOfOne) {
     ASSERT_EQ(r.next(m), Next::kGap) << i;
     EXPECT_EQ(m.key, 1u);
     EXPECT_EQ(m.parts, static_cast<uint16_t>(Drop::kMalformed));
-    EXPECT_EQ(r.malformed(), 1u);
+    EXPECT_EQ(r.join().slot->malformed.load(), 1u);
     ASSERT_EQ(r.next(m), Next::kMessage);
     EXPECT_EQ(value_of(m), 2u);
   }
