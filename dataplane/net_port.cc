@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "dataplane/wire/hello.h"
 #include "dataplane/wire/hop_header.h"
@@ -20,7 +21,11 @@ bool same_net(const IpAddress& a, const IpAddress& b, uint32_t bits) {
 }  // namespace
 
 NetPort::NetPort(Port& port, const Config& config)
-    : port_(port), config_(config), resolver_(config.station), by_index_(kLinks) {}
+    : port_(port),
+      config_(config),
+      resolver_(config.station),
+      inflow_(config.bytes_per_us),
+      by_index_(kLinks) {}
 
 NetPort::~NetPort() {
   port_.release({spare_.data(), spares_});
@@ -54,6 +59,7 @@ Errc NetPort::add_link(LinkPath* path, uint64_t now) {
   by_index_[index] = path;
   links_.push_back(path);
   resolve(*path, now);
+  if (config_.bytes_per_us != 0) path->link.set_inflow(&inflow_);
   path->link.start(now);
   return Errc::kOk;
 }
@@ -69,6 +75,7 @@ void NetPort::remove_link(LinkPath* path) {
 uint32_t NetPort::receive(uint64_t now) {
   std::array<Frame, kBurst> in;
   const size_t n = port_.rx_burst(in);
+  waited_ns_ = now - std::min(now, std::exchange(looked_at_, now));
   size_t keep = 0;
   for (size_t i = 0; i < n; i++) {
     if (i + 1 < n) __builtin_prefetch(in[i + 1].data);
@@ -137,7 +144,8 @@ void NetPort::give(LinkPath* path, const Datagram& d, uint64_t now) {
     return;
   }
   path->link.on_frame(d.head.data(), static_cast<uint32_t>(d.head.size()), d.tail.data(),
-                      static_cast<uint32_t>(d.tail.size()), now);
+                      static_cast<uint32_t>(d.tail.size()), now,
+                      {.waited_ns = waited_ns_, .congested = d.congested});
   collect(*path);
 }
 

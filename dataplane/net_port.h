@@ -38,7 +38,8 @@ class NetPort {
     IpAddress gateway;  // kNone: peers beyond the prefix are asked for on the wire
     uint16_t udp_port = 0;
     uint32_t worker = 0;
-    uint32_t workers = 1;  // path i of a peer belongs to worker i % workers
+    uint32_t workers = 1;       // path i of a peer belongs to worker i % workers
+    uint64_t bytes_per_us = 0;  // that this queue can take in; 0: not known
   };
 
   // `port` outlives this.
@@ -113,6 +114,9 @@ class NetPort {
   Port& port_;
   Config config_;
   Resolver resolver_;
+  Inflow inflow_;
+  uint64_t looked_at_ = 0;  // last receive()
+  uint64_t waited_ns_ = 0;  // from the one before to that
   uint64_t seen_changes_ = 0;
   std::vector<LinkPath*> links_;
   std::vector<LinkPath*> by_index_;

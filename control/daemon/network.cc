@@ -16,6 +16,12 @@ std::function<DeviceLosses()> losses_of(const DpdkDevice& device) {
   };
 }
 
+// A path over one of the others has no queue but its two ends' own.
+bool crosses_a_network(PortKind kind) {
+  return kind == PortKind::kPci || kind == PortKind::kAfPacket || kind == PortKind::kAfXdp ||
+         kind == PortKind::kTap;
+}
+
 // Both ends of a path must differ from those of the next path, so that switches spread them.
 uint16_t source_port(uint16_t udp_port, uint32_t path) {
   return path == 0 ? udp_port : static_cast<uint16_t>(49152 + (udp_port + path * 257) % 16384);
@@ -92,6 +98,7 @@ void Network::join(Node& node, const Config& config, uint64_t epoch) {
       c.udp_port = p.udp_port;
       c.worker = q;
       c.workers = config.workers.count;
+      c.bytes_per_us = devices_[i]->mbps() / 8 / config.workers.count;
       queues_.push_back({i, q, std::make_unique<NetPort>(port, c)});
       NetPort& net = *queues_.back().net;
       for (const Neighbour& n : p.neighbours)
@@ -130,6 +137,7 @@ void Network::join(Node& node, const Config& config, uint64_t epoch) {
       c.link.dead_after_ns = config.link.dead_after_ns;
       c.link.ack_delay_ns = config.link.ack_delay_ns;
       c.link.window = config.link.window;
+      c.link.congestion = crosses_a_network(devices_[q.port]->spec().kind);
       c.link.seed = epoch * 0x9e3779b97f4a7c15u + config.node.id;
       c.remote = peer.address;
       c.local_udp = source_port(p.udp_port, path);

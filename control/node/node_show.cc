@@ -182,6 +182,8 @@ std::string Node::show_links() {
                      {"spurious", s.spurious.read()},
                      {"duplicates", s.duplicates.read()},
                      {"in_flight", s.in_flight.load()},
+                     {"window", s.window.load()},
+                     {"marked", s.marked.read()},
                      {"probes", s.probes.read()},
                      {"stalls", s.stalls.read()},
                      {"sessions", s.sessions.read()},

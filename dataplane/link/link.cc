@@ -18,8 +18,9 @@ bool carries_contents(FrameType type) {
 }  // namespace
 
 Drop Link::on_frame(const std::byte* data, uint32_t len, const std::byte* payload,
-                    uint32_t payload_len, uint64_t now) {
+                    uint32_t payload_len, uint64_t now, const FrameNote& note) {
   pass_time(now);
+  note_ = note;
   stats_.rx_frames.add(1);
   stats_.rx_bytes.add(uint64_t{len} + payload_len);
   const Drop d = take({data, len}, {payload, payload_len}, now);
@@ -77,8 +78,14 @@ Drop Link::take_session(const HopHeader& hop, std::span<const std::byte> body,
   }
   last_heard_ = now;
   const Drop d = take_contents(hop, body, payload, now);
-  if (d == Drop::kNone || d == Drop::kDuplicate)
-    received_.add(hop.packet, now, carries_contents(hop.type), (hop.flags & kHopAckNow) != 0);
+  if (d != Drop::kNone && d != Drop::kDuplicate) return d;
+  const bool contents = carries_contents(hop.type);
+  received_.add(hop.packet, now, contents, (hop.flags & kHopAckNow) != 0, note_.waited_ns);
+  if (contents && inflow_ != nullptr) inflow_->heard(sender_, now);
+  if (note_.congested) {
+    marks_++;
+    stats_.marked.add(1);
+  }
   return d;
 }
 

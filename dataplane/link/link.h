@@ -29,7 +29,9 @@
 #include "dataplane/base/line.h"
 #include "dataplane/base/shared_word.h"
 #include "dataplane/lane/layout.h"
+#include "dataplane/link/congestion.h"
 #include "dataplane/link/in_lane.h"
+#include "dataplane/link/inflow.h"
 #include "dataplane/link/lane_table.h"
 #include "dataplane/link/out_lane.h"
 #include "dataplane/link/received_packets.h"
@@ -56,9 +58,11 @@ struct LinkConfig {
   uint64_t dead_after_ns = 10'000'000'000;
   uint64_t ack_delay_ns = 25'000;
   uint64_t min_pto_ns = 100'000;
-  uint32_t window = 256;      // packets in flight; a power of two, at most 256
-  uint32_t max_lanes = 1024;  // each way
-  uint64_t seed = 1;          // of connection ids
+  uint32_t window = 256;       // packets in flight at most; a power of two, at most 256
+  bool congestion = true;      // false: the path has no queues but the two ends' own
+  uint64_t queue_ns = 20'000;  // what queues in the network may add to a round trip
+  uint32_t max_lanes = 1024;   // each way
+  uint64_t seed = 1;           // of connection ids
   uint64_t first_packet = 1;
 };
 
@@ -100,7 +104,15 @@ struct alignas(kPair) LinkStats {
   Counter stalls;         // times this side was not run for long, and blamed itself
   SharedWord srtt_ns, min_rtt_ns;
   SharedWord in_flight;  // packets
+  SharedWord window;     // packets that may be
+  Counter marked;        // packets in that the network had marked
   DropCounters drops;    // frames
+};
+
+// What the port knows of a frame's way here.
+struct FrameNote {
+  uint64_t waited_ns = 0;  // at most so long in the port: since it was last looked at
+  bool congested = false;  // a queue on the way was long, and marked it
 };
 
 class Link {
@@ -108,6 +120,9 @@ class Link {
   explicit Link(const LinkConfig& config);
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
+
+  // Before start(): frames come through a queue that others send to as well. It outlives the link.
+  void set_inflow(Inflow* inflow) { inflow_ = inflow; }
 
   // Begins to call the peer.
   void start(uint64_t now);
@@ -118,7 +133,7 @@ class Link {
   // A frame that came for this link: by its connection id, or a HELLO by node and path. The bytes
   // are data[0, len) and then payload[0, payload_len); they are not used afterwards. kNone: taken.
   Drop on_frame(const std::byte* data, uint32_t len, const std::byte* payload, uint32_t payload_len,
-                uint64_t now);
+                uint64_t now, const FrameNote& note = {});
 
   // Fills `frames` from the front and returns how many; the caller sends them, in this order. Runs
   // the timers too: call it when has_work() says so.
@@ -192,12 +207,19 @@ class Link {
   bool contents_waiting() const {
     return again_head_ != again_tail_ || control_ != nullptr || round_head_ != round_tail_;
   }
+  // Another packet of contents may go now.
+  bool may_send(uint64_t now) const {
+    const uint32_t n = packets_.in_flight();
+    if (n >= std::min(packets_.window(), congestion_.packets())) return false;
+    return (n < Congestion::kFirst || next_packet_ <= allowed_) && now >= pace_at_;
+  }
   uint32_t body_room() const { return limit_ - static_cast<uint32_t>(kHopHeaderSize); }
 
   // --- link_loss.cc: acknowledgements, loss, timers ---
   Drop on_ack(std::span<const std::byte> body, uint64_t now);
   void on_credits(const CreditView& credits, uint64_t now);
   void sample(uint64_t round_ns, uint64_t delay_ns);
+  uint32_t take_latest(const Ack& a);
   void settle(OutLane* lane);
   void find_lost(uint64_t now);
   void probe();
@@ -275,6 +297,15 @@ class Link {
   uint64_t last_contents_ = 0;  // when something for a mirror came
 
   Rtt rtt_;
+  Congestion congestion_;
+  uint64_t allowed_ = kNever;  // the last packet that the peer lets us send
+  uint64_t pace_at_ = 0;       // contents not before
+  uint64_t newest_ack_ = 0;    // its largest
+  uint32_t marks_known_ = 0;   // as the peer counts them
+  uint32_t marks_ = 0;         // of packets that came, in this session
+  Inflow* inflow_ = nullptr;
+  Inflow::Sender sender_;
+  FrameNote note_;  // of the frame that is being taken
   ReceivedPackets received_;
   SentPackets packets_;
   std::vector<Sent> again_;  // ring: contents to be sent once more

@@ -1,5 +1,6 @@
 // What the peer acknowledges and grants, what is lost, and the timers of a session.
 #include <algorithm>
+#include <utility>
 
 #include "dataplane/link/link.h"
 
@@ -7,6 +8,7 @@ namespace penstock {
 namespace {
 
 constexpr uint32_t kDoublings = 6;
+constexpr uint32_t kSilence = 3;  // probe timeouts in a row
 constexpr uint64_t kLastProbePauseNs = 1'000'000'000;
 constexpr uint32_t kCreditDoublings = 7;
 constexpr uint64_t kLastCreditProbeNs = 100'000'000;
@@ -21,10 +23,11 @@ Drop Link::on_ack(std::span<const std::byte> body, uint64_t now) {
   const auto f = parse_ack(body);
   if (!f || f->ack.largest >= next_packet_) return Drop::kBadFrame;
   stats_.acks_in.add(1);
-  bool any = false;
+  Congestion::Acked acked;
+  acked.window_used = packets_.in_flight() >= congestion_.packets();
   uint64_t sent_at = 0;
   const bool largest = packets_.on_ack(f->ack, sent_at, [&](const SentPacket& p, bool spurious) {
-    any = true;
+    acked.packets++;
     if (spurious) stats_.spurious.add(1);
     if (p.what.lane == nullptr) return;
     p.what.lane->acked(p.what);
@@ -33,9 +36,15 @@ Drop Link::on_ack(std::span<const std::byte> body, uint64_t now) {
   if (largest && now >= sent_at) {
     const uint64_t delay = uint64_t{f->ack.delay} << kTickShift;
     sample(now - sent_at, std::min(delay, config_.ack_delay_ns));
+    acked.round_ns = std::max<uint64_t>(now - sent_at, 1);
+    acked.hosts_ns = delay + (uint64_t{f->ack.waited} << kTickShift) + note_.waited_ns;
   }
-  if (any) probes_ = 0;
+  if (acked.packets != 0) probes_ = 0;
   find_lost(now);
+  acked.marked = std::min(take_latest(f->ack), acked.packets);
+  acked.smooth_ns = rtt_.smoothed();
+  congestion_.on_ack(acked, now);
+  stats_.window.store_relaxed(congestion_.packets());
   on_credits(f->credits, now);
   for (OutLane* lane : touched_) {
     lane->touched_ = false;
@@ -44,6 +53,15 @@ Drop Link::on_ack(std::span<const std::byte> body, uint64_t now) {
   touched_.clear();
   arm_probe();
   return Drop::kNone;
+}
+
+// What only the latest ACK says: how many we may send, which may be fewer than before. Returns the
+// number of packets that were marked since the one before.
+uint32_t Link::take_latest(const Ack& a) {
+  if (a.largest < newest_ack_) return 0;
+  newest_ack_ = a.largest;
+  allowed_ = a.allowed == kAnyNumber ? kNever : a.largest + a.allowed;
+  return a.marked - std::exchange(marks_known_, a.marked);
 }
 
 void Link::sample(uint64_t round_ns, uint64_t delay_ns) {
@@ -82,6 +100,7 @@ void Link::on_credits(const CreditView& credits, uint64_t now) {
 void Link::find_lost(uint64_t now) {
   lost_at_ = packets_.find_lost(now, rtt_.loss_delay(), [this](const SentPacket& p) {
     stats_.lost.add(1);
+    congestion_.on_lost(1);
     if (p.what.lane != nullptr) again(p.what);
   });
 }
@@ -89,7 +108,7 @@ void Link::find_lost(uint64_t now) {
 // Nothing was heard for too long: the last packets, or all ACKs, are lost. The two oldest go again;
 // the rest is not given up, and the window stays.
 void Link::probe() {
-  probes_++;
+  if (++probes_ >= kSilence) congestion_.on_silence();
   for (int i = 0; i < 2; i++) {
     const SentPacket* p = packets_.probe();
     if (p == nullptr) break;

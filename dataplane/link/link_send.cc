@@ -10,8 +10,9 @@
 namespace penstock {
 namespace {
 
-constexpr size_t kLaneTurn = 8;     // frames that a lane may send before the next one's turn
-constexpr size_t kAckCredits = 64;  // lanes that one ACK looks at
+constexpr size_t kLaneTurn = 8;          // frames that a lane may send before the next one's turn
+constexpr size_t kAckCredits = 64;       // lanes that one ACK looks at
+constexpr uint64_t kIdleNs = 1'000'000;  // then what was allowed before is not known to be so still
 
 // Takes what went off the front of what is to go. False: that was all.
 bool advance(Sent& rest, const Sent& went) {
@@ -90,7 +91,7 @@ size_t Link::send_session(std::span<TxFrame> frames, uint64_t now) {
 
 size_t Link::send_again(std::span<TxFrame> frames, uint64_t now) {
   size_t n = 0;
-  while (n < frames.size() && !packets_.full() && again_head_ != again_tail_) {
+  while (n < frames.size() && may_send(now) && again_head_ != again_tail_) {
     Sent& front = again_[again_head_ & (again_.size() - 1)];
     Sent what = front;
     if (what.lane != nullptr) what.lane->rewrite(what, frames[n], body_room());
@@ -114,7 +115,7 @@ size_t Link::send_lanes(std::span<TxFrame> frames, uint64_t now) {
     n += send_lane(lane, frames, now);
     if (lane.state_ != OutLane::State::kActive) control_ = nullptr;
   }
-  while (n < frames.size() && round_head_ != round_tail_ && !packets_.full()) {
+  while (n < frames.size() && round_head_ != round_tail_ && may_send(now)) {
     OutLane* lane = round_[round_head_++ & (round_.size() - 1)];
     const auto turn = frames.subspan(n, std::min(kLaneTurn, frames.size() - n));
     n += send_lane(*lane, turn, now);
@@ -125,7 +126,7 @@ size_t Link::send_lanes(std::span<TxFrame> frames, uint64_t now) {
 
 size_t Link::send_lane(OutLane& lane, std::span<TxFrame> frames, uint64_t now) {
   size_t n = 0;
-  while (n < frames.size() && !packets_.full()) {
+  while (n < frames.size() && may_send(now)) {
     TxFrame& f = frames[n];
     switch (lane.peek()) {
       case OutLane::Next::kDry:
@@ -155,8 +156,12 @@ size_t Link::send_lane(OutLane& lane, std::span<TxFrame> frames, uint64_t now) {
 // A frame whose body is written. The last one that the window allows asks for an answer at once, as
 // does whatever goes a second time.
 void Link::send_contents(TxFrame& frame, const Sent& what, bool again, uint64_t now) {
+  if (packets_.in_flight() == 0 && allowed_ != kNever && now > packets_.last_at() + kIdleNs)
+    allowed_ = next_packet_;
   packets_.add(next_packet_, now, what);
-  const uint8_t flags = again || packets_.full() ? uint8_t{kHopAckNow} : uint8_t{0};
+  if (const uint64_t pause = congestion_.pause_ns(rtt_.smoothed()); pause != 0) [[unlikely]]
+    pace_at_ = now + pause;
+  const uint8_t flags = again || !may_send(now) ? uint8_t{kHopAckNow} : uint8_t{0};
   finish(frame, what.piece ? FrameType::kFragment : FrameType::kBatch, flags, peer_.connection,
          now);
 }
@@ -181,8 +186,11 @@ void Link::send_ack(TxFrame& frame, uint64_t now) {
     giving_[giving_at_] = giving_.back();
     giving_.pop_back();
   }
-  const size_t size = write_ack(received_.ack(now), {credits.data(), n},
-                                {frame.data + kHopHeaderSize, body_room()});
+  Ack ack = received_.ack(now);
+  ack.marked = marks_;
+  if (inflow_ != nullptr) ack.allowed = inflow_->share(now, rtt_.min(), limit_);
+  const size_t size =
+      write_ack(ack, {credits.data(), n}, {frame.data + kHopHeaderSize, body_room()});
   frame.len = static_cast<uint32_t>(kHopHeaderSize + size);
   finish(frame, FrameType::kAck, 0, peer_.connection, now);
   received_.acked();
@@ -216,7 +224,7 @@ bool Link::has_work(uint64_t now) const {
   if (send_hello_ || send_hello_ack_ || send_close_) return true;
   if (state_ == LinkState::kUp) {
     if (send_ping_ || send_pong_ || send_ack_ || owed_ != 0) return true;
-    if (contents_waiting() && !packets_.full()) return true;
+    if (contents_waiting() && may_send(now)) return true;
   }
   return next_deadline() <= now;
 }
@@ -224,7 +232,8 @@ bool Link::has_work(uint64_t now) const {
 uint64_t Link::next_deadline() const {
   if (state_ == LinkState::kConnecting) return hello_at_;
   if (state_ != LinkState::kUp) return kNever;
-  return std::min({alive_at_, lost_at_, probe_at_, credit_probe_at_, credit_look_at_,
+  const uint64_t paced = pace_at_ > last_call_ && contents_waiting() ? pace_at_ : kNever;
+  return std::min({alive_at_, lost_at_, probe_at_, credit_probe_at_, credit_look_at_, paced,
                    received_.ack_at(config_.ack_delay_ns)});
 }
 

@@ -36,6 +36,7 @@ uint32_t mix(uint64_t seed, uint64_t epoch) {
 Link::Link(const LinkConfig& config)
     : config_(config),
       limit_(std::clamp<uint32_t>(config.max_frame, kHelloFrameSize, kMaxFrame)),
+      congestion_({.on = config.congestion, .queue_ns = config.queue_ns, .most = config.window}),
       packets_(std::bit_floor(std::clamp<uint32_t>(config.window, 1, kAckBits))),
       again_(4 * size_t{packets_.window()}),
       out_(config.max_lanes),
@@ -72,6 +73,10 @@ void Link::begin_session(uint64_t now) {
   ping_flags_ = 0;
   ping_token_ = 0;
   alive_at_ = lost_at_ = probe_at_ = credit_probe_at_ = credit_look_at_ = kNever;
+  congestion_.reset();
+  stats_.window.store_relaxed(congestion_.packets());
+  allowed_ = kNever;
+  pace_at_ = newest_ack_ = marks_known_ = marks_ = 0;
   hello_at_ = now;
   hello_pause_ = kHelloPauseNs;
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "dataplane/wire/ack.h"
+#include "dataplane/wire/hop_header.h"
 
 namespace penstock {
 
@@ -23,12 +24,14 @@ class ReceivedPackets {
   }
 
   // Records a packet that has() did not know. `wants_ack`: the peer waits to hear of it.
-  void add(uint64_t packet, uint64_t now, bool wants_ack, bool at_once) {
+  // `waited_ns`: at most so long before it was looked at.
+  void add(uint64_t packet, uint64_t now, bool wants_ack, bool at_once, uint64_t waited_ns = 0) {
     const bool in_order = packet == largest_ + 1;
     if (packet > largest_) {
       shift(packet - largest_);
       largest_ = packet;
       largest_at_ = now;
+      largest_waited_ = waited_ns;
     } else {
       const uint64_t bit = largest_ - packet - 1;
       bits_[bit / 64] |= uint64_t{1} << (bit % 64);
@@ -46,8 +49,10 @@ class ReceivedPackets {
 
   // An ACK of all there is.
   Ack ack(uint64_t now) const {
-    const uint64_t ticks = (now - largest_at_) >> 4;
-    return {largest_, static_cast<uint32_t>(std::min<uint64_t>(ticks, UINT32_MAX)), bits_};
+    return {.largest = largest_,
+            .delay = ticks(now - largest_at_),
+            .bitmap = bits_,
+            .waited = ticks(largest_waited_)};
   }
   // It went out.
   void acked() {
@@ -58,6 +63,10 @@ class ReceivedPackets {
   uint64_t largest() const { return largest_; }
 
  private:
+  static uint32_t ticks(uint64_t ns) {
+    return static_cast<uint32_t>(std::min<uint64_t>(ns >> kTickShift, UINT32_MAX));
+  }
+
   void shift(uint64_t by) {
     if (by == 1) [[likely]] {
       for (size_t i = 3; i > 0; i--)
@@ -82,6 +91,7 @@ class ReceivedPackets {
 
   uint64_t largest_ = 0;
   uint64_t largest_at_ = 0;
+  uint64_t largest_waited_ = 0;
   uint64_t first_at_ = 0;  // when the first of `unacked_` came
   uint32_t unacked_ = 0;
   bool urgent_ = false;

@@ -18,6 +18,7 @@ struct UdpIn {
   Bytes second;
   size_t len;
   Bytes addresses;  // both, as they stand in the IP header
+  bool congested;
 };
 
 bool is(const IpAddress& us, const std::byte* at) {
@@ -38,7 +39,8 @@ Datagram udp(const UdpIn& in, uint16_t port, bool checksum_good) {
     sum.add(uint64_t{kProtocolUdp} + h->length).add(in.addresses).add(first).add(second);
     if (!sum.good()) return {Arrival::kChecksum};
   }
-  return {Arrival::kUdp, v4, in.addresses.data(), h->from, first.subspan(kUdpSize), second};
+  return {Arrival::kUdp,           v4,    in.congested, in.addresses.data(), h->from,
+          first.subspan(kUdpSize), second};
 }
 
 Datagram ipv4(Bytes first, Bytes second, const Station& us, uint16_t port, bool checksum_good) {
@@ -48,7 +50,8 @@ Datagram ipv4(Bytes first, Bytes second, const Station& us, uint16_t port, bool 
   const Bytes addresses = first.subspan(kIpv4From, 8);
   if (ip->protocol != kProtocolUdp || !is(us.v4, &addresses[4])) return {Arrival::kForeign};
   const size_t len = size_t{ip->length} - ip->header_len;
-  return udp({first.subspan(ip->header_len), second, len, addresses}, port, checksum_good);
+  return udp({first.subspan(ip->header_len), second, len, addresses, ip->congested}, port,
+             checksum_good);
 }
 
 Datagram ipv6(Bytes first, Bytes second, const Station& us, uint16_t port, bool checksum_good) {
@@ -63,7 +66,7 @@ Datagram ipv6(Bytes first, Bytes second, const Station& us, uint16_t port, bool 
     return {type == 135 || type == 136 ? Arrival::kNdp : Arrival::kForeign};
   }
   if (ip->next != kProtocolUdp || !is(us.v6, &addresses[16])) return {Arrival::kForeign};
-  return udp({first, second, ip->length, addresses}, port, checksum_good);
+  return udp({first, second, ip->length, addresses, ip->congested}, port, checksum_good);
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ enum class Arrival : uint8_t {
 struct Datagram {
   Arrival arrival = Arrival::kMalformed;
   bool v4 = false;
+  bool congested = false;                // marked by a queue on the way
   const std::byte* addresses = nullptr;  // in the IP header: the sender's, then ours
   uint16_t from_port = 0;
   std::span<const std::byte> head = {};  // the datagram's payload: in the first segment,

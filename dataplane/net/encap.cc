@@ -7,6 +7,7 @@ namespace penstock {
 namespace {
 
 constexpr size_t kIpAt = kEthernetSize;
+constexpr uint8_t kMayBeMarked = 2;  // ECT(0), RFC 3168
 
 }  // namespace
 
@@ -17,10 +18,12 @@ Encap::Encap(const Flow& flow, ChecksumOffload offload)
   write_ethernet({flow.to_mac, flow.from_mac, v4_ ? kTypeIpv4 : kTypeIpv6}, out);
   if (v4_) {
     write_ipv4({}, flow.from, flow.to, out.subspan(kIpAt));
+    store_u8(&template_[kIpAt + 1], kMayBeMarked);
     store_be16(&template_[kIpAt + 10], 0);
     ip_sum_ = ones_sum(out.subspan(kIpAt, kIpv4Size));
   } else {
     write_ipv6({}, flow.from, flow.to, out.subspan(kIpAt));
+    store_u8(&template_[kIpAt + 1], kMayBeMarked << 4);
   }
   const size_t udp_at = kIpAt + (v4_ ? kIpv4Size : kIpv6Size);
   write_udp({flow.from_port, flow.to_port, 0, 0}, out.subspan(udp_at));

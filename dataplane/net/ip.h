@@ -49,7 +49,8 @@ struct Ipv4Header {
   uint16_t header_len = kIpv4Size;  // bytes, options included
   uint16_t length = 0;              // of the datagram, this header included
   uint16_t id = 0;
-  bool fragment = false;  // a piece of a datagram
+  bool fragment = false;   // a piece of a datagram
+  bool congested = false;  // ECN (RFC 3168): a queue on the way was long
   uint8_t protocol = kProtocolUdp;
 };
 
@@ -69,6 +70,7 @@ inline std::optional<Ipv4Header> parse_ipv4(std::span<const std::byte> bytes) {
   h.id = load_be16(p + 4);
   h.fragment = (load_be16(p + 6) & 0x3fff) != 0;  // more to come, or not the first
   h.protocol = load_u8(p + 9);
+  h.congested = (load_u8(p + 1) & 3) == 3;
   return h;
 }
 
@@ -100,12 +102,13 @@ struct Ipv6Header {
   uint16_t length = 0;  // of what follows this header
   uint8_t next = kProtocolUdp;
   uint8_t hops = kHopLimit;
+  bool congested = false;  // as in IPv4
 };
 
 inline std::optional<Ipv6Header> parse_ipv6(std::span<const std::byte> bytes) {
   if (bytes.size() < kIpv6Size || load_u8(bytes.data()) >> 4 != 6) return std::nullopt;
   const std::byte* p = bytes.data();
-  return Ipv6Header{load_be16(p + 4), load_u8(p + 6), load_u8(p + 7)};
+  return Ipv6Header{load_be16(p + 4), load_u8(p + 6), load_u8(p + 7), (load_be16(p) >> 4 & 3) == 3};
 }
 
 inline IpAddress ipv6_from(std::span<const std::byte> header) {

@@ -35,6 +35,10 @@ size_t write_ack(const Ack& a, std::span<const Credit> credits, std::span<std::b
   for (size_t i = 0; i < a.bitmap.size(); i++) {
     store_le(p + 16 + 8 * i, a.bitmap[i]);
   }
+  store_le(p + 48, a.waited);
+  store_le(p + 52, a.allowed);
+  store_le(p + 56, a.marked);
+  store_le(p + 60, uint32_t{0});
   p += kAckHeaderSize;
   for (const Credit& c : credits.first(n)) {
     store_le(p, c.alias);
@@ -49,13 +53,17 @@ size_t write_ack(const Ack& a, std::span<const Credit> credits, std::span<std::b
 std::optional<AckFrame> parse_ack(std::span<const std::byte> body) {
   if (body.size() < kAckHeaderSize) return std::nullopt;
   const std::byte* p = body.data();
-  Ack a{load_le<uint64_t>(p), load_le<uint32_t>(p + 8), {}};
+  Ack a{.largest = load_le<uint64_t>(p),
+        .delay = load_le<uint32_t>(p + 8),
+        .waited = load_le<uint32_t>(p + 48),
+        .allowed = load_le<uint32_t>(p + 52),
+        .marked = load_le<uint32_t>(p + 56)};
   const uint64_t n = load_le<uint32_t>(p + 12);
   if (n * kCreditSize != body.size() - kAckHeaderSize) return std::nullopt;
   for (size_t i = 0; i < a.bitmap.size(); i++) {
     a.bitmap[i] = load_le<uint64_t>(p + 16 + 8 * i);
   }
-  if (!speaks_of_real_packets(a)) return std::nullopt;
+  if (load_le<uint32_t>(p + 60) != 0 || !speaks_of_real_packets(a)) return std::nullopt;
   return AckFrame{a, CreditView(body.subspan(kAckHeaderSize))};
 }
 

@@ -8,7 +8,11 @@
 //    +-----------------------+-----------------------+
 //    | bitmap, 256 bits                              |
 //    | . . .                                         |
-//    +-----------------------+-----------------------+   48   first credit
+//    +-----------------------+-----------------------+
+//    | waited                | allowed               |
+//    +-----------------------+-----------------------+
+//    | marked                | 0                     |
+//    +-----------------------+-----------------------+   64   first credit
 //    | alias                 | epoch                 |
 //    +-----------------------+-----------------------+
 //    | position                                      |
@@ -25,14 +29,19 @@
 
 namespace penstock {
 
-inline constexpr size_t kAckHeaderSize = 48;
+inline constexpr size_t kAckHeaderSize = 64;
 inline constexpr size_t kCreditSize = 24;
 inline constexpr unsigned kAckBits = 256;  // packets below the largest that one ACK speaks of
+
+inline constexpr uint32_t kAnyNumber = ~uint32_t{0};
 
 struct Ack {
   uint64_t largest = 0;              // largest packet number received, 0 = none yet
   uint32_t delay = 0;                // since it came, 16 ns ticks
   std::array<uint64_t, 4> bitmap{};  // bit i of the 256: packet largest - 1 - i came
+  uint32_t waited = 0;               // at most so long before it was looked at, 16 ns ticks
+  uint32_t allowed = kAnyNumber;     // packets behind the largest that may be sent
+  uint32_t marked = 0;               // packets of this session that the network had marked; wraps
 
   bool operator==(const Ack&) const = default;
 

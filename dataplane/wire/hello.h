@@ -21,7 +21,7 @@
 
 namespace penstock {
 
-inline constexpr uint16_t kProtocol = 1;  // what frames mean; the hop header has its own version
+inline constexpr uint16_t kProtocol = 2;  // what frames mean; the hop header has its own version
 inline constexpr size_t kHelloSize = 40;  // body of HELLO_ACK
 inline constexpr size_t kHelloFrameSize = 1200;  // of a whole HELLO frame, hop header included
 

@@ -243,6 +243,13 @@ void DpdkDevice::look() {
             .tx_errors = counted.oerrors};
 }
 
+uint64_t DpdkDevice::mbps() const {
+  rte_eth_link link{};
+  if (spec_.kind != PortKind::kPci || rte_eth_link_get_nowait(port_, &link) != 0) return 0;
+  return link.link_status != 0 && link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN ? link.link_speed
+                                                                               : 0;
+}
+
 DeviceStats DpdkDevice::stats() const {
   const std::lock_guard lock(mutex_);
   return stats_;

@@ -115,7 +115,7 @@ class Game {
   void hello(Input& i, bool answer) {
     const uint8_t what = i.byte();
     Hello h = p.hello();
-    h.protocol = (what & 1) != 0 && (what & 2) != 0 ? 2 : kProtocol;
+    h.protocol = (what & 1) != 0 && (what & 2) != 0 ? kProtocol + 1 : kProtocol;
     h.max_frame = (what & 4) != 0 ? static_cast<uint16_t>(i.near(1200)) : h.max_frame;
     h.epoch += (what & 8) != 0 ? i.near(0) : 0;
     h.peer_epoch = (what & 16) != 0 ? i.near(3) : 0;

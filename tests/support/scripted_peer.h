@@ -45,7 +45,8 @@ class ScriptedPeer {
             .peer_id = kPeerId,
             .worker = 1,
             .index = 9,
-            .max_frame = kFrame};
+            .max_frame = kFrame,
+            .congestion = false};  // what is sent depends on the test alone
   }
 
   explicit ScriptedPeer(const LinkConfig& c = config()) : link(c) {}

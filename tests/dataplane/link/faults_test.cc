@@ -74,6 +74,7 @@ Outcome run(uint64_t seed) {
   c.port.rx_queue = pick(r, {16u, 4096u, 4096u});
   c.port.faults = random_faults(r);
   c.link.window = pick(r, {1u, 8u, 64u, 256u});
+  c.link.congestion = r.chance(60);
   c.link.first_packet = r.chance(30) ? (uint64_t{1} << 32) - r.below(300) : 1;
   c.link.min_pto_ns = pick(r, {20'000u, 100'000u, 2'000'000u});
   c.link.dead_after_ns = 100 * kSecond;  // runs of losses may last for many probes

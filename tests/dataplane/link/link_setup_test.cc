@@ -128,7 +128,7 @@ TEST(Session, AnotherProtocolIsToldSoOnceASecond) {
   p.link.start(p.now);
   p.take();
   auto h = p.hello();
-  h.protocol = 2;
+  h.protocol = kProtocol - 1;
   EXPECT_EQ(p.give_hello(h), Drop::kBadVersion);
   EXPECT_EQ(p.give_hello(h), Drop::kBadVersion);
   const auto sent = p.take();

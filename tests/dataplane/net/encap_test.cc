@@ -46,7 +46,7 @@ TEST(Encap, WritesTheHeadersOfTheDocuments) {
   Encap encap({{}, {}, *parse_ip("127.0.0.1"), *parse_ip("127.0.0.2"), 50000, kPort}, {});
   const Bytes hello = hex("68656c6c6f");
   EXPECT_EQ(front(encap, hello, {}), hex("000000000000 000000000000 0800"
-                                         "4500 0021 0001 4000 4011 3cc8 7f000001 7f000002"
+                                         "4502 0021 0001 4000 4011 3cc6 7f000001 7f000002"
                                          "c350 12b7 000d e7f6 68656c6c6f"));
 }
 
@@ -58,6 +58,22 @@ TEST(Encap, CountsItsDatagramsAndNeverLetsThemBeFragmented) {
     ASSERT_TRUE(ip);
     EXPECT_EQ(ip->id, i);
     EXPECT_EQ(load_be16(&f[20]), 0x4000);
+  }
+}
+
+// RFC 3168: a queue on the way may set both bits, and in IPv4 mends the checksum.
+TEST(Encap, MayBeMarkedOnTheWay) {
+  for (const bool v4 : {true, false}) {
+    Encap encap(flow(v4), {});
+    Bytes f = front(encap, hex("68656c6c6f"), {});
+    EXPECT_FALSE(received(f).congested);
+    std::byte& field = f[15];
+    EXPECT_EQ(std::to_integer<int>(field) >> (v4 ? 0 : 4) & 3, 2);
+    field |= std::byte{static_cast<uint8_t>(v4 ? 3 : 0x30)};
+    if (v4) store_be16(&f[24], static_cast<uint16_t>(load_be16(&f[24]) - 1));
+    const Datagram d = received(f);
+    EXPECT_EQ(d.arrival, Arrival::kUdp);
+    EXPECT_TRUE(d.congested);
   }
 }
 

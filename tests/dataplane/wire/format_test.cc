@@ -61,7 +61,7 @@ TEST(Format, Hello) {
   const Bytes frame = example("hello");
   EXPECT_EQ(frame.size(), kHelloFrameSize);
   const HopHeader hop{FrameType::kHello, 0, 0x0102, 0, 1, 0x1000, 0};
-  const Hello hello{1, 0, 8972, 7, 0x0102, 0, 0x01a5c003, 0xdecafbad};
+  const Hello hello{2, 0, 8972, 7, 0x0102, 0, 0x01a5c003, 0xdecafbad};
   EXPECT_EQ(hop_of(frame), hop);
   EXPECT_EQ(parse_hello(body(frame)), hello);
   EXPECT_EQ(written(hop, [&](auto out) { return write_hello(hello, out); }), frame);
@@ -70,7 +70,7 @@ TEST(Format, Hello) {
 TEST(Format, HelloAck) {
   const Bytes frame = example("hello_ack");
   const HopHeader hop{FrameType::kHelloAck, 0, 0x0b0a, 0x01a5c003, 1, 0x1010, 0};
-  const Hello hello{1, 0, 8972, 9, 0x0c0b0a, 0x0102, 0x00b1e005, 0xdecafbad};
+  const Hello hello{2, 0, 8972, 9, 0x0c0b0a, 0x0102, 0x00b1e005, 0xdecafbad};
   EXPECT_EQ(hop_of(frame), hop);
   EXPECT_EQ(parse_hello_ack(body(frame)), hello);
   EXPECT_EQ(written(hop, [&](auto out) { return write_hello_ack(hello, out); }), frame);
@@ -130,7 +130,7 @@ TEST(Format, Fragment) {
 TEST(Format, Ack) {
   const Bytes frame = example("ack");
   const HopHeader hop{FrameType::kAck, 0, 0x0b0a, 0x01a5c003, 2, 0x2005, 0};
-  const Ack ack{300, 64, {0b101, 0, 0, uint64_t{1} << 63}};
+  const Ack ack{300, 64, {0b101, 0, 0, uint64_t{1} << 63}, 32, 100, 3};
   const Credit credit{5, 3, 103, 6656};
   EXPECT_EQ(hop_of(frame), hop);
   const auto a = parse_ack(body(frame));
@@ -162,7 +162,7 @@ TEST(Format, PingAndPong) {
 TEST(Format, Close) {
   const Bytes frame = example("close");
   const HopHeader hop{FrameType::kClose, 0, 0x0b0a, 0x01a5c003, 4, 0x4000, 0};
-  const Close close{LinkClose::kVersion, 1};
+  const Close close{LinkClose::kVersion, 2};
   EXPECT_EQ(hop_of(frame), hop);
   EXPECT_EQ(parse_close(body(frame)), close);
   EXPECT_EQ(written(hop,
