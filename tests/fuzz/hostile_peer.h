@@ -28,19 +28,22 @@ class HostilePeer {
     c.udp_port = kUdp;
     return c;
   }
-  static std::unique_ptr<LinkPath> path(const Port& port, uint64_t id) {
+  // `seed` of its connection ids.
+  static std::unique_ptr<LinkPath> path(const Port& port, uint64_t id, uint64_t seed,
+                                        uint32_t max_lanes = 1024) {
     LinkPath::Config c;
     c.link.self_id = id;
     c.link.self_epoch = 1;
     c.link.peer_id = 3 - id;
-    c.link.seed = id;
+    c.link.seed = seed;
+    c.link.max_lanes = max_lanes;
     c.remote = address(3 - id);
     c.local_udp = c.remote_udp = kUdp;
     return std::make_unique<LinkPath>(c, port.info().max_frame);
   }
 
   explicit HostilePeer(SimPort& port)
-      : net_(port, net_config(port, kSelf)), path_(path(port, kSelf)) {
+      : port_(port), net_(port, net_config(port, kSelf)), path_(path(port, kSelf, kSelf)) {
     (void)net_.add_link(path_.get(), 0);
   }
   HostilePeer(const HostilePeer&) = delete;
@@ -60,6 +63,13 @@ class HostilePeer {
   bool up() const { return channel_ != nullptr; }
   // It goes without a word, or with one.
   void hang_up(uint64_t now) { path_->link.close(LinkClose::kStopped, now); }
+  // It forgets the session and calls again, its epoch as before.
+  void begin_anew(uint64_t now) {
+    end();
+    net_.remove_link(path_.get());
+    path_ = path(port_, kSelf, kSelf + ++lives_ * 1000);
+    (void)net_.add_link(path_.get(), now);
+  }
 
   void say(std::span<const std::byte> message) {
     if (up()) (void)channel_->writer.send({}, message);
@@ -73,6 +83,8 @@ class HostilePeer {
       peer::SubAdd s;
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, t)) asked.push_back(t);
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, s)) wishes.push_back(s.key);
+      peer::LaneReady y;
+      if (peer::parse({m.data, static_cast<size_t>(m.len)}, y)) ready.push_back(y);
       peer::LaneRefused r;
       peer::SubAck a;
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, r)) refused.push_back(r);
@@ -104,6 +116,7 @@ class HostilePeer {
 
   std::vector<peer::LaneTopic> asked;
   std::vector<uint64_t> wishes;
+  std::vector<peer::LaneReady> ready;
   std::vector<peer::LaneRefused> refused;
   std::vector<uint64_t> acknowledged;
 
@@ -146,10 +159,13 @@ class HostilePeer {
       out.reset();
     asked.clear();
     wishes.clear();
+    ready.clear();
     refused.clear();
     acknowledged.clear();
   }
 
+  SimPort& port_;
+  uint64_t lives_ = 0;
   NetPort net_;
   std::unique_ptr<LinkPath> path_;
   std::unique_ptr<ControlChannel> channel_;

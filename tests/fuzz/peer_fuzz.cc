@@ -48,7 +48,7 @@ class Game {
                      .queue = 0,
                      .net = &net_port_});
     std::vector<PathRecord> paths(1);
-    paths[0].path = HostilePeer::path(port_, HostilePeer::kNode);
+    paths[0].path = HostilePeer::path(port_, HostilePeer::kNode, HostilePeer::kNode);
     paths[0].net = &net_port_;
     node_->add_peer(HostilePeer::kSelf, "hostile", std::move(paths));
     for (Guest& g : guests_)

@@ -1,11 +1,8 @@
 // A peer that says what no node would say, or more than a node may: played by hand over a true
 // link, on virtual time.
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
-#include <sys/resource.h>
 
-#include "tests/fuzz/guest.h"
-#include "tests/fuzz/hostile_peer.h"
+#include "tests/control/node/peer_rig.h"
 
 namespace penstock {
 namespace {
@@ -13,101 +10,7 @@ namespace {
 using test::Guest;
 using test::HostilePeer;
 
-class Peer : public ::testing::Test {
- protected:
-  explicit Peer(const SimPortConfig& port = {})
-      : port_(net_.add_port(port)),
-        peer_port_(net_.add_port()),
-        net_port_(port_, HostilePeer::net_config(port_, HostilePeer::kNode)),
-        node(Node::create(
-            config(), [this](std::string_view t) { log += std::string(t) + "\n"; }, log)),
-        peer(peer_port_) {
-    rlimit files{};
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-    node->add_port({.name = "sim",
-                    .device = "sim",
-                    .address = "",
-                    .mtu = 1500,
-                    .worker = 0,
-                    .queue = 0,
-                    .net = &net_port_});
-    std::vector<PathRecord> paths(1);
-    paths[0].path = HostilePeer::path(port_, HostilePeer::kNode);
-    paths[0].net = &net_port_;
-    node->add_peer(HostilePeer::kSelf, "hostile", std::move(paths));
-    for (int i = 0; i < 500 && !peer.up(); i++)
-      settle(1);
-    settle(4);
-  }
-
-  static NodeConfig config() {
-    NodeConfig c;
-    c.id = HostilePeer::kNode;
-    c.epoch = 1;
-    c.name = "node";
-    c.lane = c.mirror = c.inbox = HostilePeer::kLane;
-    c.workers.assign(1, IdleConfig{});
-    return c;
-  }
-  // Everything but the node's control thread.
-  void turn() {
-    for (int i = 0; i < 4; i++) {
-      now += 30'000;
-      net_.advance(now);
-      peer.turn(now);
-      net_.advance(now += 2000);
-      node->worker(0).turn(now);
-    }
-    peer.hear();
-  }
-  void settle(int rounds) {
-    for (int r = 0; r < rounds; r++) {
-      turn();
-      node->poll(now);
-    }
-  }
-  template <class T>
-  void say(const T& message) {
-    peer.say(std::as_bytes(std::span(&message, 1)));
-  }
-  static peer::LaneTopic topic(uint32_t alias, uint32_t row, const char* name) {
-    peer::LaneTopic m;
-    m.alias = alias;
-    m.epoch = 1;
-    m.topic = row;
-    m.lane_id = alias;
-    m.geometry = HostilePeer::kLane;
-    peer::set_text(m.name, name);
-    return m;
-  }
-  static peer::SubAdd wish(uint64_t key, const char* filter) {
-    peer::SubAdd m;
-    m.key = key;
-    peer::set_text(m.filter, filter);
-    return m;
-  }
-  void enter(Guest& g) {
-    g.attach(*node, now);
-    g.say(attach::Hello{});
-    settle(1);
-    g.say(attach::Mapped{});
-    settle(1);
-    while (g.hear()) {
-    }
-  }
-  nlohmann::json show(const char* what) { return nlohmann::json::parse(node->show(what)); }
-
-  std::string log;
-  uint64_t now = 1'000'000'000;
-  SimNet net_{1};
-  SimPort& port_;
-  SimPort& peer_port_;
-  NetPort net_port_;
-  std::unique_ptr<Node> node;
-  HostilePeer peer;
-};
+using Peer = test::PeerRig;
 
 TEST_F(Peer, MayNotRenameATopic) {
   say(topic(1, 0, "a"));
@@ -138,7 +41,7 @@ TEST_F(Peer, CannotMoveTheCursorWithAName) {
 // Its port gives frames back after ten seconds.
 class SlowPort : public Peer {
  protected:
-  SlowPort() : Peer({.tx_ns = 10'000'000'000}) {}
+  SlowPort() : Peer({.port = {.tx_ns = 10'000'000'000}}) {}
 };
 
 TEST_F(SlowPort, AClosedLaneWaitsForItsFramesWithoutWork) {

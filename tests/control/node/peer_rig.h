@@ -1,0 +1,176 @@
+// PeerRig: a node whose peer the test plays by hand over a true link, on virtual time. Path 0
+// carries the control channel. With two workers there is a path 1, up once the test calls
+// answer_path_1().
+//
+//   guests (attach sockets) ──▶ node, its workers ── SimNet ── HostilePeer (path 0)
+//                                               └── SimNet ── a bare link (path 1)
+#pragma once
+
+#include <gtest/gtest.h>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <sys/resource.h>
+#include <utility>
+#include <vector>
+
+#include "tests/fuzz/guest.h"
+#include "tests/fuzz/hostile_peer.h"
+
+namespace penstock::test {
+
+struct PeerRigConfig {
+  SimPortConfig port;
+  uint32_t workers = 1;
+  uint32_t max_lanes = 1024;  // of the node's link on path 0, each way
+};
+
+class PeerRig : public ::testing::Test {
+ protected:
+  explicit PeerRig(const PeerRigConfig& c = {})
+      : config_(c),
+        port_(net_.add_port(c.port)),
+        peer_port_(net_.add_port()),
+        net_port_(port_, node_port(port_, 0)),
+        node(Node::create(
+            config(), [this](std::string_view t) { log += std::string(t) + "\n"; }, log)),
+        peer(peer_port_) {
+    rlimit files{};
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    std::vector<PathRecord> paths(c.workers);
+    paths[0].path = HostilePeer::path(port_, HostilePeer::kNode, HostilePeer::kNode, c.max_lanes);
+    paths[0].net = &net_port_;
+    add_port(net_port_, 0);
+    if (c.workers > 1) {
+      SimPort& port = net_.add_port();
+      net_port_1_ = std::make_unique<NetPort>(port, node_port(port, 1));
+      paths[1].path = path_1(port, HostilePeer::kNode);
+      paths[1].net = net_port_1_.get();
+      paths[1].worker = 1;
+      add_port(*net_port_1_, 1);
+    }
+    link = &paths[0].path->link;
+    node->add_peer(HostilePeer::kSelf, "hostile", std::move(paths));
+    for (int i = 0; i < 500 && !peer.up(); i++)
+      settle(1);
+    settle(4);
+  }
+
+  // Somebody answers on path 1.
+  void answer_path_1() {
+    SimPort& port = net_.add_port();
+    NetPort::Config c = HostilePeer::net_config(port, HostilePeer::kSelf);
+    c.station.v4 = address_1(HostilePeer::kSelf);
+    far_port_1_ = std::make_unique<NetPort>(port, c);
+    far_1_ = path_1(port, HostilePeer::kSelf);
+    (void)far_port_1_->add_link(far_1_.get(), now);
+    for (int i = 0; i < 50'000 && show("links")[1]["state"] != "up"; i++)
+      settle(1);
+  }
+
+  // Everything but the node's control thread.
+  void turn() {
+    for (int i = 0; i < 4; i++) {
+      now += 30'000;
+      net_.advance(now);
+      peer.turn(now);
+      if (far_port_1_ != nullptr) {
+        far_port_1_->receive(now);
+        far_port_1_->transmit(now);
+      }
+      net_.advance(now += 2000);
+      for (uint32_t w = 0; w < config_.workers; w++)
+        node->worker(w).turn(now);
+    }
+    peer.hear();
+  }
+  void settle(int rounds) {
+    for (int r = 0; r < rounds; r++) {
+      turn();
+      node->poll(now);
+    }
+  }
+  template <class T>
+  void say(const T& message) {
+    peer.say(std::as_bytes(std::span(&message, 1)));
+  }
+  static peer::LaneTopic topic(uint32_t alias, uint32_t row, const char* name) {
+    peer::LaneTopic m;
+    m.alias = alias;
+    m.epoch = 1;
+    m.topic = row;
+    m.lane_id = alias;
+    m.geometry = HostilePeer::kLane;
+    peer::set_text(m.name, name);
+    return m;
+  }
+  static peer::SubAdd wish(uint64_t key, const char* filter) {
+    peer::SubAdd m;
+    m.key = key;
+    peer::set_text(m.filter, filter);
+    return m;
+  }
+  void enter(Guest& g) {
+    g.attach(*node, now);
+    g.say(attach::Hello{});
+    settle(1);
+    g.say(attach::Mapped{});
+    settle(1);
+    while (g.hear()) {
+    }
+  }
+  nlohmann::json show(const char* what) { return nlohmann::json::parse(node->show(what)); }
+
+  PeerRigConfig config_;
+  std::string log;
+  uint64_t now = 1'000'000'000;
+  SimNet net_{1};
+  SimPort& port_;
+  SimPort& peer_port_;
+  NetPort net_port_;
+  std::unique_ptr<NetPort> net_port_1_;
+  std::unique_ptr<Node> node;
+  Link* link = nullptr;  // the node's, of path 0
+  HostilePeer peer;
+  std::unique_ptr<NetPort> far_port_1_;
+  std::unique_ptr<LinkPath> far_1_;
+
+ private:
+  NodeConfig config() const {
+    NodeConfig c;
+    c.id = HostilePeer::kNode;
+    c.epoch = 1;
+    c.name = "node";
+    c.lane = c.mirror = c.inbox = HostilePeer::kLane;
+    c.workers.assign(config_.workers, IdleConfig{});
+    return c;
+  }
+  static IpAddress address_1(uint64_t id) { return *parse_ip(id == 1 ? "10.9.1.1" : "10.9.1.2"); }
+  NetPort::Config node_port(const Port& port, uint32_t worker) const {
+    NetPort::Config c = HostilePeer::net_config(port, HostilePeer::kNode);
+    if (worker == 1) c.station.v4 = address_1(HostilePeer::kNode);
+    c.worker = worker;
+    c.workers = config_.workers;
+    return c;
+  }
+  void add_port(NetPort& net, uint32_t worker) {
+    node->add_port({.name = "sim",
+                    .device = "sim",
+                    .address = "",
+                    .mtu = 1500,
+                    .worker = worker,
+                    .queue = 0,
+                    .net = &net});
+  }
+  static std::unique_ptr<LinkPath> path_1(const Port& port, uint64_t id) {
+    LinkPath::Config c = HostilePeer::path(port, id, id + 100)->config;
+    c.link.path = 1;
+    c.link.worker = id == HostilePeer::kNode ? 1 : 0;
+    c.remote = address_1(3 - id);
+    return std::make_unique<LinkPath>(c, port.info().max_frame);
+  }
+};
+
+}  // namespace penstock::test
