@@ -228,6 +228,9 @@ bool NetPort::flush() {
 // A port that is down takes nothing: what is asked of a link then would only grow old in here. Its
 // timers go on, so that a peer behind it is missed in time.
 uint32_t NetPort::transmit(uint64_t now) {
+  if (std::exchange(untold_, false))
+    for (LinkPath* p : links_)
+      collect(*p);
   if (!port_.link_up()) {
     for (LinkPath* p : links_) {
       (void)p->link.transmit({}, now);
@@ -281,11 +284,16 @@ uint32_t NetPort::send_link(LinkPath& path, uint64_t now) {
   return static_cast<uint32_t>(n);
 }
 
+// None is lost. While control is behind they stay in their link, which then takes no new session.
 void NetPort::collect(LinkPath& path) {
   LinkNotice notice{.path = &path, .event = {}};
-  while (path.link.next_event(notice.event)) {
-    // Control takes them every turn of its own; a ring of 256 holds minutes of flapping.
-    (void)notices_.push({&notice, 1});
+  while (path.link.has_event()) {
+    if (!notices_.has_room()) {
+      untold_ = true;
+      return;
+    }
+    path.link.next_event(notice.event);
+    notices_.push({&notice, 1});
     noticed_ = true;
   }
 }

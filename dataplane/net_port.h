@@ -68,8 +68,8 @@ class NetPort {
 
   // The next time that something has to be done without a frame coming.
   uint64_t next_deadline(uint64_t now) const;
-  // Frames wait for the port to take them.
-  bool waiting() const { return out_at_ != out_end_; }
+  // Frames wait for the port to take them, or events for control.
+  bool waiting() const { return out_at_ != out_end_ || untold_; }
   // A sleeping worker is woken by the port itself.
   bool wakes() const { return port_.rx_event_fd() >= 0; }
 
@@ -130,6 +130,7 @@ class NetPort {
   size_t out_end_ = 0;
   DropCounters drops_;
   bool noticed_ = false;
+  bool untold_ = false;  // a link has events for which there was no room
   SpscRing<LinkNotice, 256> notices_;
 };
 

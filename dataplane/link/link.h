@@ -145,6 +145,7 @@ class Link {
   uint64_t next_deadline() const;
 
   bool next_event(LinkEvent& out);
+  bool has_event() const { return events_head_ != events_tail_; }
 
   // Lanes of this session; kClosed: there is none. The caller owns them and keeps them until it
   // removed them or kDown. kBusy: the alias is taken; kFull: no room in the table.

@@ -214,7 +214,7 @@ void Link::refused(LinkEvent::Why why, LinkClose close, uint64_t now) {
 }
 
 bool Link::next_event(LinkEvent& out) {
-  if (events_head_ == events_tail_) return false;
+  if (!has_event()) return false;
   out = events_[events_head_++ % events_.size()];
   return true;
 }
