@@ -79,6 +79,7 @@ void Node::on_notice(const LinkNotice& notice, uint64_t now) {
 
 void Node::path_up(PeerRecord& p, uint32_t index, uint64_t now) {
   PathRecord& path = p.paths[index];
+  path_down(p, index, LinkEvent::kPeerReset);  // nothing of a session survives into the next
   path.up = true;
   path.up_since = now;
   log(fmt::format("node {} ({}) is up on path {}", p.id, p.name, index));

@@ -43,5 +43,16 @@ TEST_F(Sessions, TheLastNoticeSaysWhatTheLinkIs) {
   EXPECT_EQ(kinds.back() == LinkEvent::kUp, link->up());
 }
 
+// Should the end of a session ever get lost, its control channel must not outlive its memory.
+TEST_F(Sessions, ASessionUponASessionEndsTheOneBefore) {
+  ASSERT_TRUE(begin_anew());
+  LinkNotice lost;
+  ASSERT_TRUE(net_port_.next_notice(lost));
+  ASSERT_EQ(lost.event.kind, LinkEvent::kDown);
+  settle(8);
+  EXPECT_NE(log.find("is down on path 0: it began anew"), std::string::npos) << log;
+  EXPECT_TRUE(heard());
+}
+
 }  // namespace
 }  // namespace penstock
