@@ -73,7 +73,7 @@ Drop Link::take_session(const HopHeader& hop, std::span<const std::byte> body,
     return Drop::kDuplicate;
   }
   if (state_ == LinkState::kConnecting) {
-    if (events_full()) return Drop::kNoBuffer;
+    if (!may_come_up(now)) return Drop::kNoBuffer;
     come_up(now);
   }
   last_heard_ = now;

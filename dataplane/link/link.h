@@ -249,6 +249,8 @@ class Link {
   Hello hello(uint32_t nonce) const;
   // Whether the caller is so far behind with next_event() that nothing may happen now.
   bool events_full() const { return events_tail_ - events_head_ > events_.size() / 2; }
+  // Whether a session may: the caller keeps up, and the peer has not begun too many.
+  bool may_come_up(uint64_t now) const;
   void push(const LinkEvent& e) { events_[events_tail_++ % events_.size()] = e; }
 
   LinkConfig config_;
@@ -291,9 +293,10 @@ class Link {
   uint64_t credit_probe_at_ = kNever;
   uint64_t credit_look_at_ = kNever;
   uint64_t credit_pause_ = 0;
-  uint64_t refuse_at_ = 0;   // not before: CLOSE as an answer
-  uint64_t refused_at_ = 0;  // not before: kRefused
-  uint32_t probes_ = 0;      // probe timeouts in a row
+  uint64_t spent_until_ = 0;  // what sessions cost in time, paid as it passes
+  uint64_t refuse_at_ = 0;    // not before: CLOSE as an answer
+  uint64_t refused_at_ = 0;   // not before: kRefused
+  uint32_t probes_ = 0;       // probe timeouts in a row
   uint32_t credit_probes_ = 0;
   uint64_t last_contents_ = 0;  // when something for a mirror came
 

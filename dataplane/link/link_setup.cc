@@ -16,6 +16,8 @@ namespace penstock {
 namespace {
 
 constexpr uint64_t kAnswerPauseNs = 1'000'000'000;  // between refusals, in and out
+constexpr uint64_t kSessionPauseNs = 250'000'000;   // between sessions in the long run
+constexpr uint64_t kSessionsAtOnce = 8;             // that need no pause
 constexpr uint64_t kHelloPauseNs = 50'000'000;      // the first; they double
 constexpr uint32_t kMaxFrame = 65000;               // so that a piece's length fits 16 bits
 
@@ -140,6 +142,7 @@ Drop Link::on_hello_ack(const HopHeader& hop, std::span<const std::byte> body, u
   if (const Drop d = check_hello(*h, now); d != Drop::kNone) return d;
   if (h->nonce != nonce_) return Drop::kStaleEpoch;
   if (state_ == LinkState::kUp) return Drop::kDuplicate;
+  if (!may_come_up(now)) return Drop::kNoBuffer;
   accept(*h);
   if (h->epoch != known_epoch_) known_nonce_ = 0;
   known_epoch_ = h->epoch;
@@ -154,8 +157,14 @@ void Link::accept(const Hello& h) {
   limit_ = std::min<uint32_t>(config_.max_frame, h.max_frame);
 }
 
+// Each costs our caller memory and work, and the peer a HELLO and a PING.
+bool Link::may_come_up(uint64_t now) const {
+  return !events_full() && spent_until_ <= now + (kSessionsAtOnce - 1) * kSessionPauseNs;
+}
+
 void Link::come_up(uint64_t now) {
   state_ = LinkState::kUp;
+  spent_until_ = std::max(spent_until_, now) + kSessionPauseNs;
   send_hello_ = false;
   hello_at_ = kNever;
   last_heard_ = now;

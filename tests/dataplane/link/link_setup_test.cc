@@ -322,6 +322,30 @@ TEST(Session, ACallerThatReadsNoEventsLosesNone) {
   EXPECT_GT(p.drops(Drop::kNoBuffer), 0u);
 }
 
+// A session costs the node a control channel: a peer that resets without end gets few of them.
+TEST(Session, APeerThatBeginsAnewWithoutEndIsSlowedDown) {
+  ScriptedPeer p;
+  p.connect();
+  const uint64_t start = p.now;
+  uint64_t ups = 0;
+  const auto reset = [&] {
+    p.connection++;
+    p.nonce++;
+    p.give_hello(p.hello());
+    p.take();
+    p.give_ping();
+    for (const LinkEvent& e : p.events())
+      ups += e.kind == LinkEvent::kUp ? 1 : 0;
+  };
+  for (; p.now < start + 2 * kSecond; p.now += kMs)
+    reset();
+  EXPECT_LE(ups, 16u);
+  EXPECT_GE(ups, 8u) << "a few at once are no flood";
+  p.now += 250 * kMs;
+  reset();
+  EXPECT_TRUE(p.link.up()) << "and one that is in earnest is taken";
+}
+
 TEST(Session, BothComeUpUnderHalfLoss) {
   for (uint64_t seed = 1; seed <= 60; seed++) {
     RigConfig c;
