@@ -106,6 +106,7 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
   LaneRecord& lane = *f.lane;
   f.mirror = mirror;
   const uint32_t worker = f.peer->paths[f.path_index].worker;
+  const uint32_t connection = f.peer->paths[f.path_index].connection;
   if (f.group == nullptr) {
     f.forward = std::make_unique<Forward>(Forward::Config{.join = worker_join(*f.reader),
                                                           .path = f.path,
@@ -116,9 +117,11 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
                                                           .every_topic = false});
     f.forward->bells = lane.bells;
     f.forward->bell_slot = lane.bell_slot;
-    errands(worker).send([forward = f.forward.get(), path = f.path](Worker& w, uint64_t) {
-      if (path->link.add_out(&forward->out()) == Errc::kOk) w.tasks().add(forward);
-    });
+    errands(worker).send(
+        [forward = f.forward.get(), path = f.path, connection](Worker& w, uint64_t) {
+          if (!path->link.in_session(connection)) return;
+          if (path->link.add_out(&forward->out()) == Errc::kOk) w.tasks().add(forward);
+        });
     skip_unwanted(lane, f);
     for (const auto& [topic, use] : f.topics)
       if (use == ForwardRecord::Use::kRefused) topic_refused(f, topic);
@@ -127,9 +130,11 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
   GroupSource* source = find_source(*f.group, lane)->source.get();
   f.remote =
       std::make_unique<RemoteMember>(source->reader(), f.path, f.alias, 1, mirror, &lane.region);
-  errands(worker).send([remote = f.remote.get(), source, path = f.path](Worker&, uint64_t) {
-    if (path->link.add_out(&remote->out()) == Errc::kOk) source->add_remote(remote);
-  });
+  errands(worker).send(
+      [remote = f.remote.get(), source, path = f.path, connection](Worker&, uint64_t) {
+        if (!path->link.in_session(connection)) return;
+        if (path->link.add_out(&remote->out()) == Errc::kOk) source->add_remote(remote);
+      });
 }
 
 // The peer has joined its readers: messages of the topic may flow, and who waited for it may know.
@@ -223,41 +228,44 @@ void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
   if (f.ending) return;
   f.ending = true;
   LaneRecord& lane = *f.lane;
-  const uint32_t worker = f.peer->paths[f.path_index].worker;
+  const PathRecord& path = f.peer->paths[f.path_index];
   SourceRecord* source = nullptr;  // its own end comes after this one's
   if (f.group != nullptr)
     if (const auto it = f.group->sources.find(lane.id); it != f.group->sources.end())
       source = it->second.get();
-  errands(worker).send(
-      [&f, from = source != nullptr ? source->source.get() : nullptr](Worker& w, uint64_t) {
-        if (f.forward != nullptr) w.tasks().remove(f.forward.get());
-        if (f.remote != nullptr && from != nullptr) {
-          from->remove_remote(f.remote.get());
-          from->let_go();
-        }
-        if (f.path->link.up()) (void)f.path->link.remove_out(f.alias);
-      },
-      [this, &f, &lane, source, undelivered, tell] {
-        if (tell && f.peer->up() && (f.forward != nullptr || f.remote != nullptr)) {
-          peer::LaneClose m;
-          m.path = f.path_index;
-          m.alias = f.alias;
-          m.epoch = 1;
-          m.reason = static_cast<uint32_t>(lane.closed ? lane.reason : CloseReason::kPublisherLeft);
-          m.messages = f.forward != nullptr ? f.forward->out().stats().delivered.read()
-                                            : f.remote->out().stats().delivered.read();
-          send(*f.peer, m);
-        }
-        if (f.remote != nullptr && source != nullptr) {
-          const OutLaneStats& s = f.remote->out().stats();
-          source->lost[Drop::kTooBig] += s.too_big.read();
-          source->lost[Drop::kMalformed] += s.broken.read() + f.remote->unreadable().read();
-          source->lost[undelivered] += f.remote->size() - f.remote->room();
-        }
-        if (f.reader != nullptr) part(*f.reader, undelivered);
-        std::erase_if(lane.forwards, [&](const auto& e) { return e.get() == &f; });
-        lane_progress(lane);
-      });
+  errands(path.worker)
+      .send(
+          [&f, from = source != nullptr ? source->source.get() : nullptr,
+           connection = path.connection](Worker& w, uint64_t) {
+            if (f.forward != nullptr) w.tasks().remove(f.forward.get());
+            if (f.remote != nullptr && from != nullptr) {
+              from->remove_remote(f.remote.get());
+              from->let_go();
+            }
+            if (f.path->link.in_session(connection)) (void)f.path->link.remove_out(f.alias);
+          },
+          [this, &f, &lane, source, undelivered, tell] {
+            if (tell && f.peer->up() && (f.forward != nullptr || f.remote != nullptr)) {
+              peer::LaneClose m;
+              m.path = f.path_index;
+              m.alias = f.alias;
+              m.epoch = 1;
+              m.reason =
+                  static_cast<uint32_t>(lane.closed ? lane.reason : CloseReason::kPublisherLeft);
+              m.messages = f.forward != nullptr ? f.forward->out().stats().delivered.read()
+                                                : f.remote->out().stats().delivered.read();
+              send(*f.peer, m);
+            }
+            if (f.remote != nullptr && source != nullptr) {
+              const OutLaneStats& s = f.remote->out().stats();
+              source->lost[Drop::kTooBig] += s.too_big.read();
+              source->lost[Drop::kMalformed] += s.broken.read() + f.remote->unreadable().read();
+              source->lost[undelivered] += f.remote->size() - f.remote->room();
+            }
+            if (f.reader != nullptr) part(*f.reader, undelivered);
+            std::erase_if(lane.forwards, [&](const auto& e) { return e.get() == &f; });
+            lane_progress(lane);
+          });
 }
 
 }  // namespace penstock

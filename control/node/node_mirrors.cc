@@ -51,8 +51,9 @@ Result<LaneRecord*> Node::make_mirror(PeerRecord& p, const peer::LaneTopic& m) {
   if (m.mode == Mode::kGroup) lane.group = peer::text(m.group);
   lane.in = std::make_unique<InLane>(m.alias, m.epoch, *lane.writer, m.lane_id);
   errands(lane.worker)
-      .send([in = lane.in.get(), l = p.paths[m.path].path.get()](Worker&, uint64_t) {
-        (void)l->link.add_in(in);
+      .send([in = lane.in.get(), l = p.paths[m.path].path.get(),
+             connection = p.paths[m.path].connection](Worker&, uint64_t) {
+        if (l->link.in_session(connection)) (void)l->link.add_in(in);
       });
   return &lane;
 }
@@ -129,11 +130,12 @@ void Node::on_lane_close(PeerRecord& p, const peer::LaneClose& m) {
 void Node::close_mirror(LaneRecord& lane, CloseReason why) {
   if (lane.closed || lane.ending) return;
   lane.ending = true;
-  LinkPath* path = lane.peer->paths[lane.path].path.get();
+  const PathRecord& path = lane.peer->paths[lane.path];
   errands(lane.worker)
       .send(
-          [path, alias = lane.alias](Worker&, uint64_t) {
-            if (path->link.up()) (void)path->link.remove_in(alias);
+          [l = path.path.get(), connection = path.connection, alias = lane.alias](Worker&,
+                                                                                  uint64_t) {
+            if (l->link.in_session(connection)) (void)l->link.remove_in(alias);
           },
           [this, id = lane.id, why] {
             const auto it = lanes_.find(id);

@@ -65,7 +65,7 @@ void Node::on_notice(const LinkNotice& notice, uint64_t now) {
       if (p->paths[i].path.get() != notice.path) continue;
       if (notice.event.kind == LinkEvent::kUp) {
         p->epoch = notice.event.peer_epoch;
-        path_up(*p, i, now);
+        path_up(*p, i, notice.event.connection, now);
       } else if (notice.event.kind == LinkEvent::kDown) {
         path_down(*p, i, notice.event.why);
       } else {
@@ -77,11 +77,12 @@ void Node::on_notice(const LinkNotice& notice, uint64_t now) {
   }
 }
 
-void Node::path_up(PeerRecord& p, uint32_t index, uint64_t now) {
+void Node::path_up(PeerRecord& p, uint32_t index, uint32_t connection, uint64_t now) {
   PathRecord& path = p.paths[index];
   path_down(p, index, LinkEvent::kPeerReset);  // nothing of a session survives into the next
   path.up = true;
   path.up_since = now;
+  path.connection = connection;
   log(fmt::format("node {} ({}) is up on path {}", p.id, p.name, index));
   if (index != 0) {
     for (auto& [key, interest] : p.interests)
@@ -109,7 +110,8 @@ void Node::path_up(PeerRecord& p, uint32_t index, uint64_t now) {
   c.mirror->attach_reader(
       c.in.join.index, c.in.join.generation, &c.in.slot,
       {.event_fd = control_event_.get(), .bell = nullptr, .bell_bit = 0, .sleeper = nullptr});
-  errands(path.worker).send([ch = p.channel, l = path.path.get()](Worker& w, uint64_t) {
+  errands(path.worker).send([ch = p.channel, l = path.path.get(), connection](Worker& w, uint64_t) {
+    if (!l->link.in_session(connection)) return;  // its end is on the way here
     (void)l->link.add_in(ch->in_lane.get());
     (void)l->link.add_out(&ch->forward->out());
     w.tasks().add(ch->forward.get());
@@ -138,9 +140,9 @@ void Node::path_down(PeerRecord& p, uint32_t index, LinkEvent::Why why) {
     if (gone != nullptr) {
       errands(path.worker)
           .send(
-              [gone, l = path.path.get()](Worker& w, uint64_t) {
+              [gone, l = path.path.get(), connection = path.connection](Worker& w, uint64_t) {
                 w.tasks().remove(gone->forward.get());
-                if (!l->link.up()) return;
+                if (!l->link.in_session(connection)) return;
                 (void)l->link.remove_out(kControlAlias);
                 (void)l->link.remove_in(kControlAlias);
               },

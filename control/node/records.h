@@ -280,6 +280,7 @@ struct PathRecord {
   std::string local;  // our end, for tables
   bool up = false;
   uint64_t up_since = 0;
+  uint32_t connection = 0;  // names the session that is up: errands for it act in no other
 };
 
 // Both lanes of the control channel, in this process only.

@@ -88,6 +88,7 @@ struct LinkEvent {
   Why why = kNothing;
   LinkClose close = LinkClose::kStopped;
   uint64_t peer_epoch = 0;
+  uint32_t connection = 0;  // of the session that began or ended: connection() in it
 };
 
 // Written by the worker, read by metrics.
@@ -164,6 +165,9 @@ class Link {
   bool up() const { return state_ == LinkState::kUp; }
   // Our connection id in this session; another one in the next.
   uint32_t connection() const { return connection_; }
+  // Whether the session of which kUp told is still the one. What was decided for it must not reach
+  // the next, which knows none of its lanes and numbers its own as it likes.
+  bool in_session(uint32_t connection) const { return up() && connection == connection_; }
   static uint32_t index_of(uint32_t connection) { return connection & 0xfff; }
   uint64_t peer_epoch() const { return peer_.epoch; }
   // Bytes of the largest frame that both sides can handle.

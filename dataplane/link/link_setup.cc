@@ -170,11 +170,11 @@ void Link::come_up(uint64_t now) {
   last_heard_ = now;
   alive_at_ = now + config_.dead_after_ns / 5;
   stats_.sessions.add(1);
-  push({.kind = LinkEvent::kUp, .peer_epoch = peer_.epoch});
+  push({.kind = LinkEvent::kUp, .peer_epoch = peer_.epoch, .connection = connection_});
 }
 
 void Link::go_down(LinkEvent::Why why, LinkClose close, uint64_t now) {
-  push({LinkEvent::kDown, why, close, peer_.epoch});
+  push({LinkEvent::kDown, why, close, peer_.epoch, connection_});
   begin_session(now);
 }
 
@@ -219,7 +219,7 @@ void Link::refuse(const Hello& h, LinkClose reason, uint64_t now) {
 void Link::refused(LinkEvent::Why why, LinkClose close, uint64_t now) {
   if (now < refused_at_ || state_ != LinkState::kConnecting || events_full()) return;
   refused_at_ = now + kAnswerPauseNs;
-  push({LinkEvent::kRefused, why, close, known_epoch_});
+  push({LinkEvent::kRefused, why, close, known_epoch_, 0});
 }
 
 bool Link::next_event(LinkEvent& out) {

@@ -54,5 +54,23 @@ TEST_F(Sessions, ASessionUponASessionEndsTheOneBefore) {
   EXPECT_TRUE(heard());
 }
 
+// Both sessions are known by the time that the first is acted upon.
+TEST_F(Sessions, WhatWasMeantForOneThatIsOverDoesNotReachTheNext) {
+  ASSERT_TRUE(begin_anew());
+  ASSERT_TRUE(begin_anew());
+  settle(8);
+  EXPECT_TRUE(heard());
+}
+
+// The peer speaks first: what it says before the node's channel is there is not lost.
+TEST_F(Sessions, WhatComesBeforeTheChannelIsKept) {
+  ASSERT_TRUE(begin_anew());
+  ASSERT_TRUE(begin_anew());
+  node->poll(now);  // has sent its errands, of which none ran
+  say(wish(1, "a"));
+  settle(40);
+  EXPECT_EQ(peer.acknowledged, std::vector<uint64_t>{1});
+}
+
 }  // namespace
 }  // namespace penstock
