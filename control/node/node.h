@@ -197,6 +197,7 @@ class Node {
   void offer(PeerRecord& p, LaneRecord& lane, Interest& interest);
   ForwardRecord* forward_for(PeerRecord& p, LaneRecord& lane, GroupRecord* g);
   void ask_topic(ForwardRecord& f, uint32_t topic);
+  void ask_again(LaneRecord& lane);
   void start_forward(ForwardRecord& f, const LaneGeometry& mirror);
   void topic_ready(ForwardRecord& f, uint32_t topic);
   void topic_refused(ForwardRecord& f, uint32_t topic);

@@ -61,6 +61,17 @@ ForwardRecord* Node::forward_for(PeerRecord& p, LaneRecord& lane, GroupRecord* g
   return &made;
 }
 
+// Once for each time that the peer said not yet, so it gets no more of these than it answers.
+void Node::ask_again(LaneRecord& lane) {
+  for (auto& f : lane.forwards) {
+    if (f->ending) continue;
+    for (const uint32_t topic : std::exchange(f->put_off, {})) {
+      f->topics.erase(topic);
+      ask_topic(*f, topic);
+    }
+  }
+}
+
 void Node::ask_topic(ForwardRecord& f, uint32_t topic) {
   if (!f.topics.try_emplace(topic, ForwardRecord::Use::kAsked).second) return;
   const LaneRecord& lane = *f.lane;
@@ -199,6 +210,11 @@ void Node::topic_refused(ForwardRecord& f, uint32_t topic) {
 void Node::on_lane_refused(PeerRecord& p, const peer::LaneRefused& m) {
   ForwardRecord* f = find_forward(p, m.path, m.alias);
   if (f == nullptr) return;
+  if (static_cast<Errc>(m.code) == Errc::kWouldBlock) {
+    const auto t = f->topics.find(m.topic);
+    if (t != f->topics.end() && t->second == ForwardRecord::Use::kAsked) f->put_off.insert(m.topic);
+    return;
+  }
   if (static_cast<Errc>(m.code) == Errc::kBadTopic) {
     if (!f->topics.contains(m.topic)) return;
     LaneRecord& lane = *f->lane;

@@ -70,12 +70,13 @@ void Node::on_lane_topic(PeerRecord& p, const peer::LaneTopic& m) {
     send(p, r);
   };
   const std::string_view name = peer::text(m.name);
-  if (m.path >= p.paths.size() || !p.paths[m.path].up || m.alias == 0 || m.mode > Mode::kGroup)
+  if (m.path >= p.paths.size() || m.alias == 0 || m.mode > Mode::kGroup)
     return refuse(Errc::kInvalid);
   if (!m.geometry.valid() || m.topic >= m.geometry.topics || !valid_topic(name) ||
       (m.mode == Mode::kGroup && !valid_filter(peer::text(m.group))))
     return refuse(Errc::kInvalid);
   if (m.topic >= config_.mirror.topics) return refuse(Errc::kBadTopic);
+  if (!p.paths[m.path].up) return refuse(Errc::kWouldBlock);
   LaneRecord* lane = find_mirror(p, m.path, m.alias);
   if (lane == nullptr) {
     auto made = make_mirror(p, m);

@@ -85,7 +85,8 @@ struct LaneReady {
   LaneGeometry mirror;
 };
 
-// The whole lane; with code kBadTopic this topic only, for which the mirror has no row.
+// The whole lane; with code kBadTopic this topic only, for which the mirror has no row. kWouldBlock
+// is no refusal: not yet, ask again. The path may not be up at the mirror's side.
 struct LaneRefused {
   Type type = Type::kLaneRefused;
   uint32_t path = 0;

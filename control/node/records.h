@@ -257,6 +257,7 @@ struct ForwardRecord {
   uint32_t path_index = 0;
   uint32_t alias = 0;
   std::map<uint32_t, Use> topics;
+  std::set<uint32_t> put_off;            // asked, and the peer was not ready: asked again
   LaneGeometry mirror;                   // as the peer said
   ReaderRecord* reader = nullptr;        // broadcast
   std::unique_ptr<Forward> forward;      // broadcast, once the peer is ready

@@ -1,0 +1,96 @@
+// What one side asks before the other is ready for it is put off, not refused.
+#include <gtest/gtest.h>
+
+#include "tests/control/node/peer_rig.h"
+
+namespace penstock {
+namespace {
+
+class NotYet : public test::PeerRig {
+ protected:
+  explicit NotYet(const test::PeerRigConfig& c = {}) : PeerRig(c) {}
+
+  // A client with a lane that has topic "t".
+  void publisher(test::Guest& g) {
+    enter(g);
+    g.say(attach::Declare{.geometry = test::HostilePeer::kLane, .name = {}});
+    settle(1);
+    while (g.hear()) {
+    }
+    g.say(attach::Mapped{.lane_id = g.lanes.at(0).id});
+    attach::AddTopic t;
+    t.lane_id = g.lanes[0].id;
+    peer::set_text(t.name, "t");
+    g.say(t);
+    settle(1);
+  }
+  template <class T>
+  T answer(const peer::LaneTopic& to) {
+    T m;
+    m.path = to.path;
+    m.alias = to.alias;
+    m.epoch = to.epoch;
+    m.topic = to.topic;
+    return m;
+  }
+};
+
+class TwoPaths : public NotYet {
+ protected:
+  TwoPaths() : NotYet({.port = {}, .workers = 2}) {}
+};
+
+// The peer's side of a path can be up a while before ours: its answer to us may be lost.
+TEST_F(TwoPaths, ALaneOverAPathThatIsNotUpHereIsPutOff) {
+  auto offer = topic(1, 0, "a");
+  offer.path = 1;
+  say(offer);
+  settle(4);
+  ASSERT_EQ(peer.refused.size(), 1u);
+  EXPECT_EQ(static_cast<Errc>(peer.refused[0].code), Errc::kWouldBlock);
+  answer_path_1();
+  say(offer);
+  settle(8);
+  EXPECT_EQ(peer.refused.size(), 1u);
+  EXPECT_EQ(peer.ready.size(), 1u);
+  EXPECT_EQ(show("lanes").size(), 1u);
+}
+
+TEST_F(TwoPaths, ALaneOverAPathThatIsNoneIsRefusedForGood) {
+  auto offer = topic(1, 0, "a");
+  offer.path = 2;
+  say(offer);
+  settle(4);
+  ASSERT_EQ(peer.refused.size(), 1u);
+  EXPECT_EQ(static_cast<Errc>(peer.refused[0].code), Errc::kInvalid);
+}
+
+TEST_F(NotYet, APeerThatPutsALaneOffIsAskedAgain) {
+  test::Guest g;
+  publisher(g);
+  say(wish(1, "t"));
+  settle(4);
+  ASSERT_EQ(peer.asked.size(), 1u);
+  const auto first = peer.asked[0];
+  auto later = answer<peer::LaneRefused>(first);
+  later.code = static_cast<uint32_t>(Errc::kWouldBlock);
+  say(later);
+  settle(1000);  // some ticks
+  ASSERT_EQ(peer.asked.size(), 2u) << "once for each answer";
+  EXPECT_EQ(peer.asked[1].alias, first.alias);
+  EXPECT_TRUE(peer.acknowledged.empty()) << "who waits for the lane waits on";
+  LaneWriter lane(g.lanes[0].memory.data(), test::HostilePeer::kLane, nullptr);
+  ASSERT_EQ(lane.send({}, std::vector<std::byte>(8)), Errc::kOk);
+  peer.take(first);
+  auto ready = answer<peer::LaneReady>(first);
+  ready.mirror = test::HostilePeer::kLane;
+  say(ready);
+  settle(8);
+  EXPECT_EQ(peer.acknowledged, std::vector<uint64_t>{1});
+  const auto reader = show("lanes")[0]["readers"][0];
+  EXPECT_EQ(reader["delivered"], 1) << reader.dump();
+  EXPECT_EQ(reader["dropped"].size(), 0u) << reader.dump();
+}
+
+}  // namespace
+}  // namespace penstock
