@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 
+#include "dataplane/base/errc.h"
 #include "dataplane/worker.h"
 
 namespace penstock {
@@ -37,6 +38,14 @@ class Errands {
   void send(Run run, Done done = nullptr) {
     waiting_.push_back(std::make_unique<Errand>(std::move(run), std::move(done)));
     push();
+  }
+
+  // The same where the worker's answer matters: an Errc that `run` gives and `done` gets.
+  template <class Ask, class Told>
+  void ask(Ask run, Told done) {
+    auto answer = std::make_shared<Errc>(Errc::kOk);
+    send([run, answer](Worker& w, uint64_t now) { *answer = run(w, now); },
+         [done, answer] { done(*answer); });
   }
 
   // Finishes what has come back. Returns how many.

@@ -199,6 +199,7 @@ class Node {
   void ask_topic(ForwardRecord& f, uint32_t topic);
   void ask_again(LaneRecord& lane);
   void start_forward(ForwardRecord& f, const LaneGeometry& mirror);
+  void forward_started(ForwardRecord& f, Errc how);
   void topic_ready(ForwardRecord& f, uint32_t topic);
   void topic_refused(ForwardRecord& f, uint32_t topic);
   void end_forward(ForwardRecord& f, Drop undelivered, bool tell);
@@ -211,6 +212,7 @@ class Node {
   // node_mirrors.cc: what peers forward to us
   void on_lane_topic(PeerRecord& p, const peer::LaneTopic& m);
   void on_lane_close(PeerRecord& p, const peer::LaneClose& m);
+  LaneRecord* open_mirror(uint64_t id);
   LaneRecord* find_mirror(PeerRecord& p, uint32_t path, uint32_t alias);
   Result<LaneRecord*> make_mirror(PeerRecord& p, const peer::LaneTopic& m);
   void close_mirror(LaneRecord& lane, CloseReason why);

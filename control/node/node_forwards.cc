@@ -128,11 +128,14 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
                                                           .every_topic = false});
     f.forward->bells = lane.bells;
     f.forward->bell_slot = lane.bell_slot;
-    errands(worker).send(
+    errands(worker).ask(
         [forward = f.forward.get(), path = f.path, connection](Worker& w, uint64_t) {
-          if (!path->link.in_session(connection)) return;
-          if (path->link.add_out(&forward->out()) == Errc::kOk) w.tasks().add(forward);
-        });
+          if (!path->link.in_session(connection)) return Errc::kOk;  // its end is on the way here
+          const Errc e = path->link.add_out(&forward->out());
+          if (e == Errc::kOk) w.tasks().add(forward);
+          return e;
+        },
+        [this, &f](Errc e) { forward_started(f, e); });
     skip_unwanted(lane, f);
     for (const auto& [topic, use] : f.topics)
       if (use == ForwardRecord::Use::kRefused) topic_refused(f, topic);
@@ -141,11 +144,22 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
   GroupSource* source = find_source(*f.group, lane)->source.get();
   f.remote =
       std::make_unique<RemoteMember>(source->reader(), f.path, f.alias, 1, mirror, &lane.region);
-  errands(worker).send(
+  errands(worker).ask(
       [remote = f.remote.get(), source, path = f.path, connection](Worker&, uint64_t) {
-        if (!path->link.in_session(connection)) return;
-        if (path->link.add_out(&remote->out()) == Errc::kOk) source->add_remote(remote);
-      });
+        if (!path->link.in_session(connection)) return Errc::kOk;
+        const Errc e = path->link.add_out(&remote->out());
+        if (e == Errc::kOk) source->add_remote(remote);
+        return e;
+      },
+      [this, &f](Errc e) { forward_started(f, e); });
+}
+
+// One that the link does not take ends: its mark would hold the publisher back for ever.
+void Node::forward_started(ForwardRecord& f, Errc how) {
+  if (how == Errc::kOk || f.ending) return;
+  log(fmt::format("lane {} ({}) cannot be forwarded to node {}: {}", f.lane->id, f.lane->name,
+                  f.peer->id, text(how)));
+  end_forward(f, Drop::kRefused, true);
 }
 
 // The peer has joined its readers: messages of the topic may flow, and who waited for it may know.

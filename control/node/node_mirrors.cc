@@ -8,12 +8,32 @@
 #include "dataplane/topic/name.h"
 
 namespace penstock {
+namespace {
+
+peer::LaneRefused refusal(const peer::LaneTopic& m, Errc why) {
+  peer::LaneRefused r;
+  r.path = m.path;
+  r.alias = m.alias;
+  r.epoch = m.epoch;
+  r.topic = m.topic;
+  r.code = static_cast<uint32_t>(why);
+  return r;
+}
+
+}  // namespace
 
 LaneRecord* Node::find_mirror(PeerRecord& p, uint32_t path, uint32_t alias) {
   for (auto& [id, lane] : lanes_)
     if (lane->peer == &p && lane->path == path && lane->alias == alias && !lane->closed)
       return lane.get();
   return nullptr;
+}
+
+// The mirror, unless it ended while a worker was asked something: nobody may send to it then.
+LaneRecord* Node::open_mirror(uint64_t id) {
+  const auto it = lanes_.find(id);
+  return it == lanes_.end() || it->second->ending || it->second->closed ? nullptr
+                                                                        : it->second.get();
 }
 
 // As large as the lane, or as mirrors may be here, in each respect.
@@ -50,25 +70,27 @@ Result<LaneRecord*> Node::make_mirror(PeerRecord& p, const peer::LaneTopic& m) {
   lane.bell_slot = *bell;
   if (m.mode == Mode::kGroup) lane.group = peer::text(m.group);
   lane.in = std::make_unique<InLane>(m.alias, m.epoch, *lane.writer, m.lane_id);
+  const PathRecord& path = p.paths[m.path];
   errands(lane.worker)
-      .send([in = lane.in.get(), l = p.paths[m.path].path.get(),
-             connection = p.paths[m.path].connection](Worker&, uint64_t) {
-        if (l->link.in_session(connection)) (void)l->link.add_in(in);
-      });
+      .ask(
+          [in = lane.in.get(), l = path.path.get(), connection = path.connection](Worker&,
+                                                                                  uint64_t) {
+            return l->link.in_session(connection) ? l->link.add_in(in) : Errc::kOk;
+          },
+          [this, id = lane.id, m](Errc why) {
+            LaneRecord* mirror = why != Errc::kOk ? open_mirror(id) : nullptr;
+            if (mirror == nullptr) return;
+            log(fmt::format("no mirror for lane {} of node {}: {}", mirror->origin_lane,
+                            mirror->peer->id, text(why)));
+            send(*mirror->peer, refusal(m, why));
+            close_mirror(*mirror, CloseReason::kPeerDown);
+          });
   return &lane;
 }
 
 // Readers here are joined before the peer hears that it may send.
 void Node::on_lane_topic(PeerRecord& p, const peer::LaneTopic& m) {
-  const auto refuse = [&](Errc why) {
-    peer::LaneRefused r;
-    r.path = m.path;
-    r.alias = m.alias;
-    r.epoch = m.epoch;
-    r.topic = m.topic;
-    r.code = static_cast<uint32_t>(why);
-    send(p, r);
-  };
+  const auto refuse = [&](Errc why) { send(p, refusal(m, why)); };
   const std::string_view name = peer::text(m.name);
   if (m.path >= p.paths.size() || m.alias == 0 || m.mode > Mode::kGroup)
     return refuse(Errc::kInvalid);
@@ -107,7 +129,9 @@ void Node::on_lane_topic(PeerRecord& p, const peer::LaneTopic& m) {
   // Behind everything that was just asked of the worker.
   errands(lane->worker)
       .send([](Worker&, uint64_t) {},
-            [this, peer = p.id, ready] { send(*peers_.at(peer), ready); });
+            [this, id = lane->id, ready] {
+              if (LaneRecord* mirror = open_mirror(id)) send(*mirror->peer, ready);
+            });
 }
 
 // The peer has nothing more for it, and everything it sent has arrived: it says so after the last

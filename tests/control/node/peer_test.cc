@@ -127,5 +127,77 @@ TEST_F(Peer, WhoWantsTooManyFiltersIsCutOff) {
   EXPECT_NE(log.find("more than 4096 filters"), std::string::npos) << log;
 }
 
+// The node's link has room for the control channel and one lane each way.
+class FullLink : public Peer {
+ protected:
+  FullLink() : Peer({.port = {}, .workers = 1, .max_lanes = 2}) {}
+};
+
+TEST_F(FullLink, AForwardWithoutRoomEndsAndHoldsNobodyBack) {
+  Guest g;
+  enter(g);
+  std::vector<LaneWriter> lanes;
+  for (size_t i = 0; i < 2; i++) {
+    g.say(attach::Declare{.geometry = HostilePeer::kLane, .name = {}});
+    settle(1);
+    while (g.hear()) {
+    }
+    g.say(attach::Mapped{.lane_id = g.lanes.at(i).id});
+    attach::AddTopic t;
+    t.lane_id = g.lanes[i].id;
+    peer::set_text(t.name, "t");
+    g.say(t);
+    settle(1);
+    lanes.emplace_back(g.lanes[i].memory.data(), HostilePeer::kLane, nullptr);
+  }
+  say(wish(1, "t"));
+  settle(4);
+  ASSERT_EQ(peer.asked.size(), 2u);
+  for (LaneWriter& lane : lanes)
+    ASSERT_EQ(lane.send({}, std::vector<std::byte>(8)), Errc::kOk);
+  for (const peer::LaneTopic& asked : peer.asked) {
+    peer.take(asked);
+    peer::LaneReady ready;
+    ready.alias = asked.alias;
+    ready.epoch = 1;
+    ready.mirror = HostilePeer::kLane;
+    say(ready);
+  }
+  settle(20);
+  EXPECT_EQ(peer.acknowledged, std::vector<uint64_t>{1});
+  const auto rows = show("lanes");
+  EXPECT_EQ(rows[0]["readers"][0]["delivered"], 1) << rows[0];
+  ASSERT_EQ(rows[1]["readers"].size(), 0u) << rows[1];
+  EXPECT_EQ(rows[1]["left"]["dropped"]["refused"], 1) << rows[1];
+  EXPECT_NE(log.find("cannot be forwarded to node 2: table full"), std::string::npos) << log;
+}
+
+TEST_F(FullLink, AMirrorWithoutRoomIsRefused) {
+  say(topic(1, 0, "a"));
+  say(topic(2, 0, "a"));
+  settle(8);
+  ASSERT_EQ(peer.ready.size(), 1u);
+  EXPECT_EQ(peer.ready[0].alias, 1u);
+  ASSERT_EQ(peer.refused.size(), 1u);
+  EXPECT_EQ(peer.refused[0].alias, 2u);
+  EXPECT_EQ(static_cast<Errc>(peer.refused[0].code), Errc::kFull);
+  EXPECT_EQ(show("lanes").size(), 1u);
+}
+
+// What comes for an alias that was in use is acknowledged and forgotten.
+TEST_F(Peer, MayNotUseAnAliasAgainInItsEpoch) {
+  say(topic(1, 0, "a"));
+  peer::LaneClose close;
+  close.alias = 1;
+  close.epoch = 1;
+  say(close);
+  settle(8);
+  say(topic(1, 0, "a"));
+  settle(8);
+  ASSERT_EQ(peer.refused.size(), 1u);
+  EXPECT_EQ(static_cast<Errc>(peer.refused[0].code), Errc::kBusy);
+  EXPECT_EQ(node->show("lanes"), "[]");
+}
+
 }  // namespace
 }  // namespace penstock
