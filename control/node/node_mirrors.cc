@@ -22,9 +22,11 @@ peer::LaneRefused refusal(const peer::LaneTopic& m, Errc why) {
 
 }  // namespace
 
+// One that is ending is none: its alias may be in use again, as a restarted peer counts anew.
 LaneRecord* Node::find_mirror(PeerRecord& p, uint32_t path, uint32_t alias) {
   for (auto& [id, lane] : lanes_)
-    if (lane->peer == &p && lane->path == path && lane->alias == alias && !lane->closed)
+    if (lane->peer == &p && lane->path == path && lane->alias == alias && !lane->ending &&
+        !lane->closed)
       return lane.get();
   return nullptr;
 }

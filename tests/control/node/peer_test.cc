@@ -199,5 +199,28 @@ TEST_F(Peer, MayNotUseAnAliasAgainInItsEpoch) {
   EXPECT_EQ(node->show("lanes"), "[]");
 }
 
+// It closes a lane and uses the alias for the next before a worker has let go of the first.
+TEST_F(Peer, MayUseAnAliasAgainInALaterEpoch) {
+  say(topic(1, 0, "a"));
+  settle(8);
+  ASSERT_EQ(peer.ready.size(), 1u);
+  peer::LaneClose close;
+  close.alias = 1;
+  close.epoch = 1;
+  say(close);
+  auto next = topic(1, 0, "b");
+  next.epoch = 2;
+  next.lane_id = 77;
+  say(next);
+  settle(8);
+  EXPECT_TRUE(peer.refused.empty());
+  ASSERT_EQ(peer.ready.size(), 2u);
+  EXPECT_EQ(peer.ready[1].epoch, 2u);
+  const auto rows = show("lanes");
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0]["topic_names"], nlohmann::json{"b"});
+  EXPECT_EQ(rows[0]["closed"], "");
+}
+
 }  // namespace
 }  // namespace penstock
