@@ -38,15 +38,21 @@ LaneRecord* Node::open_mirror(uint64_t id) {
                                                                         : it->second.get();
 }
 
-// As large as the lane, or as mirrors may be here, in each respect.
+// As large as the lane, or as mirrors may be here, in each respect. kWouldBlock: there is no place
+// now, but one that is ending will give its own back.
 Result<LaneRecord*> Node::make_mirror(PeerRecord& p, const peer::LaneTopic& m) {
   LaneGeometry g = m.geometry;
   g.ring_log2 = std::min(g.ring_log2, config_.mirror.ring_log2);
   g.arena_log2 = std::min(g.arena_log2, config_.mirror.arena_log2);
   g.topics = std::min(g.topics, config_.mirror.topics);
-  const auto mirrors = std::ranges::count_if(
-      lanes_, [&](const auto& l) { return l.second->peer == &p && !l.second->dying; });
+  const auto holds = [&](const auto& l) { return l.second->peer == &p && !l.second->dying; };
+  const auto leaves = [](const auto& l) {
+    return !l.second->dying && (l.second->ending || l.second->closed);
+  };
+  const auto mirrors = std::ranges::count_if(lanes_, holds);
   if (static_cast<size_t>(mirrors) >= kMostMirrors) {
+    if (std::ranges::any_of(lanes_, [&](const auto& l) { return holds(l) && leaves(l); }))
+      return Errc::kWouldBlock;
     log(
         fmt::format("node {} ({}) has {} mirrors here, half of the {} places for what a node "
                     "writes: no more for one peer",
@@ -54,7 +60,11 @@ Result<LaneRecord*> Node::make_mirror(PeerRecord& p, const peer::LaneTopic& m) {
     return Errc::kFull;
   }
   const auto bell = own_bell_slots_.take();
-  if (!bell) return Errc::kFull;
+  if (!bell) {
+    const bool soon = std::ranges::any_of(
+        lanes_, [&](const auto& l) { return l.second->bells == &own_bells_ && leaves(l); });
+    return soon ? Errc::kWouldBlock : Errc::kFull;
+  }
   auto made = make_lane(LaneKind::kMirror, g, "penstock-mirror");
   if (!made.ok()) {
     own_bell_slots_.give_back(*bell);
@@ -105,7 +115,9 @@ void Node::on_lane_topic(PeerRecord& p, const peer::LaneTopic& m) {
   if (lane == nullptr) {
     auto made = make_mirror(p, m);
     if (!made.ok()) {
-      log(fmt::format("no mirror for lane {} of node {}: {}", m.lane_id, p.id, text(made.error())));
+      if (made.error() != Errc::kWouldBlock)
+        log(fmt::format("no mirror for lane {} of node {}: {}", m.lane_id, p.id,
+                        text(made.error())));
       return refuse(made.error());
     }
     lane = *made;

@@ -86,7 +86,8 @@ struct LaneReady {
 };
 
 // The whole lane; with code kBadTopic this topic only, for which the mirror has no row. kWouldBlock
-// is no refusal: not yet, ask again. The path may not be up at the mirror's side.
+// is no refusal: not yet, ask again. The path may not be up at the mirror's side,
+// or a place be about to be free.
 struct LaneRefused {
   Type type = Type::kLaneRefused;
   uint32_t path = 0;

@@ -97,6 +97,29 @@ TEST_F(Peer, HasHalfOfThePlacesForMirrorsAndNoMore) {
   EXPECT_NE(log.find("256 mirrors here, half of the 512"), std::string::npos) << log;
 }
 
+// As when it comes back with as many lanes as before: those of its last session are still ending.
+TEST_F(Peer, WaitsForAPlaceThatIsAboutToBeFree) {
+  for (uint32_t alias = 1; alias <= 256; alias++) {
+    say(topic(alias, 0, "a"));
+    settle(1);
+  }
+  settle(4);
+  ASSERT_EQ(peer.ready.size(), 256u);
+  peer::LaneClose close;
+  close.alias = 1;
+  close.epoch = 1;
+  say(close);
+  say(topic(257, 0, "a"));
+  settle(8);
+  ASSERT_EQ(peer.refused.size(), 1u);
+  EXPECT_EQ(static_cast<Errc>(peer.refused[0].code), Errc::kWouldBlock);
+  EXPECT_EQ(log.find("256 mirrors"), std::string::npos) << log;
+  say(topic(257, 0, "a"));
+  settle(8);
+  EXPECT_EQ(peer.refused.size(), 1u);
+  EXPECT_EQ(peer.ready.size(), 257u);
+}
+
 TEST_F(Peer, IsHeard64TimesATurn) {
   for (uint64_t key = 0; key < 100; key++)
     say(wish(key, "a"));
