@@ -253,7 +253,8 @@ void Node::on_lane_refused(PeerRecord& p, const peer::LaneRefused& m) {
 }
 
 // Takes the forward off its worker. What the peer has not got is dropped for `undelivered`. `tell`:
-// the session goes on, and the peer may close its mirror.
+// the control channel goes on, and the peer may close its mirror, or the one that it will make when
+// it hears of the lane.
 void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
   if (f.ending) return;
   f.ending = true;
@@ -275,15 +276,15 @@ void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
             if (f.path->link.in_session(connection)) (void)f.path->link.remove_out(f.alias);
           },
           [this, &f, &lane, source, undelivered, tell] {
-            if (tell && f.peer->up() && (f.forward != nullptr || f.remote != nullptr)) {
+            if (tell && f.peer->up()) {
               peer::LaneClose m;
               m.path = f.path_index;
               m.alias = f.alias;
               m.epoch = 1;
               m.reason =
                   static_cast<uint32_t>(lane.closed ? lane.reason : CloseReason::kPublisherLeft);
-              m.messages = f.forward != nullptr ? f.forward->out().stats().delivered.read()
-                                                : f.remote->out().stats().delivered.read();
+              if (f.forward != nullptr) m.messages = f.forward->out().stats().delivered.read();
+              if (f.remote != nullptr) m.messages = f.remote->out().stats().delivered.read();
               send(*f.peer, m);
             }
             if (f.remote != nullptr && source != nullptr) {

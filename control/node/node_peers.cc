@@ -166,7 +166,7 @@ void Node::path_down(PeerRecord& p, uint32_t index, LinkEvent::Why why) {
         forwards.emplace_back(id, f.get());
   }
   for (const auto& [id, f] : forwards)
-    if (!f->ending) end_forward(*f, Drop::kPeerDown, false);
+    if (!f->ending) end_forward(*f, Drop::kPeerDown, index != 0);
   for (const uint64_t id : mirrors)
     if (const auto it = lanes_.find(id); it != lanes_.end())
       close_mirror(*it->second, CloseReason::kPeerDown);

@@ -85,6 +85,8 @@ class HostilePeer {
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, s)) wishes.push_back(s.key);
       peer::LaneReady y;
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, y)) ready.push_back(y);
+      peer::LaneClose c;
+      if (peer::parse({m.data, static_cast<size_t>(m.len)}, c)) closed.push_back(c);
       peer::LaneRefused r;
       peer::SubAck a;
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, r)) refused.push_back(r);
@@ -117,6 +119,7 @@ class HostilePeer {
   std::vector<peer::LaneTopic> asked;
   std::vector<uint64_t> wishes;
   std::vector<peer::LaneReady> ready;
+  std::vector<peer::LaneClose> closed;
   std::vector<peer::LaneRefused> refused;
   std::vector<uint64_t> acknowledged;
 
@@ -160,6 +163,7 @@ class HostilePeer {
     asked.clear();
     wishes.clear();
     ready.clear();
+    closed.clear();
     refused.clear();
     acknowledged.clear();
   }

@@ -65,6 +65,38 @@ TEST_F(TwoPaths, ALaneOverAPathThatIsNoneIsRefusedForGood) {
   EXPECT_EQ(static_cast<Errc>(peer.refused[0].code), Errc::kInvalid);
 }
 
+// It has or will have a mirror, which nobody else would close before the session ends.
+TEST_F(NotYet, APeerHearsOfTheEndOfALaneThatItWasNotReadyFor) {
+  test::Guest g;
+  publisher(g);
+  say(wish(1, "t"));
+  settle(4);
+  ASSERT_EQ(peer.asked.size(), 1u);
+  peer::SubDel enough;
+  enough.key = 1;
+  say(enough);
+  settle(8);
+  ASSERT_EQ(peer.closed.size(), 1u);
+  EXPECT_EQ(peer.closed[0].alias, peer.asked[0].alias);
+  EXPECT_EQ(peer.closed[0].messages, 0u);
+}
+
+TEST_F(TwoPaths, APeerHearsOfTheEndOfALaneWhosePathIsDownHereOnly) {
+  answer_path_1();
+  test::Guest g;
+  publisher(g);
+  say(wish(1, "t"));
+  settle(4);
+  ASSERT_EQ(peer.asked.size(), 1u);
+  ASSERT_EQ(peer.asked[0].path, 1u);
+  far_1_->link.close(LinkClose::kStopped, now);
+  settle(8);
+  ASSERT_EQ(show("links")[1]["state"] == "up", false);
+  ASSERT_EQ(peer.closed.size(), 1u);
+  EXPECT_EQ(peer.closed[0].path, 1u);
+  EXPECT_EQ(peer.closed[0].alias, peer.asked[0].alias);
+}
+
 TEST_F(NotYet, APeerThatPutsALaneOffIsAskedAgain) {
   test::Guest g;
   publisher(g);
