@@ -245,19 +245,19 @@ void Node::on_lane_refused(PeerRecord& p, const peer::LaneRefused& m) {
   }
   log(fmt::format("node {} refuses lane {} ({}): {}", p.id, f->lane->id, f->lane->name,
                   text(static_cast<Errc>(m.code))));
-  for (auto& [key, interest] : p.interests) {
-    std::erase_if(interest.waiting, [&](const auto& w) { return w.first == m.alias; });
-    if (interest.waiting.empty()) acknowledge(p, key, interest);
-  }
   end_forward(*f, Drop::kRefused, false);
 }
 
-// Takes the forward off its worker. What the peer has not got is dropped for `undelivered`. `tell`:
-// the control channel goes on, and the peer may close its mirror, or the one that it will make when
-// it hears of the lane.
+// Takes the forward off its worker; nobody waits for it any more. What the peer has not got is
+// dropped for `undelivered`. `tell`: the control channel goes on, and the peer may close its
+// mirror, or the one that it will make when it hears of the lane.
 void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
   if (f.ending) return;
   f.ending = true;
+  for (auto& [key, interest] : f.peer->interests)
+    if (std::erase_if(interest.waiting, [&](const auto& w) { return w.first == f.alias; }) != 0 &&
+        interest.waiting.empty())
+      acknowledge(*f.peer, key, interest);
   LaneRecord& lane = *f.lane;
   const PathRecord& path = f.peer->paths[f.path_index];
   SourceRecord* source = nullptr;  // its own end comes after this one's

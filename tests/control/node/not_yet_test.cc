@@ -66,6 +66,18 @@ TEST_F(TwoPaths, ALaneOverAPathThatIsNoneIsRefusedForGood) {
 }
 
 // It has or will have a mirror, which nobody else would close before the session ends.
+TEST_F(NotYet, NobodyWaitsForALaneThatEnded) {
+  test::Guest g;
+  publisher(g);
+  say(wish(1, "t"));
+  settle(4);
+  ASSERT_EQ(peer.asked.size(), 1u);
+  ASSERT_TRUE(peer.acknowledged.empty());
+  g.leave();
+  settle(8);
+  EXPECT_EQ(peer.acknowledged, std::vector<uint64_t>{1});
+}
+
 TEST_F(NotYet, APeerHearsOfTheEndOfALaneThatItWasNotReadyFor) {
   test::Guest g;
   publisher(g);
