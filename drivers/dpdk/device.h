@@ -54,7 +54,7 @@ class DpdkDevice {
 
   // Reads link and counters from the device: control, every 100 ms or so.
   void refresh();
-  DeviceStats stats() const;   // as of the last refresh()
+  DeviceStats stats() const;  // as of the last refresh()
   // What the NIC says its cable carries, in Mb/s; 0: nothing, or it is no NIC.
   uint64_t mbps() const;
   std::string status() const;  // "up", "down", or what it waits for
