@@ -180,6 +180,7 @@ class NodeEnd {
     path.link.self_id = side + 1;
     path.link.peer_id = 2 - side;
     path.link.seed = side + 1;
+    path.link.congestion = false;  // as penstockd has it for these ports
     path.remote = address_of(1 - side);
     path.local_udp = kUdpPort;
     path.remote_udp = kUdpPort;

@@ -167,6 +167,10 @@ Drop Link::on_pong(std::span<const std::byte> body, uint64_t now) {
   if (*token != ping_token_ || ping_token_ == 0) return Drop::kDuplicate;
   if (now >= ping_token_) sample(now - ping_token_, 0);
   ping_token_ = 0;
+  if (pings_left_ != 0) {
+    pings_left_--;
+    send_ping_ = true;
+  }
   return Drop::kNone;
 }
 

@@ -216,7 +216,7 @@ class Link {
   bool may_send(uint64_t now) const {
     const uint32_t n = packets_.in_flight();
     if (n >= std::min(packets_.window(), congestion_.packets())) return false;
-    return (n < Congestion::kFirst || next_packet_ <= allowed_) && now >= pace_at_;
+    return (n == 0 || next_packet_ <= allowed_) && now >= pace_at_;
   }
   uint32_t body_room() const { return limit_ - static_cast<uint32_t>(kHopHeaderSize); }
 
@@ -281,6 +281,7 @@ class Link {
   bool send_pong_ = false;
   bool send_ping_ = false;
   uint8_t ping_flags_ = 0;
+  uint32_t pings_left_ = 0;  // to be sent one after the other
   uint32_t hello_ack_nonce_ = 0;
   uint32_t close_connection_ = 0;
   Close close_;

@@ -157,7 +157,7 @@ size_t Link::send_lane(OutLane& lane, std::span<TxFrame> frames, uint64_t now) {
 // does whatever goes a second time.
 void Link::send_contents(TxFrame& frame, const Sent& what, bool again, uint64_t now) {
   if (packets_.in_flight() == 0 && allowed_ != kNever && now > packets_.last_at() + kIdleNs)
-    allowed_ = next_packet_;
+    allowed_ = next_packet_ + Congestion::kFirst - 1;
   packets_.add(next_packet_, now, what);
   if (const uint64_t pause = congestion_.pause_ns(rtt_.smoothed()); pause != 0) [[unlikely]]
     pace_at_ = now + pause;
@@ -188,7 +188,10 @@ void Link::send_ack(TxFrame& frame, uint64_t now) {
   }
   Ack ack = received_.ack(now);
   ack.marked = marks_;
-  if (inflow_ != nullptr) ack.allowed = inflow_->share(now, rtt_.min(), limit_);
+  if (inflow_ != nullptr) {
+    ack.allowed = inflow_->share(sender_, now, rtt_.min(), limit_);
+    received_.allow(ack.allowed);
+  }
   const size_t size =
       write_ack(ack, {credits.data(), n}, {frame.data + kHopHeaderSize, body_room()});
   frame.len = static_cast<uint32_t>(kHopHeaderSize + size);

@@ -19,6 +19,7 @@ constexpr uint64_t kAnswerPauseNs = 1'000'000'000;  // between refusals, in and 
 constexpr uint64_t kSessionPauseNs = 250'000'000;   // between sessions in the long run
 constexpr uint64_t kSessionsAtOnce = 8;             // that need no pause
 constexpr uint64_t kHelloPauseNs = 50'000'000;      // the first; they double
+constexpr uint32_t kFirstPings = 3;                 // to learn the round trip before it is needed
 constexpr uint32_t kMaxFrame = 65000;               // so that a piece's length fits 16 bits
 
 // Later on a clock that wraps.
@@ -147,7 +148,6 @@ Drop Link::on_hello_ack(const HopHeader& hop, std::span<const std::byte> body, u
   if (h->epoch != known_epoch_) known_nonce_ = 0;
   known_epoch_ = h->epoch;
   come_up(now);
-  send_ping_ = true;
   return Drop::kNone;
 }
 
@@ -167,6 +167,8 @@ void Link::come_up(uint64_t now) {
   spent_until_ = std::max(spent_until_, now) + kSessionPauseNs;
   send_hello_ = false;
   hello_at_ = kNever;
+  send_ping_ = true;  // the peer may wait for it to be up; and it is the first sample
+  pings_left_ = kFirstPings - 1;
   last_heard_ = now;
   alive_at_ = now + config_.dead_after_ns / 5;
   stats_.sessions.add(1);

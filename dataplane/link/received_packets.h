@@ -16,6 +16,9 @@ class ReceivedPackets {
  public:
   static constexpr uint32_t kAckEvery = 16;
 
+  // Where the peer may only have so many packets on the way, an ACK must not wait for too many.
+  void allow(uint32_t packets) { every_ = std::clamp<uint32_t>(packets / 4, 1, kAckEvery); }
+
   bool has(uint64_t packet) const {
     if (packet > largest_) return false;
     const uint64_t below = largest_ - packet;
@@ -38,7 +41,7 @@ class ReceivedPackets {
     }
     if (!wants_ack) return;
     if (unacked_++ == 0) first_at_ = now;
-    urgent_ |= at_once || !in_order || unacked_ >= kAckEvery;
+    urgent_ |= at_once || !in_order || unacked_ >= every_;
   }
 
   // When an ACK is due, or never (~0). Urgent: since the first packet that it is for.
@@ -93,6 +96,7 @@ class ReceivedPackets {
   uint64_t largest_at_ = 0;
   uint64_t largest_waited_ = 0;
   uint64_t first_at_ = 0;  // when the first of `unacked_` came
+  uint32_t every_ = kAckEvery;
   uint32_t unacked_ = 0;
   bool urgent_ = false;
   std::array<uint64_t, 4> bits_{};

@@ -34,12 +34,13 @@ uint64_t SimPort::random() {
 bool SimPort::loses(size_t bytes) {
   if (faults.cut) return true;
   if (faults.swallow_above != 0 && bytes > faults.swallow_above) return true;
-  if (losing_ != 0) {
+  if (losing_ != 0 && net_.now() - losing_since_ <= faults.lose_for_ns) {
     losing_--;
     return true;
   }
   if (!chance(faults.lose)) return false;
   losing_ = faults.lose_run - 1;
+  losing_since_ = net_.now();
   return true;
 }
 

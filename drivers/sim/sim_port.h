@@ -17,7 +17,8 @@ class SimNet;
 // What happens to frames that a port sends; parts of a million. May be changed at any time.
 struct SimFaults {
   uint32_t lose = 0;
-  uint32_t lose_run = 1;  // frames lost in a row when one is
+  uint32_t lose_run = 1;                // frames lost in a row when one is
+  uint64_t lose_for_ns = ~uint64_t{0};  // and no longer than that
   uint32_t duplicate = 0;
   uint32_t damage = 0;  // one bit
   uint32_t forge = 0;   // two bits, so that the checksums of IP and UDP do not see it
@@ -102,6 +103,7 @@ class SimPort final : public Port {
   std::vector<std::vector<std::byte>*> spare_;  // buffers that were given back
   std::vector<const Region*> regions_;
   uint32_t losing_ = 0;  // frames still to be lost of a run
+  uint64_t losing_since_ = 0;
   uint64_t lost_ = 0;
   uint64_t overflowed_ = 0;
   uint64_t marked_ = 0;

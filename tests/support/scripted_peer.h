@@ -100,8 +100,9 @@ class ScriptedPeer {
   }
   Drop give_raw(std::span<const std::byte> frame, std::span<const std::byte> payload = {}) {
     return link.on_frame(frame.data(), static_cast<uint32_t>(frame.size()), payload.data(),
-                         static_cast<uint32_t>(payload.size()), now);
+                         static_cast<uint32_t>(payload.size()), now, note);
   }
+  FrameNote note;  // of the frames given
 
   Hello hello() const {
     return {.max_frame = kFrame,
@@ -170,9 +171,9 @@ class ScriptedPeer {
     Hello h = hello();
     h.nonce = parse_hello(hellos.at(0).span())->nonce;
     give_hello_ack(h);
-    for (const auto& f : take(FrameType::kPing)) {
+    for (auto pings = take(FrameType::kPing); !pings.empty(); pings = take(FrameType::kPing)) {
       now += 1000;
-      give(FrameType::kPong, f.span());
+      give(FrameType::kPong, pings[0].span());
     }
     events();
   }

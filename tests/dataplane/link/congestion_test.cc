@@ -1,6 +1,9 @@
 #include "dataplane/link/congestion.h"
 
+#include <array>
+#include <cmath>
 #include <gtest/gtest.h>
+#include <span>
 
 #include "dataplane/link/inflow.h"
 
@@ -161,31 +164,44 @@ TEST(Congestion, IsAllOrNothing) {
   EXPECT_EQ(c.pause_ns(kBase), 0u);
 }
 
+constexpr uint64_t kRtt = 20'000;
+constexpr uint64_t kPeriod = 4 * kRtt;
+constexpr uint32_t kFrame = 1500;
+constexpr uint32_t kAll = 12'500u * 20 * 3 / 2 / kFrame;  // at 100 Gb/s
+
 TEST(Inflow, SharesWhatThePathHolds) {
-  Inflow in(12'500);  // 100 Gb/s
+  Inflow in(12'500);
   std::array<Inflow::Sender, 8> senders;
   uint64_t now = 1'000'000'000;
-  in.heard(senders[0], now);
-  const uint32_t alone = in.share(now, 20'000, 1500);
-  EXPECT_EQ(alone, 12'500u * 20 * 5 / 4 / 1500);
-  for (auto& s : senders)
-    in.heard(s, now);
-  in.heard(senders[0], now);  // twice is once
-  EXPECT_EQ(in.share(now, 20'000, 1500), alone / 8);
-  EXPECT_EQ(in.share(now, 20'000, 9'000'000), 1u) << "never none";
-  // They have stopped, which shows in the period after the next.
-  now += 100'000;
-  in.heard(senders[0], now);
-  EXPECT_EQ(in.share(now, 20'000, 1500), alone / 8);
-  now += 100'000;
-  EXPECT_EQ(in.share(now, 20'000, 1500), alone);
-  now += 1'000'000;
-  EXPECT_EQ(in.share(now, 20'000, 1500), alone);
+  const auto hear = [&](size_t n) {
+    for (auto& s : std::span(senders).first(n))
+      in.heard(s, now);
+  };
+  hear(8);
+  EXPECT_EQ(in.share(senders[0], now, kRtt, kFrame), 2u) << "others may have begun as well";
+  now += kRtt + 1;
+  hear(8);  // twice is once
+  EXPECT_EQ(in.share(senders[0], now, kRtt, kFrame), kAll / 8);
+  EXPECT_EQ(in.share(senders[0], now, kRtt, 9'000'000), 1u) << "never none";
+  // Seven have stopped, which shows in the period after the next.
+  now += kPeriod;
+  hear(1);
+  EXPECT_EQ(in.share(senders[0], now, kRtt, kFrame), kAll / 8);
+  now += kPeriod;
+  hear(1);
+  EXPECT_EQ(in.share(senders[0], now, kRtt, kFrame), kAll);
+  now += kPeriod;
+  hear(1);
+  EXPECT_EQ(in.share(senders[0], now, kRtt, kFrame), kAll) << "it was heard all the time";
+  // And one begins again.
+  in.heard(senders[1], now);
+  EXPECT_EQ(in.share(senders[1], now, kRtt, kFrame), 2u);
+  EXPECT_EQ(in.share(senders[0], now, kRtt, kFrame), kAll / 2);
 }
 
 TEST(Inflow, AllowsAnyNumberWhereNothingIsKnown) {
-  EXPECT_EQ(Inflow(0).share(1, 20'000, 1500), kAnyNumber);
-  EXPECT_EQ(Inflow(100).share(1, 0, 1500), kAnyNumber);
+  EXPECT_EQ(Inflow(0).share({}, 1'000'000, kRtt, kFrame), kAnyNumber);
+  EXPECT_EQ(Inflow(100).share({}, 1'000'000, 0, kFrame), kAnyNumber);
 }
 
 }  // namespace

@@ -95,6 +95,67 @@ TEST(LinkSend, AtMostAWindowIsInFlight) {
   EXPECT_EQ(p.take(32).size(), 4u);
 }
 
+// The peer says how many packets behind the largest may go; one in flight always may, or a lost
+// one would be the last.
+TEST(LinkSend, NoMoreThanThePeerAllows) {
+  ScriptedPeer p;
+  p.connect();
+  Out a(p, 1);
+  a.send(1000, 40);
+  const auto first = p.take(4);
+  const uint64_t largest = first[3].hop.packet;
+  Ack ack{.largest = largest, .bitmap = {7}, .allowed = 3};
+  p.give_ack(ack);
+  EXPECT_EQ(p.take(32).size(), 3u);
+  EXPECT_FALSE(p.link.has_work(p.now));
+  // It allows fewer than are on the way: nothing goes until they have come.
+  ack = {.largest = largest + 1, .bitmap = {15}, .allowed = 1};
+  p.give_ack(ack);
+  EXPECT_TRUE(p.take(32).empty());
+  // One that was overtaken says nothing.
+  ack = {.largest = largest, .bitmap = {7}, .allowed = 100};
+  p.give_ack(ack);
+  EXPECT_TRUE(p.take(32).empty());
+  ack = {.largest = largest + 3, .bitmap = {63}, .allowed = 0};
+  p.give_ack(ack);
+  EXPECT_EQ(p.take(32).size(), 1u);
+  EXPECT_TRUE(p.take(32).empty());
+}
+
+// What was allowed before a pause is not known to be so still: others may have begun.
+TEST(LinkSend, AfterAPauseTwoPacketsAreAllowed) {
+  ScriptedPeer p;
+  p.connect();
+  Out a(p, 1);
+  a.send(1000, 1);
+  const auto first = p.take(1);
+  p.give_ack({.largest = first[0].hop.packet, .allowed = 100});
+  p.now += 10'000'000;
+  a.send(1000, 40);
+  EXPECT_EQ(p.take(32).size(), 2u);
+}
+
+TEST(LinkSend, AnAckTellsOfMarksAndOfTheTimeInThePort) {
+  ScriptedPeer p;
+  p.connect();
+  In in(p);
+  const auto give = [&](const FrameNote& note) {
+    p.note = note;
+    in.give(kHopAckNow);
+    p.note = {};
+    const auto acks = p.take(FrameType::kAck);
+    return acks.empty() ? Ack{} : parse_ack(acks.back().span())->ack;
+  };
+  EXPECT_EQ(give({}).marked, 0u);
+  const Ack a = give({.waited_ns = 3200, .congested = true});
+  EXPECT_EQ(a.marked, 1u);
+  EXPECT_EQ(a.waited, 200u);
+  const Ack b = give({});
+  EXPECT_EQ(b.marked, 1u);
+  EXPECT_EQ(b.waited, 0u);
+  EXPECT_EQ(p.link.stats().marked.read(), 1u);
+}
+
 TEST(LinkSend, AnAckWaitsForMorePackets) {
   ScriptedPeer p;
   p.connect();

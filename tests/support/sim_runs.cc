@@ -1,0 +1,90 @@
+#include "tests/support/sim_runs.h"
+
+#include "tests/support/sim_star.h"
+
+namespace penstock::test {
+namespace {
+
+constexpr uint64_t kSize = 64 << 10;
+constexpr double kBytesPerNs = 12.5;
+constexpr uint64_t kLimitNs = 60'000'000'000;
+
+SimPortConfig port() {
+  SimPortConfig p;
+  p.max_frame = 9014;
+  p.tx_room = 4096;
+  p.buffers = p.rx_queue = 16'384;
+  p.gbps = 100;
+  p.switch_room = 4 << 20;
+  p.faults.delay_ns = 10'000;
+  return p;
+}
+
+uint64_t wrong(SimStar& star) {
+  uint64_t n = 0;
+  for (auto& f : star.flows())
+    n += f->wrong;
+  return n;
+}
+
+}  // namespace
+
+LossyOutcome run_lossy(const LossyRun& r) {
+  SimStar::Config c;
+  c.seed = 7;
+  c.hosts = r.receivers + 1;
+  c.port = port();
+  c.link.congestion = r.congestion;
+  SimStar star(c);
+  const LaneGeometry lane{.ring_log2 = 10, .arena_log2 = 24, .topics = 1};
+  auto& source = star.publish(0, lane, kSize, r.messages);
+  for (uint32_t i = 1; i <= r.receivers; i++)
+    star.subscribe(i, source, lane);
+  LossyOutcome o;
+  if (!star.connect()) return o;
+  for (uint32_t i = 0; i <= r.receivers; i++) {
+    SimFaults& f = star.port(i).faults;
+    f.lose = r.lost / r.in_a_row;
+    f.lose_run = r.in_a_row;
+    f.lose_for_ns = kLimitNs;
+    if (r.in_a_row != 1)
+      f.lose_for_ns = 10'000;  // a burst on the cable, however few frames it meets
+  }
+  const uint64_t begin = star.now();
+  const uint64_t before = star.port(0).stats().tx_bytes.read();
+  o.done = star.run(kLimitNs);
+  o.wrong = wrong(star);
+  const double bytes = static_cast<double>(kSize * r.messages);
+  o.bytes_per_ns = bytes / static_cast<double>(star.now() - begin);
+  o.wire = static_cast<double>(star.port(0).stats().tx_bytes.read() - before) / bytes / r.receivers;
+  return o;
+}
+
+IncastOutcome run_incast(const IncastRun& r) {
+  SimStar::Config c;
+  c.seed = 3;
+  c.hosts = r.senders + 1;
+  c.port = port();
+  c.port.switch_room = r.buffer;
+  if (r.marks) c.port.mark_at = r.buffer / 4;
+  c.credits = r.credits;
+  SimStar star(c);
+  const LaneGeometry lane{.ring_log2 = 6, .arena_log2 = 21, .topics = 1};
+  for (uint32_t i = 1; i <= r.senders; i++)
+    star.subscribe(0, star.publish(i, lane, kSize, r.messages), lane);
+  IncastOutcome o;
+  if (!star.connect()) return o;
+  SimPort& to = star.port(0);
+  const uint64_t begin = star.now();
+  const uint64_t overflowed = to.overflowed();
+  const uint64_t came = to.stats().rx_frames.read();
+  o.done = star.run(kLimitNs);
+  o.wrong = wrong(star);
+  const auto dropped = static_cast<double>(to.overflowed() - overflowed);
+  o.dropped = dropped / (dropped + static_cast<double>(to.stats().rx_frames.read() - came));
+  const double ideal = static_cast<double>(r.senders * kSize * r.messages) / kBytesPerNs;
+  o.time = static_cast<double>(star.now() - begin) / ideal;
+  return o;
+}
+
+}  // namespace penstock::test

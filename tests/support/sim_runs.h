@@ -1,0 +1,43 @@
+// What loss and incast cost, measured on virtual time: the same for tests and for bench/run
+// --lossy. Cables carry 100 Gb/s, a round trip takes 20 us, frames are jumbo, messages 64 KiB.
+#pragma once
+
+#include <cstdint>
+
+namespace penstock::test {
+
+struct LossyRun {
+  uint32_t receivers = 1;
+  uint32_t lost = 0;      // frames of a million, both ways
+  uint32_t in_a_row = 1;  // of these
+  uint64_t messages = 1024;
+  bool congestion = true;
+};
+
+struct LossyOutcome {
+  bool done = false;
+  uint64_t wrong = 0;
+  double bytes_per_ns = 0;  // of payload, to each receiver
+  double wire = 0;          // bytes that the sender sent, for one of payload to one receiver
+};
+
+LossyOutcome run_lossy(const LossyRun& r);
+
+struct IncastRun {
+  uint32_t senders = 32;
+  uint64_t buffer = 512 << 10;  // of the switch, in front of the receiver
+  bool marks = false;           // the switch marks from a quarter of it on
+  bool credits = true;          // the receiver shares what it can take
+  uint64_t messages = 32;       // of each sender
+};
+
+struct IncastOutcome {
+  bool done = false;
+  uint64_t wrong = 0;
+  double dropped = 0;  // by the switch, of all frames to the receiver
+  double time = 0;     // for one that the receiver's cable alone would take
+};
+
+IncastOutcome run_incast(const IncastRun& r);
+
+}  // namespace penstock::test

@@ -1,0 +1,109 @@
+// SimStar: hosts around one simulated switch, each with a true worker, NetPort and links, on
+// virtual time. Lanes go from one host to others; what arrives is checked by a ledger each.
+//
+//   publisher ▶ lane ─▶ Forward ─▶ Link, NetPort, SimPort ─ switch ─ ... ─▶ mirror ▶ reader
+//                  └──▶ Forward ─▶ ...
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/forward.h"
+#include "dataplane/link_path.h"
+#include "dataplane/net_port.h"
+#include "dataplane/worker.h"
+#include "drivers/sim/sim_net.h"
+#include "tests/support/ledger.h"
+#include "tests/support/test_lane.h"
+
+namespace penstock::test {
+
+class SimStar {
+ public:
+  struct Config {
+    uint64_t seed = 1;
+    uint32_t hosts = 2;
+    SimPortConfig port;
+    LinkConfig link;      // ids and sizes are set by the star
+    bool credits = true;  // receivers share what their port can take
+  };
+
+  // What one host publishes, to any number of others.
+  struct Source {
+    Source(uint32_t on, const LaneGeometry& geometry, uint64_t len, uint64_t count)
+        : host(on), size(len), total(count), lane(geometry, 100 + on) {}
+
+    uint32_t host;
+    uint64_t size;   // of each message
+    uint64_t total;  // messages
+    uint64_t published = 0;
+    TestLane lane;
+  };
+
+  // One receiver of a source.
+  struct Flow {
+    Flow(Source& from, uint32_t to, uint32_t alias, LinkPath& path, const LaneGeometry& geometry);
+
+    bool done() const { return got == source.total; }
+
+    Source& source;
+    uint32_t host;
+    TestLane mirror;
+    Forward forward;
+    InLane in;
+    LaneReader reader;
+    bool out_added = false;
+    bool in_added = false;
+    uint64_t got = 0;
+    uint64_t wrong = 0;    // not the next one, or not its bytes
+    uint64_t done_at = 0;  // virtual time of the last
+  };
+
+  explicit SimStar(const Config& config);
+  ~SimStar();
+
+  Source& publish(uint32_t host, const LaneGeometry& geometry, uint64_t size, uint64_t total);
+  Flow& subscribe(uint32_t host, Source& source, const LaneGeometry& mirror);
+
+  // Every link that subscribe() made is up.
+  bool connect();
+  // Publishes and reads as fast as it goes until all flows are done; false: not within `limit_ns`.
+  bool run(uint64_t limit_ns);
+
+  uint64_t now() const { return now_; }
+  SimNet& net() { return net_; }
+  SimPort& port(uint32_t host) { return *hosts_[host]->port; }
+  std::vector<std::unique_ptr<Flow>>& flows() { return flows_; }
+  const LinkStats& link_stats(uint32_t host, uint32_t peer) const {
+    return hosts_[host]->paths[peer]->link.stats();
+  }
+
+ private:
+  struct Host {
+    SimPort* port = nullptr;
+    std::unique_ptr<NetPort> net;
+    std::unique_ptr<Worker> worker;
+    std::vector<std::unique_ptr<LinkPath>> paths;  // by peer
+  };
+
+  static constexpr uint64_t kTurnNs = 200;
+
+  static IpAddress address(uint32_t host);
+  LinkPath& path(uint32_t host, uint32_t peer);
+  void take_notices(uint32_t host);
+  bool application();
+  void step();
+  bool run_until(const std::function<bool()>& done, uint64_t limit_ns);
+
+  Config config_;
+  SimNet net_;
+  std::vector<std::unique_ptr<Host>> hosts_;
+  std::vector<std::unique_ptr<Source>> sources_;
+  std::vector<std::unique_ptr<Flow>> flows_;
+  uint64_t now_ = 1'000'000'000;
+};
+
+}  // namespace penstock::test
