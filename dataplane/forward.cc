@@ -1,5 +1,10 @@
 #include "dataplane/forward.h"
 
+#include <algorithm>
+#include <utility>
+
+#include "dataplane/base/drop.h"
+
 namespace penstock {
 
 Forward::Forward(const Config& config)
@@ -8,6 +13,7 @@ Forward::Forward(const Config& config)
       region_(config.region),
       given_end_(config.join.start),
       released_end_(config.join.start),
+      missed_(config.missed),
       use_(config.join.geometry.topics, config.every_topic ? TopicUse::kSend : TopicUse::kUnknown),
       out_(config.alias, config.epoch, config.mirror, *this) {
   taken_.store(config.join.start);
@@ -31,6 +37,8 @@ uint32_t Forward::poll(uint64_t /*now*/) {
 
 size_t Forward::next(std::span<Message> out) {
   size_t n = 0;
+  if (missed_ != 0 && !out.empty()) [[unlikely]]
+    out[n++] = missed_notice();
   while (n < out.size()) {
     if (held_) {
       out[n] = held_message_;
@@ -61,6 +69,19 @@ size_t Forward::next(std::span<Message> out) {
   return n;
 }
 
+// It stands before the first message, with no place of its own in the lane.
+Message Forward::missed_notice() {
+  Message m{};
+  const uint64_t start = reader_.join().start;
+  m.position = m.source = start - missed_;
+  m.key = std::exchange(missed_, 0);
+  m.parts = static_cast<uint16_t>(Drop::kPeerDown);
+  m.flags = kFlagGap;
+  gaps_.add(1);
+  given_end_ = start;
+  return m;
+}
+
 bool Forward::look(uint64_t source_position, Message& m) {
   return reader_.look(source_position, m);
 }
@@ -68,9 +89,9 @@ bool Forward::look(uint64_t source_position, Message& m) {
 // What lies between the last message given and the reader was skipped and goes with it, except a
 // held message and what follows it.
 void Forward::released(uint64_t source_position) {
-  released_end_ = source_position;
+  released_end_ = std::max(released_end_, source_position);  // not of a notice before the start
   if (released_end_ != given_end_) {
-    reader_.release_to(source_position);
+    reader_.release_to(released_end_);
   } else {
     reader_.release_to(held_ ? held_message_.position : reader_.position());
   }

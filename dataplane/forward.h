@@ -35,6 +35,9 @@ class Forward final : public LaneTask, public Feed {
     LaneGeometry mirror;       // as the peer said
     Region* region = nullptr;  // the lane's memory, known to the port; null: payloads are copied
     bool every_topic = false;  // control channel: no topics to ask for
+    // What the peer missed while it was away, the last before the start of `join`: its readers are
+    // told with the first thing that they get.
+    uint64_t missed = 0;
   };
   explicit Forward(const Config& config);
 
@@ -63,6 +66,8 @@ class Forward final : public LaneTask, public Feed {
   const Counter& gaps() const { return gaps_; }
 
  private:
+  Message missed_notice();
+
   LinkPath* path_;
   Region* region_;
   bool dry_ = true;    // the link found nothing more and will not ask before it is woken
@@ -70,6 +75,7 @@ class Forward final : public LaneTask, public Feed {
   Message held_message_;
   uint64_t given_end_ = 0;     // one past the last message given to the link
   uint64_t released_end_ = 0;  // one past the last that the link let go of
+  uint64_t missed_ = 0;        // still to be told
   std::vector<TopicUse> use_;
   Counter skipped_;
   Counter refused_;

@@ -202,6 +202,7 @@ class Node {
   void forward_started(ForwardRecord& f, Errc how);
   void topic_ready(ForwardRecord& f, uint32_t topic);
   void topic_refused(ForwardRecord& f, uint32_t topic);
+  void note_missed(LaneRecord& lane, const ForwardRecord& f);
   void end_forward(ForwardRecord& f, Drop undelivered, bool tell);
   ForwardRecord* find_forward(PeerRecord& p, uint32_t path, uint32_t alias);
   void acknowledge(PeerRecord& p, uint64_t key, Interest& interest);

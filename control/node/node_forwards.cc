@@ -42,6 +42,7 @@ ForwardRecord* Node::forward_for(PeerRecord& p, LaneRecord& lane, GroupRecord* g
   f->group = g;
   f->path = p.paths[index].path.get();
   f->path_index = index;
+  f->epoch = p.epoch;
   f->alias = p.next_alias++;
   if (g == nullptr) {
     PositionTableRecord* table = worker_table(worker);
@@ -54,6 +55,11 @@ ForwardRecord* Node::forward_for(PeerRecord& p, LaneRecord& lane, GroupRecord* g
     }
     f->reader = *joined;
     f->reader->forward = f.get();
+    f->owed_from = f->reader->start;
+    if (const auto m = lane.missed.find(p.id); m != lane.missed.end()) {
+      if (m->second.peer_epoch == p.epoch) f->owed_from = m->second.from;
+      lane.missed.erase(m);
+    }
     tell_writer(*f->reader, -1);
   }
   ForwardRecord& made = *f;
@@ -125,7 +131,8 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
                                                           .epoch = 1,
                                                           .mirror = mirror,
                                                           .region = &lane.region,
-                                                          .every_topic = false});
+                                                          .every_topic = false,
+                                                          .missed = f.reader->start - f.owed_from});
     f.forward->bells = lane.bells;
     f.forward->bell_slot = lane.bell_slot;
     errands(worker).ask(
@@ -248,6 +255,13 @@ void Node::on_lane_refused(PeerRecord& p, const peer::LaneRefused& m) {
   end_forward(*f, Drop::kRefused, false);
 }
 
+// What the peer has acknowledged it has; from there on it has nothing. The first thing that it was
+// sent may have been the notice of what it missed before.
+void Node::note_missed(LaneRecord& lane, const ForwardRecord& f) {
+  const bool some = f.forward != nullptr && f.forward->out().stats().delivered.read() != 0;
+  lane.missed[f.peer->id] = {f.epoch, some ? totals(*f.reader).position : f.owed_from};
+}
+
 // Takes the forward off its worker; nobody waits for it any more. What the peer has not got is
 // dropped for `undelivered`. `tell`: the control channel goes on, and the peer may close its
 // mirror, or the one that it will make when it hears of the lane.
@@ -293,7 +307,10 @@ void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
               source->lost[Drop::kMalformed] += s.broken.read() + f.remote->unreadable().read();
               source->lost[undelivered] += f.remote->size() - f.remote->room();
             }
-            if (f.reader != nullptr) part(*f.reader, undelivered);
+            if (f.reader != nullptr) {
+              if (undelivered == Drop::kPeerDown && !lane.closed) note_missed(lane, f);
+              part(*f.reader, undelivered);
+            }
             std::erase_if(lane.forwards, [&](const auto& e) { return e.get() == &f; });
             lane_progress(lane);
           });

@@ -87,6 +87,13 @@ inline uint64_t settled(const Totals& t) {
   return n;
 }
 
+// From where on a peer that vanished has got nothing of a lane. If it comes back in the same life
+// its readers are told.
+struct Missed {
+  uint64_t peer_epoch = 0;
+  uint64_t from = 0;
+};
+
 // One reader of one lane: a client's subscription, a forward to a peer, or a group's source.
 struct ReaderRecord {
   LaneRecord* lane = nullptr;
@@ -129,6 +136,7 @@ struct LaneRecord {
   std::map<uint32_t, std::unique_ptr<ReaderRecord>> readers;  // by mark
   std::vector<std::unique_ptr<ForwardRecord>> forwards;       // to peers, broadcast and group
   Totals left;                                                // of readers that are no more
+  std::map<uint64_t, Missed> missed;                          // by node id
 
   ClientRecord* publisher = nullptr;    // a client's lane, until the client is gone
   std::shared_ptr<ClientRecord> keep;   // then: its bell page is still in use
@@ -256,10 +264,12 @@ struct ForwardRecord {
   LinkPath* path = nullptr;
   uint32_t path_index = 0;
   uint32_t alias = 0;
+  uint64_t epoch = 0;  // of the peer
   std::map<uint32_t, Use> topics;
   std::set<uint32_t> put_off;            // asked, and the peer was not ready: asked again
   LaneGeometry mirror;                   // as the peer said
   ReaderRecord* reader = nullptr;        // broadcast
+  uint64_t owed_from = 0;                // what lies before the reader's start from here on: a gap
   std::unique_ptr<Forward> forward;      // broadcast, once the peer is ready
   std::unique_ptr<RemoteMember> remote;  // group, once the peer is ready
   bool ending = false;

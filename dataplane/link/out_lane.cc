@@ -24,8 +24,10 @@ bool fits_batch(const Message& m) {
   return m.len <= kCopyMax && m.parts <= UINT8_MAX && m.topic <= UINT16_MAX;
 }
 
-Record gap_record(uint64_t messages, uint64_t reason, uint64_t arena_bytes) {
+// `source`: position of the first message that will not come.
+Record gap_record(uint64_t source, uint64_t messages, uint64_t reason, uint64_t arena_bytes) {
   Record r;
+  r.source = source;
   r.gap = true;
   r.key = messages;
   r.parts = static_cast<uint8_t>(reason);
@@ -48,7 +50,7 @@ Record message_record(const Message& m) {
 void make_gap(Message& m, Drop why) {
   const uint64_t position = m.position;
   m = Message{};
-  m.position = position;
+  m.position = m.source = position;
   m.flags = kFlagGap;
   m.key = 1;
   m.parts = static_cast<uint16_t>(why);
@@ -88,6 +90,7 @@ bool OutLane::refill() {
       make_gap(m, Drop::kTooBig);
     } else if (is_gap(m)) [[unlikely]] {
       m.len = 0;
+      m.source = m.position;
     } else if (m.len == 0 && m.parts > UINT8_MAX) [[unlikely]] {
       stats_.broken.add(1);
       make_gap(m, Drop::kMalformed);
@@ -124,8 +127,7 @@ Sent OutLane::write_batch(std::span<std::byte> body, uint32_t& size) {
   uint64_t fill = fill_;
   const uint64_t arena_size = arena_size_;
   const Start consumed = consumed_;
-  BatchWriter out({alias_, epoch_, next, arena_place(fill, first.len, arena_size),
-                   is_gap(first) ? 0 : first.source},
+  BatchWriter out({alias_, epoch_, next, arena_place(fill, first.len, arena_size), first.source},
                   body);
   do {
     const Message& m = staged_[staged_at_];
@@ -134,7 +136,7 @@ Sent OutLane::write_batch(std::span<std::byte> body, uint32_t& size) {
     if (!fits_batch(m) || !has_room(next, end, consumed)) break;
     // Two calls, so that the fields of a message need not be merged with those of a gap.
     if (is_gap(m)) [[unlikely]] {
-      if (!out.append(gap_record(m.key, m.parts, 0))) break;
+      if (!out.append(gap_record(m.source, m.key, m.parts, 0))) break;
       record(next) = {m.position, arena, m.key, 1, Kind::kGap, static_cast<uint8_t>(m.parts)};
     } else {
       if (!out.append(message_record(m))) break;
@@ -229,14 +231,14 @@ bool OutLane::rewrite_piece(Sent& sent, TxFrame& frame, uint32_t body_room) {
 // The record of a message that goes once more; its reason or its bytes.
 Record OutLane::record_again(uint64_t position) {
   const SentMessage& s = record(position);
-  if (s.kind == Kind::kGap) return gap_record(s.len, s.reason, 0);
+  if (s.kind == Kind::kGap) return gap_record(s.source, s.len, s.reason, 0);
   if (s.kind == Kind::kWhole) {
     Message m;
     const bool same = feed_.look(s.source, m) && m.len == s.len;
     if (same && fits_batch(m) && !is_gap(m)) return message_record(m);
     give_up(position);
   }
-  return gap_record(1, static_cast<uint64_t>(Drop::kMalformed), s.len);
+  return gap_record(s.source, 1, static_cast<uint64_t>(Drop::kMalformed), s.len);
 }
 
 void OutLane::rewrite_batch(Sent& sent, TxFrame& frame, uint32_t body_room) {

@@ -131,14 +131,22 @@ TEST(Node, CountsWhatAPeerThatVanishedNeverGot) {
   expect_identity(nodes);
   nodes.set_faults({});
   wait_up(nodes);
-  // It asks again by itself, and gets what is published from then on.
-  pen::Message m;
+  // It asks again by itself, is told what it missed, and gets what is published from then on.
+  pen::Message gap;
   bool came = false;
   for (int i = 0; i < 2000 && !came; i++) {
     ASSERT_EQ(p->send_wait(*topic, payload(999, 100), kPatienceNs), PENSTOCK_OK);
-    came = s->recv(m, 10'000'000) == PENSTOCK_OK;
+    came = s->recv(gap, 10'000'000) == PENSTOCK_OK;
   }
-  EXPECT_TRUE(came);
+  ASSERT_TRUE(came);
+  EXPECT_TRUE(gap.is_gap());
+  EXPECT_EQ(std::string(gap.gap_reason_text()), "peer_down");
+  EXPECT_EQ(gap.position, 10u);
+  ASSERT_EQ(p->send_wait(*topic, payload(999, 100), kPatienceNs), PENSTOCK_OK);
+  pen::Message next;
+  ASSERT_EQ(s->recv(next, kPatienceNs), PENSTOCK_OK);
+  EXPECT_EQ(next.position, gap.position + gap.gap_count);
+  expect_identity(nodes);
 }
 
 TEST(Node, FencesThePeersEarlierLife) {
