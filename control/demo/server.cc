@@ -1,5 +1,5 @@
-// The parameter server of the main job: pulls gradients, sums them in rank order, publishes weights.
-// One thread of its own; a client of node B.
+// The parameter server of the main job: pulls gradients, sums them in rank order, publishes
+// weights. One thread of its own; a client of node B.
 #include "control/demo/exchange.h"
 #include "control/demo/gather.h"
 #include "control/demo/job.h"

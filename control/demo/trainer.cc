@@ -1,5 +1,5 @@
-// A trainer of the main job: computes gradients on its part of the digits, pushes them, and takes the
-// weights that come back. One thread of its own; a client of node A.
+// A trainer of the main job: computes gradients on its part of the digits, pushes them, and takes
+// the weights that come back. One thread of its own; a client of node A.
 #include "control/demo/exchange.h"
 #include "control/demo/gather.h"
 #include "control/demo/job.h"
