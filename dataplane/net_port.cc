@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "dataplane/wire/crc32c.h"
 #include "dataplane/wire/hello.h"
 #include "dataplane/wire/hop_header.h"
 
@@ -18,11 +19,21 @@ bool same_net(const IpAddress& a, const IpAddress& b, uint32_t bits) {
   return rest == 0 || whole == 16 || ((a.bytes[whole] ^ b.bytes[whole]) >> (8 - rest)) == 0;
 }
 
+// What of a HELLO its cookie is good for: its sender, path and nonce.
+std::array<std::byte, 16> asked_by(const Hello& h) {
+  std::array<std::byte, 16> out{};
+  store_le(out.data(), h.node);
+  store_le(out.data() + 8, h.path);
+  store_le(out.data() + 12, h.nonce);
+  return out;
+}
+
 }  // namespace
 
 NetPort::NetPort(Port& port, const Config& config)
     : port_(port),
       config_(config),
+      cookies_(config.cookie_seed != 0 ? CookieJar(config.cookie_seed) : CookieJar()),
       resolver_(config.station),
       inflow_(config.bytes_per_us),
       by_index_(kLinks) {}
@@ -149,8 +160,9 @@ void NetPort::give(LinkPath* path, const Datagram& d, uint64_t now) {
   collect(*path);
 }
 
-// A HELLO names its sender and the path, and a NIC with several queues cannot know whose it is. The
-// link checks the rest.
+// A HELLO names its sender and the path, and a NIC with several queues cannot know whose it is. It
+// reaches the link when it comes from where that peer is, and whoever sent it has shown that it
+// gets what is sent there. The link checks the rest.
 bool NetPort::take_hello(const Frame& frame, const Datagram& d, uint64_t now) {
   const auto h = parse_hello(d.head.subspan(kHopHeaderSize));
   if (!h) {
@@ -162,8 +174,48 @@ bool NetPort::take_hello(const Frame& frame, const Datagram& d, uint64_t now) {
   LinkPath* path = nullptr;
   for (LinkPath* p : links_)
     if (p->config.link.peer_id == h->node && p->config.link.path == h->path) path = p;
+  if (path != nullptr && d.from() != path->config.remote) {
+    drops_.add(Drop::kForeign);
+    return true;
+  }
+  if (path != nullptr && h->protocol == kProtocol &&
+      !cookies_.good(h->cookie, d.from(), d.from_port, asked_by(*h), now)) {
+    drops_.add(Drop::kNoCookie);
+    ask_for_cookie(*path, d, *h, now);
+    return true;
+  }
   give(path, d, now);
   return true;
+}
+
+// Smaller than what asked for it, and only so often: who forges addresses gains nothing by us.
+void NetPort::ask_for_cookie(LinkPath& path, const Datagram& d, const Hello& h, uint64_t now) {
+  constexpr uint64_t kRetryNs = 100'000;
+  if (now < retry_at_ || !path.resolved || h.connection == 0) return;
+  retry_at_ = now + kRetryNs;
+  std::array<std::byte, Encap::kMaxSize + kHopHeaderSize + kRetrySize> frame;
+  const std::span all(frame.data(), path.encap.size() + kHopHeaderSize + kRetrySize);
+  const auto hop = all.subspan(path.encap.size());
+  write_retry({h.nonce, cookies_.bake(d.from(), d.from_port, asked_by(h), now)},
+              hop.subspan(kHopHeaderSize));
+  write_hop({.type = FrameType::kRetry,
+             .incarnation = static_cast<uint16_t>(path.config.link.self_epoch),
+             .connection = h.connection,
+             .timestamp = static_cast<uint32_t>(now >> kTickShift)},
+            hop);
+  seal(hop, {});
+  path.encap.write(all, {});
+  Frame* f = send_raw(all);
+  if (f != nullptr) set_offloads(*f, path);
+}
+
+// What the device fills in of the headers that the path's Encap has written.
+void NetPort::set_offloads(Frame& f, const LinkPath& path) const {
+  const PortInfo& info = port_.info();
+  f.flags = (info.tx_udp_checksum ? kTxUdpChecksum : 0u) |
+            (info.tx_ip_checksum && path.config.remote.is_v4() ? kTxIpChecksum : 0u);
+  f.l2_len = path.encap.l2_len();
+  f.l3_len = path.encap.l3_len();
 }
 
 bool NetPort::hand_over(uint32_t worker, const Frame& frame) {
@@ -204,16 +256,17 @@ void NetPort::resolve(LinkPath& path, uint64_t now) {
   (void)resolver_.neighbours().want(path.next_hop, now);  // full: the link stays unresolved
 }
 
-// Rare and small: takes a place in the burst, or is lost and asked for again.
-void NetPort::send_raw(std::span<const std::byte> frame) {
+// Rare and small: takes a place in the burst, or is lost and asked for again (null).
+Frame* NetPort::send_raw(std::span<const std::byte> frame) {
   Frame f;
   if (out_end_ == kBurst || port_.tx_alloc({&f, 1}) == 0) {
     drops_.add(Drop::kNoBuffer);
-    return;
+    return nullptr;
   }
   std::memcpy(f.data, frame.data(), frame.size());
   f.len = static_cast<uint32_t>(frame.size());
-  out_[out_end_++] = f;
+  out_[out_end_] = f;
+  return &out_[out_end_++];
 }
 
 // True when nothing waits any more.
@@ -267,17 +320,13 @@ uint32_t NetPort::send_link(LinkPath& path, uint64_t now) {
     tx[i] = {.data = f.data + headers, .room = f.room - static_cast<uint32_t>(headers)};
   }
   const size_t n = path.link.transmit({tx.data(), room}, now);
-  const PortInfo& info = port_.info();
   for (size_t i = 0; i < n; i++) {
     Frame f = spare_[--spares_];
     f.len = static_cast<uint32_t>(headers) + tx[i].len;
     f.payload = tx[i].payload;
     f.payload_len = tx[i].payload_len;
     f.region = static_cast<Region*>(tx[i].region);
-    f.flags = (info.tx_udp_checksum ? kTxUdpChecksum : 0u) |
-              (info.tx_ip_checksum && path.config.remote.is_v4() ? kTxIpChecksum : 0u);
-    f.l2_len = path.encap.l2_len();
-    f.l3_len = path.encap.l3_len();
+    set_offloads(f, path);
     path.encap.write({f.data, f.len}, {f.payload, f.payload_len});
     out_[out_end_++] = f;
   }

@@ -18,9 +18,11 @@
 #include "dataplane/base/errc.h"
 #include "dataplane/base/spsc_ring.h"
 #include "dataplane/link_path.h"
+#include "dataplane/net/cookie.h"
 #include "dataplane/net/decap.h"
 #include "dataplane/net/resolver.h"
 #include "dataplane/port.h"
+#include "dataplane/wire/hello.h"
 
 namespace penstock {
 
@@ -39,6 +41,7 @@ class NetPort {
     uint16_t udp_port = 0;
     uint32_t worker = 0;
     uint32_t workers = 1;       // path i of a peer belongs to worker i % workers
+    uint64_t cookie_seed = 0;   // 0: cookies nobody can guess; else the same each time
     uint64_t bytes_per_us = 0;  // that this queue can take in; 0: not known
   };
 
@@ -100,6 +103,7 @@ class NetPort {
   bool take(const Frame& frame, uint64_t now);
   bool dispatch(const Frame& frame, const Datagram& d, uint64_t now);
   bool take_hello(const Frame& frame, const Datagram& d, uint64_t now);
+  void ask_for_cookie(LinkPath& path, const Datagram& d, const Hello& h, uint64_t now);
   void give(LinkPath* path, const Datagram& d, uint64_t now);
   bool hand_over(uint32_t worker, const Frame& frame);
   uint32_t receive_handoffs(uint64_t now);
@@ -107,12 +111,15 @@ class NetPort {
   void ask_neighbours(uint64_t now);
   void resolve(LinkPath& path, uint64_t now);
   uint32_t send_link(LinkPath& path, uint64_t now);
-  void send_raw(std::span<const std::byte> frame);
+  Frame* send_raw(std::span<const std::byte> frame);
+  void set_offloads(Frame& f, const LinkPath& path) const;
   bool flush();
   void collect(LinkPath& path);
 
   Port& port_;
   Config config_;
+  CookieJar cookies_;
+  uint64_t retry_at_ = 0;  // no RETRY before
   Resolver resolver_;
   Inflow inflow_;
   uint64_t looked_at_ = 0;  // last receive()

@@ -54,6 +54,8 @@ Drop Link::take(std::span<const std::byte> frame, std::span<const std::byte> pay
   switch (hop->type) {
     case FrameType::kHello:
       return on_hello(body, now);
+    case FrameType::kRetry:
+      return on_retry(body);
     case FrameType::kHelloAck:
       return on_hello_ack(*hop, body, now);
     case FrameType::kClose:

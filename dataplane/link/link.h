@@ -241,6 +241,7 @@ class Link {
 
   // --- link_setup.cc: sessions ---
   Drop on_hello(std::span<const std::byte> body, uint64_t now);
+  Drop on_retry(std::span<const std::byte> body);
   Drop on_hello_ack(const HopHeader& hop, std::span<const std::byte> body, uint64_t now);
   Drop on_close(const HopHeader& hop, std::span<const std::byte> body, uint64_t now);
   Drop check_hello(const Hello& h, uint64_t now);
@@ -263,6 +264,7 @@ class Link {
   // The session.
   uint32_t connection_ = 0;
   uint32_t nonce_ = 0;
+  uint64_t cookie_ = 0;    // for that nonce
   uint32_t sessions_ = 0;  // begun
   uint32_t limit_;
   Peer peer_;

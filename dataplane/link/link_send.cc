@@ -51,8 +51,9 @@ size_t Link::send_setup(std::span<TxFrame> frames, uint64_t now) {
   if (send_hello_ack_ && n < frames.size()) {
     send_hello_ack_ = false;
     TxFrame& f = frames[n++];
-    const size_t size =
-        write_hello_ack(hello(hello_ack_nonce_), {f.data + kHopHeaderSize, kHelloSize});
+    Hello h = hello(hello_ack_nonce_);
+    h.cookie = 0;
+    const size_t size = write_hello_ack(h, {f.data + kHopHeaderSize, kHelloSize});
     f.len = static_cast<uint32_t>(kHopHeaderSize + size);
     finish(f, FrameType::kHelloAck, 0, peer_.connection, now);
   }

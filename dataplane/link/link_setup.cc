@@ -64,6 +64,7 @@ void Link::begin_session(uint64_t now) {
   // A later session has a later nonce, that of another Link to the same peer included.
   const auto clock = static_cast<uint32_t>(now >> 20) | 1u;
   nonce_ = sessions_ == 1 || newer(clock, nonce_) ? clock : nonce_ + 1;
+  cookie_ = 0;
   peer_ = {};
   limit_ = config_.max_frame;
   next_packet_ = config_.first_packet;
@@ -91,7 +92,8 @@ Hello Link::hello(uint32_t nonce) const {
           .epoch = config_.self_epoch,
           .peer_epoch = known_epoch_,
           .connection = connection_,
-          .nonce = nonce};
+          .nonce = nonce,
+          .cookie = cookie_};
 }
 
 // What is wrong with a HELLO or HELLO_ACK, whatever the state.
@@ -133,6 +135,18 @@ Drop Link::on_hello(std::span<const std::byte> body, uint64_t now) {
   known_nonce_ = h->nonce;
   send_hello_ack_ = true;
   hello_ack_nonce_ = h->nonce;
+  return Drop::kNone;
+}
+
+// We are asked to show that what is sent to us comes here: the same HELLO again, with the cookie.
+// Once for each: a peer that takes no cookie must not make us call without end.
+Drop Link::on_retry(std::span<const std::byte> body) {
+  const auto r = parse_retry(body);
+  if (!r) return Drop::kBadFrame;
+  if (state_ != LinkState::kConnecting || r->nonce != nonce_) return Drop::kStaleEpoch;
+  if (r->cookie == cookie_) return Drop::kDuplicate;
+  cookie_ = r->cookie;
+  send_hello_ = true;
   return Drop::kNone;
 }
 

@@ -14,7 +14,7 @@ constexpr size_t kHelloBody = kHelloFrameSize - kHopHeaderSize;
 Hello read(const std::byte* p) {
   return {load_le<uint16_t>(p),      load_le<uint16_t>(p + 2),  load_le<uint16_t>(p + 4),
           load_le<uint64_t>(p + 8),  load_le<uint64_t>(p + 16), load_le<uint64_t>(p + 24),
-          load_le<uint32_t>(p + 32), load_le<uint32_t>(p + 36)};
+          load_le<uint32_t>(p + 32), load_le<uint32_t>(p + 36), load_le<uint64_t>(p + 40)};
 }
 
 // `size` is that of the whole body: what follows the fields is zero.
@@ -36,6 +36,7 @@ size_t write(const Hello& h, std::span<std::byte> out, size_t size) {
   store_le(p + 24, h.peer_epoch);
   store_le(p + 32, h.connection);
   store_le(p + 36, h.nonce);
+  store_le(p + 40, h.cookie);
   return size;
 }
 
@@ -49,6 +50,17 @@ std::optional<Hello> parse_hello(std::span<const std::byte> body) {
 std::optional<Hello> parse_hello_ack(std::span<const std::byte> body) {
   if (!well_formed(body, kHelloSize)) return std::nullopt;
   return read(body.data());
+}
+
+std::optional<Retry> parse_retry(std::span<const std::byte> body) {
+  if (body.size() != kRetrySize || load_le<uint32_t>(body.data() + 4) != 0) return std::nullopt;
+  return Retry{load_le<uint32_t>(body.data()), load_le<uint64_t>(body.data() + 8)};
+}
+
+void write_retry(const Retry& r, std::span<std::byte> out) {
+  store_le(out.data(), r.nonce);
+  store_le(out.data() + 4, uint32_t{0});
+  store_le(out.data() + 8, r.cookie);
 }
 
 size_t write_hello(const Hello& h, std::span<std::byte> out) {

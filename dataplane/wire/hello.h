@@ -1,5 +1,7 @@
-// HELLO and HELLO_ACK: who I am, and the connection id to call me by. Layout: FORMAT.md.
+// HELLO and HELLO_ACK: who I am, and the connection id to call me by; RETRY: say it again, and
+// prove that you can be reached. Layout: FORMAT.md.
 //
+//    HELLO, HELLO_ACK
 //    0           2           4           6           8
 //    +-----------+-----------+-----------+-----------+
 //    | protocol  | path      | max_frame | 0         |
@@ -11,7 +13,15 @@
 //    | peer_epoch                                    |
 //    +-----------------------+-----------------------+
 //    | connection            | nonce                 |
-//    +-----------------------+-----------------------+   40, and in HELLO zeros up to 1176
+//    +-----------------------+-----------------------+
+//    | cookie                                        |
+//    +-----------------------------------------------+   48, and in HELLO zeros up to 1176
+//    RETRY
+//    +-----------------------+-----------------------+
+//    | nonce                 | 0                     |
+//    +-----------------------+-----------------------+
+//    | cookie                                        |
+//    +-----------------------------------------------+   16
 #pragma once
 
 #include <cstddef>
@@ -22,7 +32,8 @@
 namespace penstock {
 
 inline constexpr uint16_t kProtocol = 2;  // what frames mean; the hop header has its own version
-inline constexpr size_t kHelloSize = 40;  // body of HELLO_ACK
+inline constexpr size_t kHelloSize = 48;  // body of HELLO_ACK
+inline constexpr size_t kRetrySize = 16;
 inline constexpr size_t kHelloFrameSize = 1200;  // of a whole HELLO frame, hop header included
 
 struct Hello {
@@ -34,8 +45,16 @@ struct Hello {
   uint64_t peer_epoch = 0;  // yours as far as I know it, 0 = unknown
   uint32_t connection = 0;  // put this into frames to me
   uint32_t nonce = 0;       // HELLO: a fresh number; HELLO_ACK: that of the HELLO it answers
+  uint64_t cookie = 0;      // HELLO: that of the RETRY to this nonce, if there was one; else 0
 
   bool operator==(const Hello&) const = default;
+};
+
+struct Retry {
+  uint32_t nonce = 0;  // of the HELLO that it answers
+  uint64_t cookie = 0;
+
+  bool operator==(const Retry&) const = default;
 };
 
 // The body of a HELLO (it must have its full padding) or HELLO_ACK frame, or nothing.
@@ -45,5 +64,10 @@ std::optional<Hello> parse_hello_ack(std::span<const std::byte> body);
 // Writes the body, padding included, and returns its size; 0 when `out` is too small.
 size_t write_hello(const Hello& h, std::span<std::byte> out);
 size_t write_hello_ack(const Hello& h, std::span<std::byte> out);
+
+// The body of a RETRY frame, or nothing.
+std::optional<Retry> parse_retry(std::span<const std::byte> body);
+// Writes to the first kRetrySize bytes of `out`, which has room for them.
+void write_retry(const Retry& r, std::span<std::byte> out);
 
 }  // namespace penstock

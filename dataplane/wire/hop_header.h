@@ -33,6 +33,7 @@ enum class FrameType : uint8_t {
   kPing = 6,
   kPong = 7,
   kClose = 8,
+  kRetry = 9,
 };
 
 // HopHeader.flags
@@ -72,7 +73,7 @@ inline std::optional<HopHeader> parse_hop(std::span<const std::byte> frame) {
   const std::byte* p = frame.data();
   const unsigned type = load_le<uint8_t>(p) & 31u;
   const auto flags = load_le<uint8_t>(p + 1);
-  if (type < 1 || type > 8 || (flags & ~unsigned{kHopAckNow}) != 0) return std::nullopt;
+  if (type < 1 || type > 9 || (flags & ~unsigned{kHopAckNow}) != 0) return std::nullopt;
   return HopHeader{static_cast<FrameType>(type),    flags,
                    load_le<uint16_t>(p + 2),        load_le<uint32_t>(p + 4),
                    load_le<uint64_t>(p + 8),        load_le<uint32_t>(p + 16),

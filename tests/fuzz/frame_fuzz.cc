@@ -98,6 +98,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case FrameType::kHelloAck:
       hello(body, h->type == FrameType::kHelloAck, out);
       break;
+    case FrameType::kRetry:
+      if (const auto r = parse_retry(body)) {
+        write_retry(*r, out);
+        require_same(std::span(out).first(kRetrySize), body);
+      }
+      break;
     case FrameType::kBatch:
       batch(body, out);
       break;

@@ -121,6 +121,11 @@ class ScriptedPeer {
     write_hello_ack(h, body);
     return give(FrameType::kHelloAck, body);
   }
+  Drop give_retry(const Retry& r) {
+    std::array<std::byte, kRetrySize> body;
+    write_retry(r, body);
+    return give(FrameType::kRetry, body);
+  }
   Drop give_close(LinkClose reason) {
     std::array<std::byte, kCloseSize> body;
     write_close({reason, 0}, body);

@@ -96,6 +96,31 @@ TEST(Session, AnAnswerToAnotherHelloIsRefused) {
   EXPECT_FALSE(p.link.up());
 }
 
+// Asked to show that it can be reached it says the same again with the cookie; once for each.
+TEST(Session, ARetryIsAnsweredOnce) {
+  ScriptedPeer p;
+  p.link.start(p.now);
+  const auto first = *parse_hello(p.take().at(0).span());
+  EXPECT_EQ(first.cookie, 0u);
+  EXPECT_TRUE(p.take().empty());
+  EXPECT_EQ(p.give_retry({first.nonce + 1, 5}), Drop::kStaleEpoch);
+  EXPECT_TRUE(p.take().empty());
+  EXPECT_EQ(p.give_retry({first.nonce, 5}), Drop::kNone);
+  auto again = *parse_hello(p.take().at(0).span());
+  EXPECT_EQ(again.cookie, 5u);
+  again.cookie = 0;
+  EXPECT_EQ(again, first);
+  EXPECT_EQ(p.give_retry({first.nonce, 5}), Drop::kDuplicate);
+  EXPECT_TRUE(p.take().empty());
+  // In a session it means nothing.
+  Hello h = p.hello();
+  h.nonce = first.nonce;
+  p.give_hello_ack(h);
+  ASSERT_TRUE(p.link.up());
+  EXPECT_EQ(p.give_retry({first.nonce, 6}), Drop::kStaleEpoch);
+  EXPECT_TRUE(p.link.up());
+}
+
 TEST(Session, StrangersAreRefused) {
   ScriptedPeer p;
   p.link.start(p.now);

@@ -50,7 +50,7 @@ HopHeader hop_of(const Bytes& frame) {
 
 TEST(Format, HasAnExampleOfEveryFrameAndItsChecksumIsRight) {
   const auto all = format_examples();
-  EXPECT_EQ(all.size(), 8u);
+  EXPECT_EQ(all.size(), 9u);
   for (const auto& [name, frame] : all) {
     EXPECT_TRUE(parse_hop(frame)) << name;
     EXPECT_TRUE(check(frame, {})) << name;
@@ -61,7 +61,7 @@ TEST(Format, Hello) {
   const Bytes frame = example("hello");
   EXPECT_EQ(frame.size(), kHelloFrameSize);
   const HopHeader hop{FrameType::kHello, 0, 0x0102, 0, 1, 0x1000, 0};
-  const Hello hello{2, 0, 8972, 7, 0x0102, 0, 0x01a5c003, 0xdecafbad};
+  const Hello hello{2, 0, 8972, 7, 0x0102, 0, 0x01a5c003, 0xdecafbad, 0x0123456789abcdef};
   EXPECT_EQ(hop_of(frame), hop);
   EXPECT_EQ(parse_hello(body(frame)), hello);
   EXPECT_EQ(written(hop, [&](auto out) { return write_hello(hello, out); }), frame);
@@ -74,6 +74,20 @@ TEST(Format, HelloAck) {
   EXPECT_EQ(hop_of(frame), hop);
   EXPECT_EQ(parse_hello_ack(body(frame)), hello);
   EXPECT_EQ(written(hop, [&](auto out) { return write_hello_ack(hello, out); }), frame);
+}
+
+TEST(Format, Retry) {
+  const Bytes frame = example("retry");
+  const HopHeader hop{FrameType::kRetry, 0, 0x0b0a, 0x01a5c003, 0, 0x1008, 0};
+  const Retry retry{0xdecafbad, 0x0123456789abcdef};
+  EXPECT_EQ(hop_of(frame), hop);
+  EXPECT_EQ(parse_retry(body(frame)), retry);
+  EXPECT_EQ(written(hop,
+                    [&](auto out) {
+                      write_retry(retry, out);
+                      return kRetrySize;
+                    }),
+            frame);
 }
 
 TEST(Format, Batch) {

@@ -22,7 +22,8 @@ TEST(Hello, ComesBackAsItWasWritten) {
                   rng(),
                   rng(),
                   static_cast<uint32_t>(rng()),
-                  static_cast<uint32_t>(rng())};
+                  static_cast<uint32_t>(rng()),
+                  rng()};
     std::vector<std::byte> out(kBody, std::byte{0xee});
     ASSERT_EQ(write_hello(h, out), kBody);
     EXPECT_EQ(parse_hello(out), h);

@@ -1,0 +1,144 @@
+// Who may begin a session through a port: a stranger on the net forges HELLOs of a peer.
+#include "dataplane/net_port.h"
+
+#include <gtest/gtest.h>
+#include <vector>
+
+#include "dataplane/wire/crc32c.h"
+#include "drivers/sim/sim_net.h"
+
+namespace penstock {
+namespace {
+
+constexpr uint16_t kUdp = 9470;
+
+struct Host {
+  Host(SimNet& net, uint64_t id, const char* address)
+      : sim(net.add_port()), port(sim, config(sim, address)), self(id) {}
+
+  static NetPort::Config config(SimPort& sim, const char* address) {
+    NetPort::Config c;
+    c.station.mac.bytes = sim.info().mac;
+    c.station.v4 = *parse_ip(address);
+    c.udp_port = kUdp;
+    return c;
+  }
+  void add_peer(uint64_t id, const char* address, uint64_t now) {
+    LinkPath::Config c;
+    c.link.self_id = self;
+    c.link.peer_id = id;
+    c.link.seed = self;
+    c.remote = *parse_ip(address);
+    c.local_udp = c.remote_udp = kUdp;
+    path = std::make_unique<LinkPath>(c, sim.info().max_frame);
+    ASSERT_EQ(port.add_link(path.get(), now), Errc::kOk);
+  }
+  void turn(uint64_t now) {
+    port.receive(now);
+    port.transmit(now);
+    LinkNotice n;
+    while (port.next_notice(n))
+      if (n.event.kind == LinkEvent::kDown) downs++;
+  }
+
+  SimPort& sim;
+  NetPort port;
+  uint64_t self;
+  std::unique_ptr<LinkPath> path;
+  int downs = 0;
+};
+
+class Door : public ::testing::Test {
+ protected:
+  Door() {
+    a.add_peer(2, "10.0.0.2", now);
+    b.add_peer(1, "10.0.0.1", now);
+    settle();
+  }
+  void settle() {
+    for (int i = 0; i < 2000; i++) {
+      net.advance(now += 50'000);
+      a.turn(now);
+      b.turn(now);
+    }
+  }
+  // A HELLO of b's, as a stranger would send it, to a.
+  void forge(const char* from, uint32_t nonce, uint64_t cookie = 0, uint16_t protocol = kProtocol) {
+    Hello h{.protocol = protocol,
+            .max_frame = 1400,
+            .node = 2,
+            .epoch = 1,
+            .connection = 77,
+            .nonce = nonce,
+            .cookie = cookie};
+    Encap encap({a.port.config().station.mac, b.port.config().station.mac, *parse_ip(from),
+                 *parse_ip("10.0.0.1"), kUdp, kUdp},
+                {});
+    std::vector<std::byte> frame(encap.size() + kHelloFrameSize);
+    const auto hop = std::span(frame).subspan(encap.size());
+    write_hello(h, hop.subspan(kHopHeaderSize));
+    write_hop({.type = FrameType::kHello, .incarnation = 1, .packet = 1}, hop);
+    seal(hop, {});
+    encap.write(frame, {});
+    a.sim.inject(frame);
+  }
+  uint64_t dropped(Drop d) const { return a.port.drops().read(d); }
+
+  SimNet net{1};
+  uint64_t now = 1'000'000'000;
+  Host a{net, 1, "10.0.0.1"};
+  Host b{net, 2, "10.0.0.2"};
+};
+
+TEST_F(Door, OpensForWhoShowsACookie) {
+  EXPECT_TRUE(a.path->link.up());
+  EXPECT_TRUE(b.path->link.up());
+  EXPECT_GT(dropped(Drop::kNoCookie) + b.port.drops().read(Drop::kNoCookie), 0u);
+}
+
+// The peer's session goes on whatever is forged: only what the peer gets could answer for it.
+TEST_F(Door, AForgedHelloChangesNothing) {
+  const uint32_t session = a.path->link.connection();
+  for (uint32_t i = 0; i < 50; i++) {
+    forge("10.0.0.2", 0x70000000 + i, i);
+    settle();
+  }
+  EXPECT_EQ(a.path->link.connection(), session);
+  EXPECT_EQ(a.downs, 0);
+  EXPECT_TRUE(a.path->link.up() && b.path->link.up());
+  EXPECT_GE(dropped(Drop::kNoCookie), 50u);
+}
+
+TEST_F(Door, APeerSpeaksFromWhereItIs) {
+  forge("10.0.0.3", 0x70000000);
+  settle();
+  EXPECT_EQ(dropped(Drop::kForeign), 1u);
+  EXPECT_EQ(a.downs, 0);
+}
+
+// Fewer and smaller: nobody is flooded through us.
+TEST_F(Door, AnswersLessThanItIsAsked) {
+  const uint64_t frames = a.sim.stats().tx_frames.read();
+  const uint64_t bytes = a.sim.stats().tx_bytes.read();
+  const uint64_t begin = now;
+  for (int i = 0; i < 1000; i++) {
+    forge("10.0.0.2", 0x70000000);
+    net.advance(now += 1000);
+    a.turn(now);
+  }
+  const uint64_t answers = a.sim.stats().tx_frames.read() - frames;
+  EXPECT_GT(answers, 0u);
+  EXPECT_LE(answers, (now - begin) / 100'000 + 2);
+  EXPECT_LE(a.sim.stats().tx_bytes.read() - bytes, 100 * answers);
+}
+
+// Who speaks another protocol may know no cookies, and is told so at once.
+TEST_F(Door, AnotherProtocolIsToldSo) {
+  forge("10.0.0.2", 0x70000000, 0, kProtocol + 1);
+  settle();
+  EXPECT_EQ(a.path->link.stats().drops.read(Drop::kBadVersion), 1u);
+  EXPECT_EQ(a.downs, 0);
+}
+
+}  // namespace
+}  // namespace penstock
