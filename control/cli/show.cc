@@ -66,10 +66,10 @@ std::string lanes(const json& answer) {
 }
 
 std::string links(const json& answer) {
-  Table table({"PEER",    ">PATH",      ">WORKER", "PORT",         "STATE",    "LOCAL",
-               "REMOTE",  ">RTT",       ">UP",     ">PACKETS OUT", ">IN",      ">BYTES OUT",
-               ">IN",     ">RESENT",    ">LOST",   ">DUPLICATE",   ">CORRUPT", ">IN FLIGHT",
-               ">WINDOW", ">LANES OUT", ">IN"});
+  Table table({"PEER",    ">PATH",   ">WORKER",    "PORT",         "STATE",    "LOCAL",
+               "REMOTE",  ">RTT",    ">UP",        ">PACKETS OUT", ">IN",      ">BYTES OUT",
+               ">IN",     ">RESENT", ">LOST",      ">DUPLICATE",   ">CORRUPT", ">IN FLIGHT",
+               ">WINDOW", ">FRAME",  ">LANES OUT", ">IN"});
   for (const json& link : answer) {
     table.add({str(link, "peer"),
                count(link, "path"),
@@ -90,6 +90,7 @@ std::string links(const json& answer) {
                count(link, "corrupt"),
                count(link, "in_flight"),
                count(link, "window"),
+               count(link, "frame"),
                count(link, "lanes_out"),
                count(link, "lanes_in")});
   }

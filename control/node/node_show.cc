@@ -183,6 +183,8 @@ std::string Node::show_links() {
                      {"duplicates", s.duplicates.read()},
                      {"in_flight", s.in_flight.load()},
                      {"window", s.window.load()},
+                     {"frame", s.frame.load()},
+                     {"narrowed", s.narrowed.read()},
                      {"marked", s.marked.read()},
                      {"probes", s.probes.read()},
                      {"stalls", s.stalls.read()},

@@ -164,8 +164,14 @@ Drop Link::on_ping(const HopHeader& hop, std::span<const std::byte> body) {
 }
 
 Drop Link::on_pong(std::span<const std::byte> body, uint64_t now) {
-  const auto token = parse_ping(body);
+  const auto token = parse_pong(body);
   if (!token) return Drop::kBadFrame;
+  if (*token == size_token_ && size_token_ != 0) {
+    size_token_ = 0;
+    mtu_.answered(now);
+    stats_.frame.store_relaxed(mtu_.size());
+    return Drop::kNone;
+  }
   if (*token != ping_token_ || ping_token_ == 0) return Drop::kDuplicate;
   if (now >= ping_token_) sample(now - ping_token_, 0);
   ping_token_ = 0;

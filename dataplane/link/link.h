@@ -18,6 +18,7 @@
 #pragma once
 
 #include <array>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -34,6 +35,7 @@
 #include "dataplane/link/inflow.h"
 #include "dataplane/link/lane_table.h"
 #include "dataplane/link/out_lane.h"
+#include "dataplane/link/path_mtu.h"
 #include "dataplane/link/received_packets.h"
 #include "dataplane/link/rtt.h"
 #include "dataplane/link/sent_packets.h"
@@ -106,6 +108,8 @@ struct alignas(kPair) LinkStats {
   SharedWord srtt_ns, min_rtt_ns;
   SharedWord in_flight;  // packets
   SharedWord window;     // packets that may be
+  SharedWord frame;      // bytes of the largest that the path carries
+  Counter narrowed;      // times that it carried only smaller ones than before
   Counter marked;        // packets in that the network had marked
   DropCounters drops;    // frames
 };
@@ -172,6 +176,8 @@ class Link {
   uint64_t peer_epoch() const { return peer_.epoch; }
   // Bytes of the largest frame that both sides can handle.
   uint32_t frame_limit() const { return limit_; }
+  // Bytes of the largest frame that the path is known to carry.
+  uint32_t path_limit() const { return mtu_.size(); }
   const LinkConfig& config() const { return config_; }
   const LinkStats& stats() const { return stats_; }
 
@@ -204,6 +210,7 @@ class Link {
   size_t send_lane(OutLane& lane, std::span<TxFrame> frames, uint64_t now);
   void send_contents(TxFrame& frame, const Sent& what, bool again, uint64_t now);
   void send_ack(TxFrame& frame, uint64_t now);
+  size_t send_size_probe(TxFrame& frame, uint64_t now);
   void send_token(TxFrame& frame, FrameType type, uint8_t flags, uint64_t token, uint64_t now);
   void finish(TxFrame& frame, FrameType type, uint8_t flags, uint32_t connection, uint64_t now);
   bool ack_due(uint64_t now) const {
@@ -218,7 +225,7 @@ class Link {
     if (n >= std::min(packets_.window(), congestion_.packets())) return false;
     return (n == 0 || next_packet_ <= allowed_) && now >= pace_at_;
   }
-  uint32_t body_room() const { return limit_ - static_cast<uint32_t>(kHopHeaderSize); }
+  uint32_t body_room() const { return mtu_.size() - static_cast<uint32_t>(kHopHeaderSize); }
 
   // --- link_loss.cc: acknowledgements, loss, timers ---
   Drop on_ack(std::span<const std::byte> body, uint64_t now);
@@ -227,8 +234,13 @@ class Link {
   uint32_t take_latest(const Ack& a);
   void settle(OutLane* lane);
   void find_lost(uint64_t now);
-  void probe();
-  void again(const Sent& what) { again_[again_tail_++ & (again_.size() - 1)] = what; }
+  void probe(uint64_t now);
+  void look_at_size(const SentPacket& p, uint64_t now);
+  // What is on its way or to be sent again was once a window of packets, each in one piece.
+  void again(const Sent& what) {
+    assert(again_tail_ - again_head_ < again_.size());
+    again_[again_tail_++ & (again_.size() - 1)] = what;
+  }
   void arm_probe();
   void arm_credit_probe(uint64_t now);
   void run_timers(uint64_t now);
@@ -307,6 +319,8 @@ class Link {
   uint32_t credit_probes_ = 0;
   uint64_t last_contents_ = 0;  // when something for a mirror came
 
+  PathMtu mtu_;
+  uint64_t size_token_ = 0;  // of the last probe
   Rtt rtt_;
   Congestion congestion_;
   uint64_t allowed_ = kNever;  // the last packet that the peer lets us send

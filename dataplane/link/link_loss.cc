@@ -28,6 +28,7 @@ Drop Link::on_ack(std::span<const std::byte> body, uint64_t now) {
   uint64_t sent_at = 0;
   const bool largest = packets_.on_ack(f->ack, sent_at, [&](const SentPacket& p, bool spurious) {
     acked.packets++;
+    mtu_.acked(p.packet, p.bytes);
     if (spurious) stats_.spurious.add(1);
     if (p.what.lane == nullptr) return;
     p.what.lane->acked(p.what);
@@ -98,21 +99,30 @@ void Link::on_credits(const CreditView& credits, uint64_t now) {
 }
 
 void Link::find_lost(uint64_t now) {
-  lost_at_ = packets_.find_lost(now, rtt_.loss_delay(), [this](const SentPacket& p) {
+  lost_at_ = packets_.find_lost(now, rtt_.loss_delay(), [this, now](const SentPacket& p) {
     stats_.lost.add(1);
     congestion_.on_lost(1);
+    look_at_size(p, now);
     if (p.what.lane != nullptr) again(p.what);
   });
 }
 
+// Only large packets vanish: the path has become narrower.
+void Link::look_at_size(const SentPacket& p, uint64_t now) {
+  if (!mtu_.lost(p.packet, p.bytes, now)) return;
+  stats_.narrowed.add(1);
+  stats_.frame.store_relaxed(mtu_.size());
+}
+
 // Nothing was heard for too long: the last packets, or all ACKs, are lost. The two oldest go again;
 // the rest is not given up, and the window stays.
-void Link::probe() {
+void Link::probe(uint64_t now) {
   if (++probes_ >= kSilence) congestion_.on_silence();
   for (int i = 0; i < 2; i++) {
     const SentPacket* p = packets_.probe();
     if (p == nullptr) break;
     stats_.probes.add(1);
+    look_at_size(*p, now);
     if (p->what.lane != nullptr) again(p->what);
   }
 }
@@ -154,7 +164,7 @@ void Link::run_timers(uint64_t now) {
   }
   if (now >= lost_at_) find_lost(now);
   if (now >= probe_at_) {
-    probe();
+    probe(now);
     arm_probe();
   }
   if (now >= credit_probe_at_) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <cstring>
 
 #include "dataplane/link/link.h"
 #include "dataplane/wire/crc32c.h"
@@ -87,6 +88,7 @@ size_t Link::send_session(std::span<TxFrame> frames, uint64_t now) {
     send_token(frames[n++], FrameType::kPing, ping_flags_, now, now);
     ping_flags_ = 0;
   }
+  if (n < frames.size() && mtu_.next_at() <= now) n += send_size_probe(frames[n], now);
   return n;
 }
 
@@ -159,7 +161,7 @@ size_t Link::send_lane(OutLane& lane, std::span<TxFrame> frames, uint64_t now) {
 void Link::send_contents(TxFrame& frame, const Sent& what, bool again, uint64_t now) {
   if (packets_.in_flight() == 0 && allowed_ != kNever && now > packets_.last_at() + kIdleNs)
     allowed_ = next_packet_ + Congestion::kFirst - 1;
-  packets_.add(next_packet_, now, what);
+  packets_.add(next_packet_, now, what, frame.len + frame.payload_len);
   if (const uint64_t pause = congestion_.pause_ns(rtt_.smoothed()); pause != 0) [[unlikely]]
     pace_at_ = now + pause;
   const uint8_t flags = again || !may_send(now) ? uint8_t{kHopAckNow} : uint8_t{0};
@@ -213,6 +215,19 @@ void Link::send_token(TxFrame& frame, FrameType type, uint8_t flags, uint64_t to
   finish(frame, type, flags, peer_.connection, now);
 }
 
+// A PING of the size that the path may carry. Its token differs from that of another PING.
+size_t Link::send_size_probe(TxFrame& frame, uint64_t now) {
+  const uint32_t size = mtu_.due(now);
+  if (size == 0) return 0;
+  size_token_ = ~now;
+  std::memset(frame.data + kHopHeaderSize, 0, size - kHopHeaderSize);
+  write_ping(size_token_, {frame.data + kHopHeaderSize, kPingSize});
+  frame.len = size;
+  finish(frame, FrameType::kPing, 0, peer_.connection, now);
+  mtu_.sent(now, rtt_.probe_timeout(config_.min_pto_ns));
+  return 1;
+}
+
 void Link::finish(TxFrame& frame, FrameType type, uint8_t flags, uint32_t connection,
                   uint64_t now) {
   const std::span<std::byte> header{frame.data, frame.len};
@@ -237,8 +252,8 @@ uint64_t Link::next_deadline() const {
   if (state_ == LinkState::kConnecting) return hello_at_;
   if (state_ != LinkState::kUp) return kNever;
   const uint64_t paced = pace_at_ > last_call_ && contents_waiting() ? pace_at_ : kNever;
-  return std::min({alive_at_, lost_at_, probe_at_, credit_probe_at_, credit_look_at_, paced,
-                   received_.ack_at(config_.ack_delay_ns)});
+  return std::min({mtu_.next_at(), alive_at_, lost_at_, probe_at_, credit_probe_at_,
+                   credit_look_at_, paced, received_.ack_at(config_.ack_delay_ns)});
 }
 
 }  // namespace penstock

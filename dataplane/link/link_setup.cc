@@ -34,6 +34,12 @@ uint32_t mix(uint64_t seed, uint64_t epoch) {
   return static_cast<uint32_t>(x);
 }
 
+// Into how many packets the contents of one may have to be cut when the path becomes narrower: by
+// size, and twice that where messages don't fill frames.
+size_t cuts(uint32_t max_frame) {
+  return 2 * (max_frame / (kHelloFrameSize / 2) + 1);
+}
+
 }  // namespace
 
 Link::Link(const LinkConfig& config)
@@ -41,7 +47,7 @@ Link::Link(const LinkConfig& config)
       limit_(std::clamp<uint32_t>(config.max_frame, kHelloFrameSize, kMaxFrame)),
       congestion_({.on = config.congestion, .queue_ns = config.queue_ns, .most = config.window}),
       packets_(std::bit_floor(std::clamp<uint32_t>(config.window, 1, kAckBits))),
-      again_(4 * size_t{packets_.window()}),
+      again_(std::bit_ceil(packets_.window() * cuts(limit_))),
       out_(config.max_lanes),
       in_(config.max_lanes),
       round_(std::bit_ceil(size_t{config.max_lanes})) {
@@ -77,6 +83,8 @@ void Link::begin_session(uint64_t now) {
   ping_flags_ = 0;
   ping_token_ = 0;
   alive_at_ = lost_at_ = probe_at_ = credit_probe_at_ = credit_look_at_ = kNever;
+  mtu_.stop();
+  size_token_ = 0;
   congestion_.reset();
   stats_.window.store_relaxed(congestion_.packets());
   allowed_ = kNever;
@@ -181,6 +189,8 @@ void Link::come_up(uint64_t now) {
   spent_until_ = std::max(spent_until_, now) + kSessionPauseNs;
   send_hello_ = false;
   hello_at_ = kNever;
+  mtu_.reset(kHelloFrameSize, limit_, now);
+  stats_.frame.store_relaxed(mtu_.size());
   send_ping_ = true;  // the peer may wait for it to be up; and it is the first sample
   pings_left_ = kFirstPings - 1;
   last_heard_ = now;

@@ -22,6 +22,7 @@ struct SentPacket {
   uint64_t packet = 0;
   uint64_t at = 0;  // when it was sent
   Sent what;
+  uint32_t bytes = 0;  // of the frame
   State state = State::kInFlight;
 };
 
@@ -40,13 +41,13 @@ class SentPackets {
 
   // When !full(). The ring holds a window and the widest threshold, so at its full length the
   // oldest is not in flight: so many younger ones have come that it counts as lost.
-  void add(uint64_t packet, uint64_t now, const Sent& what) {
+  void add(uint64_t packet, uint64_t now, const Sent& what, uint32_t bytes = 0) {
     if (tail_ - head_ == ring_.size()) {
       assert(slot(head_).state != SentPacket::State::kInFlight);
       head_++;
     }
     SentPacket& p = slot(tail_++);
-    p = {packet, now, what, SentPacket::State::kInFlight};
+    p = {packet, now, what, bytes, SentPacket::State::kInFlight};
     in_flight_++;
     last_at_ = now;
   }

@@ -68,7 +68,7 @@ TEST_F(Sessions, WhatComesBeforeTheChannelIsKept) {
   ASSERT_TRUE(begin_anew());
   node->poll(now);  // has sent its errands, of which none ran
   say(wish(1, "a"));
-  settle(40);
+  settle(400);
   EXPECT_EQ(peer.acknowledged, std::vector<uint64_t>{1});
 }
 

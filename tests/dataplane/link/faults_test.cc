@@ -30,6 +30,7 @@ SimFaults random_faults(Random& r) {
   f.damage = static_cast<uint32_t>(r.below(5 * percent));
   f.forge = static_cast<uint32_t>(r.below(2 * percent));
   f.reorder = static_cast<uint32_t>(r.below(20 * percent));
+  if (r.chance(20)) f.swallow_above = static_cast<uint32_t>(1214 + r.below(8000));
   f.delay_ns = pick(r, {200u, 5'000u, 100'000u, 1'000'000u});
   f.jitter_ns = pick(r, {0u, 0u, 1'000u, 50'000u});
   f.reorder_ns = pick(r, {5'000u, 100'000u});
@@ -104,6 +105,7 @@ Outcome run(uint64_t seed) {
       },
       200 * kSecond);
   rig.run_for(10'000'000);  // what is still in the air arrives, and is known
+  rig.run_until([&] { return rig.net().held() == 0; }, 10'000'000);
   o.trace = rig.net().trace();
   o.held = rig.net().held();
   for (auto& f : rig.flows()) {

@@ -57,9 +57,11 @@ TEST(Session, ComesUpWhenItsHelloIsAnswered) {
   ASSERT_EQ(events.size(), 1u);
   EXPECT_EQ(events[0].kind, LinkEvent::kUp);
   EXPECT_EQ(events[0].peer_epoch, ScriptedPeer::kEpoch);
-  // And says so, so that the peer comes up as well.
+  // And says so, so that the peer comes up as well; and asks how large a frame may be.
   const auto sent = p.take();
-  ASSERT_EQ(sent.size(), 1u);
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_EQ(sent[1].hop.type, FrameType::kPing);
+  EXPECT_EQ(sent[1].body.size() + kHopHeaderSize, p.link.frame_limit());
   EXPECT_EQ(sent[0].hop.type, FrameType::kPing);
   EXPECT_EQ(sent[0].hop.connection, ScriptedPeer::kConnection);
 }

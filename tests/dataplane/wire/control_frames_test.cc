@@ -10,7 +10,8 @@ namespace {
 TEST(Ping, HasOneSize) {
   const std::vector<std::byte> zeros(20);
   for (size_t n = 0; n <= zeros.size(); n++) {
-    EXPECT_EQ(parse_ping(std::span(zeros).first(n)).has_value(), n == kPingSize) << n;
+    EXPECT_EQ(parse_pong(std::span(zeros).first(n)).has_value(), n == kPingSize) << n;
+    EXPECT_EQ(parse_ping(std::span(zeros).first(n)).has_value(), n >= kPingSize) << n;
     EXPECT_EQ(parse_close(std::span(zeros).first(n)).has_value(), n == kCloseSize) << n;
   }
 }
