@@ -154,6 +154,13 @@ uint64_t SimNet::next_event() const {
   return next;
 }
 
+uint64_t SimNet::lost() const {
+  uint64_t n = 0;
+  for (const auto& p : ports_)
+    n += p->lost();
+  return n;
+}
+
 size_t SimNet::held() const {
   size_t n = 0;
   for (const auto& p : ports_)

@@ -134,6 +134,13 @@ void SimPort::unmap_region(const Region& region) {
   std::erase(regions_, &region);
 }
 
+void SimPort::stop() {
+  give_back(~uint64_t{0});
+  queue_.clear();
+  config_.rx_queue = 0;
+  faults.cut = true;
+}
+
 void SimPort::inject(std::span<const std::byte> bytes) {
   deliver(Buffer(bytes.begin(), bytes.end()));
 }

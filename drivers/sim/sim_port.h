@@ -63,6 +63,11 @@ class SimPort final : public Port {
   Errc map_region(const Region& region) override;
   void unmap_region(const Region& region) override;
 
+  // The rate of its cable from now on.
+  void set_rate(uint32_t gbps) { config_.gbps = gbps; }
+  // The device ends: references are given back at once, and nothing more comes or goes.
+  void stop();
+
   // Puts a frame into this port's queue, as if it had come from the net.
   void inject(std::span<const std::byte> bytes);
 

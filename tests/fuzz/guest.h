@@ -71,18 +71,34 @@ class Guest {
     if (how % 64 == 1) bytes.resize(i.near(bytes.size()) % attach::kMaxPacket);
     send(bytes, how % 64 == 2 ? i.byte() % kMostDescriptors : 0);
   }
-  // The same without a lie.
+  // The same without a lie. Returns the number that the answer will repeat.
   template <class T>
-  void say(T packet) {
+  uint32_t say(T packet) {
     packet.header.request = ++requests_;
     send(std::as_bytes(std::span(&packet, 1)));
+    return requests_;
   }
 
-  // Learns from what the node has said. False: nothing more.
-  bool hear() {
+  // The next packet that the node has said, with its descriptors. False: nothing more.
+  struct Heard {
     alignas(8) std::array<std::byte, attach::kMaxPacket> bytes;
+    size_t len = 0;
+    std::vector<Fd> fds;
+
+    const attach::Header& header() const {
+      return *reinterpret_cast<const attach::Header*>(bytes.data());
+    }
+    // The packet as a T, or null when it is none.
+    template <class T>
+    const T* as() const {
+      return len == sizeof(T) && header().type == T{}.header.type
+                 ? reinterpret_cast<const T*>(bytes.data())
+                 : nullptr;
+    }
+  };
+  bool receive(Heard& heard) {
     alignas(cmsghdr) std::array<char, CMSG_SPACE(attach::kMaxDescriptors * sizeof(int))> control;
-    iovec io{bytes.data(), bytes.size()};
+    iovec io{heard.bytes.data(), heard.bytes.size()};
     msghdr m{};
     m.msg_iov = &io;
     m.msg_iovlen = 1;
@@ -90,15 +106,23 @@ class Guest {
     m.msg_controllen = control.size();
     const ssize_t n = recvmsg(socket_.get(), &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n <= 0) return false;
-    std::vector<Fd> fds;
+    heard.len = static_cast<size_t>(n);
+    heard.fds.clear();
     for (cmsghdr* c = CMSG_FIRSTHDR(&m); c != nullptr; c = CMSG_NXTHDR(&m, c)) {
       for (size_t at = CMSG_LEN(0); at < c->cmsg_len; at += sizeof(int)) {
         int fd = -1;
         std::memcpy(&fd, reinterpret_cast<std::byte*>(c) + at, sizeof fd);
-        fds.emplace_back(fd);
+        heard.fds.emplace_back(fd);
       }
     }
-    learn({bytes.data(), static_cast<size_t>(n)}, fds);
+    return true;
+  }
+
+  // Learns from what the node has said. False: nothing more.
+  bool hear() {
+    Heard heard;
+    if (!receive(heard)) return false;
+    learn(heard);
     return true;
   }
 
@@ -118,32 +142,25 @@ class Guest {
  private:
   static constexpr size_t kMostDescriptors = 64;
 
-  template <class T>
-  static bool read(std::span<const std::byte> bytes, T& packet) {
-    const attach::Type type = packet.header.type;
-    if (bytes.size() != sizeof packet) return false;
-    std::memcpy(&packet, bytes.data(), sizeof packet);
-    return packet.header.type == type;
-  }
-  void learn(std::span<const std::byte> bytes, const std::vector<Fd>& fds) {
+  void learn(const Heard& heard) {
     const auto map = [&](size_t i, uint64_t size, Mapping& to) {
-      if (auto m = Mapping::open(fds.at(i).get(), size, Access::kReadWrite); m.ok())
+      if (auto m = Mapping::open(heard.fds.at(i).get(), size, Access::kReadWrite); m.ok())
         to = std::move(*m);
     };
-    if (attach::Welcome w; read(bytes, w)) {
+    if (heard.as<attach::Welcome>() != nullptr) {
       map(0, sizeof(PositionTable), positions);
       map(1, sizeof(BellPage), bells);
-    } else if (attach::Declared d; read(bytes, d)) {
-      lanes.push_back({d.lane_id, d.geometry, {}});
-      map(0, d.geometry.total_bytes(), lanes.back().memory);
-    } else if (attach::Subscribed s; read(bytes, s)) {
-      subscriptions.push_back(s.subscription);
-    } else if (attach::Join j; read(bytes, j)) {
-      joins.push_back(j);
-    } else if (attach::Leave l; read(bytes, l)) {
-      leaves.push_back(l);
-    } else if (attach::Error e; read(bytes, e)) {
-      errors.push_back(e);
+    } else if (const auto* d = heard.as<attach::Declared>()) {
+      lanes.push_back({d->lane_id, d->geometry, {}});
+      map(0, d->geometry.total_bytes(), lanes.back().memory);
+    } else if (const auto* s = heard.as<attach::Subscribed>()) {
+      subscriptions.push_back(s->subscription);
+    } else if (const auto* j = heard.as<attach::Join>()) {
+      joins.push_back(*j);
+    } else if (const auto* l = heard.as<attach::Leave>()) {
+      leaves.push_back(*l);
+    } else if (const auto* e = heard.as<attach::Error>()) {
+      errors.push_back(*e);
     }
   }
 

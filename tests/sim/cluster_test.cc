@@ -1,0 +1,74 @@
+// Whole nodes and their clients under everything that can happen to them, by seed. Replay one: the
+// failure prints how.
+#include <cstdlib>
+#include <gtest/gtest.h>
+#include <iostream>
+#include <sys/resource.h>
+
+#include "tests/support/cluster_run.h"
+
+namespace penstock {
+namespace {
+
+using test::ClusterOutcome;
+using test::run_cluster;
+
+struct Sum {
+  uint64_t seeds = 0;
+  test::ClusterLedger::Counts counts;
+  std::array<uint64_t, test::kFaults> faults{};
+};
+Sum sum;
+
+class Cluster : public ::testing::TestWithParam<uint64_t> {
+ protected:
+  static void SetUpTestSuite() {
+    rlimit files{};
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    sum = {};
+  }
+  static void TearDownTestSuite() {
+    std::cout << sum.seeds << " seeds: " << sum.counts.text() << "\nfaults:";
+    for (size_t f = 0; f < test::kFaults; f++)
+      std::cout << (f == 0 ? " " : ", ") << text(static_cast<test::Fault>(f)) << " "
+                << sum.faults[f];
+    std::cout << "\n";
+  }
+};
+
+TEST_P(Cluster, LosesNothingInSilenceAndDrains) {
+  const uint64_t seed = GetParam();
+  const ClusterOutcome o = run_cluster(seed);
+  sum.seeds++;
+  sum.counts.add(o.counts);
+  for (size_t f = 0; f < test::kFaults; f++)
+    sum.faults[f] += o.faults[f];
+  const std::string replay =
+      "replay: tests_cluster --gtest_filter=Seeds/Cluster.LosesNothingInSilenceAndDrains/" +
+      std::to_string(seed) + " (PENSTOCK_SEEDS=" + std::to_string(seed + 1) + ")  (" +
+      o.counts.text() + ")" + o.text;
+  EXPECT_TRUE(o.drained) << replay;
+  EXPECT_EQ(o.counts.wrong(), 0u) << replay;
+  EXPECT_EQ(o.wrong, "") << replay;
+  EXPECT_EQ(o.held, 0u) << replay;
+}
+
+// PENSTOCK_SEEDS: how many, for a long run.
+uint64_t seeds() {
+  const char* more = std::getenv("PENSTOCK_SEEDS");
+  return more != nullptr ? std::max<uint64_t>(1, std::strtoull(more, nullptr, 10)) : 200;
+}
+INSTANTIATE_TEST_SUITE_P(Seeds, Cluster, ::testing::Range<uint64_t>(0, seeds()));
+
+TEST(Cluster, SameSeedSameRun) {
+  for (uint64_t seed = 0; seed < 5; seed++) {
+    const uint64_t first = run_cluster(seed).trace;
+    EXPECT_EQ(run_cluster(seed).trace, first) << "seed " << seed;
+    EXPECT_NE(run_cluster(seed + 1000).trace, first) << "seed " << seed;
+  }
+}
+
+}  // namespace
+}  // namespace penstock
