@@ -175,6 +175,8 @@ class Node {
   void end_group_if_unused(GroupRecord& g);
   bool wanted_by_peer(const GroupRecord& g) const;
   bool in_use(const GroupRecord& g) const;
+  bool has_takers(const GroupRecord& g, const LaneRecord& lane) const;
+  void read_mirrors(GroupRecord& g);
   bool adopt_inbox(GroupRecord& g, LaneRecord& inbox, ReaderRecord& r);
 
   // node_peers.cc: what peers ask for; node_forwards.cc: what we forward to them

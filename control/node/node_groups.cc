@@ -72,6 +72,7 @@ Errc Node::add_member(Subscription& s, const LaneGeometry& geometry) {
   s.group = &g;
   s.inbox = &lane;
   g.members.push_back(&s);
+  if (g.members.size() == 1) read_mirrors(g);
   errands(g.worker).send([w = lane.writer.get(), names = g.topics](Worker&, uint64_t) {
     for (uint32_t t = 0; t < names.size(); t++)
       (void)w->put_topic(t, names[t]);
@@ -80,6 +81,15 @@ Errc Node::add_member(Subscription& s, const LaneGeometry& geometry) {
   errands(g.worker).send(
       [group = &g.group, m = lane.member.get()](Worker&, uint64_t) { group->add(m); });
   return Errc::kOk;
+}
+
+// Nobody here read them as long as the group had members at peers only.
+void Node::read_mirrors(GroupRecord& g) {
+  for (auto& [id, lane] : lanes_) {
+    if (lane->kind != LaneKind::kMirror || lane->group != g.filter || lane->closed) continue;
+    for (uint32_t t = 0; t < lane->topics.size(); t++)
+      if (!lane->topics[t].empty()) group_topic(g, *lane, t);
+  }
 }
 
 // A source for the lane if it has not got one, and what its topic is called in the inboxes.
@@ -110,7 +120,8 @@ void Node::group_topic(GroupRecord& g, LaneRecord& lane, uint32_t topic) {
           [w = l->writer.get(), row, name](Worker&, uint64_t) { (void)w->put_topic(row, name); });
     }
   }
-  SourceRecord* s = source_for(g, lane);
+  SourceRecord* s =
+      has_takers(g, lane) || lane.kind == LaneKind::kLane ? source_for(g, lane) : nullptr;
   if (s == nullptr) return;
   errands(g.worker).send([source = s->source.get(), topic, row = inbox_topic(g, name)](
                              Worker&, uint64_t) { source->set_topic(topic, row); });
@@ -174,7 +185,7 @@ void Node::remove_source(SourceRecord& s) {
               std::erase_if(g.sources, [&](const auto& e) { return e.second.get() == &s; });
               lane_progress(lane);
               // Somebody may have joined the group meanwhile.
-              if (!lane.closed && in_use(g)) {
+              if (!lane.closed && has_takers(g, lane)) {
                 for (uint32_t t = 0; t < lane.topics.size(); t++)
                   if (!lane.topics[t].empty()) group_topic(g, lane, t);
               }
@@ -193,14 +204,18 @@ bool Node::in_use(const GroupRecord& g) const {
   return !g.members.empty() || wanted_by_peer(g);
 }
 
-// Without members here or at a peer nobody will take what its sources hold.
+// What is in a mirror or an inbox is for members here: it never goes to another peer.
+bool Node::has_takers(const GroupRecord& g, const LaneRecord& lane) const {
+  return lane.kind == LaneKind::kLane ? in_use(g) : !g.members.empty();
+}
+
+// Without members here nobody will take what came from peers or lies in inboxes; without any,
+// nothing at all.
 void Node::end_group_if_unused(GroupRecord& g) {
+  for (auto& [id, s] : g.sources)
+    if (!s->leaving && !has_takers(g, *s->lane)) remove_source(*s);
   if (in_use(g)) return;
-  bool idle = true;
-  for (auto& [id, s] : g.sources) {
-    if (!s->leaving) remove_source(*s);
-    idle = false;
-  }
+  const bool idle = g.sources.empty();
   const bool inboxes = std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& l) {
     return l.second->kind == LaneKind::kInbox && l.second->name == g.filter;
   });
@@ -238,7 +253,7 @@ void Node::remove_member(Subscription& s, bool died) {
 // to take it.
 bool Node::adopt_inbox(GroupRecord& g, LaneRecord& inbox, ReaderRecord& r) {
   const Totals t = totals(r);
-  if (t.position - r.start == t.sent || !in_use(g)) return false;
+  if (t.position - r.start == t.sent || !has_takers(g, inbox)) return false;
   PositionTableRecord* table = worker_table(g.worker);
   const auto slot = table != nullptr ? table->slots.take() : std::nullopt;
   if (!slot) return false;

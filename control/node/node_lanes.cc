@@ -99,7 +99,8 @@ void Node::lane_progress(LaneRecord& lane) {
 // refer to it.
 void Node::destroy_lane(LaneRecord& lane) {
   const uint64_t id = lane.id;
-  if (const uint64_t head = lane.head(); lane.pusher && head > lane.parted) {
+  const bool pushed = lane.pusher || !lane.group.empty();
+  if (const uint64_t head = lane.head(); pushed && head > lane.parted) {
     // Pushed while the last reader left, or loaned before that; then nobody came any more.
     lane.left.sent += head - lane.parted;
     lane.left.dropped[Drop::kNoMember] += head - lane.parted;

@@ -1,6 +1,7 @@
 // Groups that are left, joined again, and refused: nobody is held back by one that is empty.
 #include <cstring>
 #include <gtest/gtest.h>
+#include <optional>
 #include <sys/resource.h>
 #include <vector>
 
@@ -13,6 +14,12 @@ void wait_until_no_lane_is_left(TwoNodes& nodes) {
   for (int i = 0; i < 2000 && nodes.show(0, "lanes") != "[]"; i++)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   ASSERT_EQ(nodes.show(0, "lanes"), "[]");
+}
+
+bool in_inbox(TwoNodes& nodes, uint64_t messages) {
+  for (const auto& lane : nlohmann::json::parse(nodes.show(0, "lanes")))
+    if (lane["kind"] == "inbox" && lane["sent"] == messages) return true;
+  return false;
 }
 
 TEST(GroupLife, WhoLeftBeforeTheFirstPublisherHoldsNobodyBack) {
@@ -86,6 +93,31 @@ TEST(GroupLife, WhatNobodyCanGetAnyMoreIsInTheBooks) {
   }
   wait_until_no_lane_is_left(nodes);
   EXPECT_EQ(nlohmann::json::parse(nodes.show(0, "drops"))["no_member"], 1);
+}
+
+// An inbox is read on its own node only: a puller at a peer cannot get what is in there.
+TEST(GroupLife, WhatTheLastPullerHereLeavesIsNotKeptForOneAtAPeer) {
+  TwoNodes nodes;
+  wait_up(nodes);
+  auto c = attach_to(nodes, 0, "c");
+  auto pusher = c.pusher();
+  const auto topic = pusher->topic("jobs");
+  auto far = attach_to(nodes, 1, "far");
+  std::optional<pen::Puller> there;
+  {
+    auto here = c.puller("jobs");
+    send_all(*pusher, *topic, 5);
+    there = std::move(*far.puller("jobs"));
+    for (int i = 0; i < 2000 && !in_inbox(nodes, 5); i++)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  for (int i = 0; i < 2000 && nodes.show(0, "lanes").find("inbox") != std::string::npos; i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(nodes.show(0, "lanes").find("inbox"), std::string::npos) << nodes.describe();
+  EXPECT_EQ(nlohmann::json::parse(nodes.show(0, "drops"))["no_member"], 5);
+  send_all(*pusher, *topic, 3);
+  expect_all(*there, 3);
+  expect_identity(nodes);
 }
 
 // There are 512 places for what a node itself writes.
