@@ -105,7 +105,7 @@ ClusterLedger::Flow& ClusterLedger::flow(Subscription& s, uint64_t publisher) {
   const auto [it, made] = s.flows.try_emplace(publisher);
   if (made) {
     it->second.breaks = s.breaks[publishers_[publisher - 1].node];
-    if (s.acknowledged) it->second.expected = 0;
+    if (s.acknowledged) it->second.owed = it->second.asked = 0;
   }
   return it->second;
 }
@@ -146,17 +146,36 @@ uint64_t ClusterLedger::standing(uint64_t subscription, uint64_t publisher) cons
 void ClusterLedger::joined(uint64_t subscription, uint64_t publisher, uint64_t standing) {
   Subscription& s = subscriptions_[subscription - 1];
   Flow& f = flow(s, publisher);
-  f.may_jump = !whole(s, f, publishers_[publisher - 1]);
+  if (!whole(s, f, publishers_[publisher - 1])) {
+    f.owed = kUnknown;
+    f.seen = {};
+  }
   f.fresh = true;
   f.breaks = standing;
 }
 
-uint64_t ClusterLedger::missing(const Subscription& s, const Publisher& p, uint64_t from,
-                                uint64_t to) const {
-  uint64_t n = 0;
-  for (uint64_t i = from; i < to; i++)
-    n += s.wants[p.sent[i].topic] ? 1 : 0;
-  return n;
+ClusterLedger::Missing ClusterLedger::missing(const Subscription& s, const Flow& f,
+                                              const Publisher& p, uint64_t to) const {
+  Missing m;
+  for (uint64_t n = f.expected; n < to; n++) {
+    const uint32_t topic = p.sent[n].topic;
+    if (!s.wants[topic]) continue;
+    if (n >= std::min(f.owed, p.end_from) || f.seen[topic]) {
+      m.owed++;
+    } else if (n >= f.asked) {
+      m.others++;
+    }
+  }
+  return m;
+}
+
+// Gaps cover what was owed, and then the rest.
+void ClusterLedger::miss(uint64_t id, const Flow& f, Missing m, const char* what,
+                         const Name& name) {
+  const uint64_t lost = m.owed - std::min(m.owed, f.gaps);
+  const uint64_t rest = f.gaps - std::min(m.owed, f.gaps);
+  if (lost != 0) wrong(counts_.lost, lost, what, id, name);
+  counts_.unreported += m.others - std::min(m.others, rest);
 }
 
 void ClusterLedger::wrong(uint64_t& count, uint64_t n, const char* what, uint64_t subscription,
@@ -207,26 +226,16 @@ ClusterLedger::Name ClusterLedger::got(uint64_t subscription, std::string_view t
     return {};
   }
   f.got[name.number] = true;
-  if (f.expected != kUnknown && name.number < f.expected) {
-    // What it may have before the acknowledgement is not owed, but comes first.
-    if (std::find(f.got.begin() + static_cast<std::ptrdiff_t>(name.number) + 1, f.got.end(),
-                  true) != f.got.end())
-      wrong(counts_.reordered, 1, "reordered", subscription, name);
+  if (name.number < f.expected) {
+    wrong(counts_.reordered, 1, "reordered", subscription, name);
     return name;
   }
-  if (f.expected != kUnknown) {
-    const uint64_t gone = missing(s, p, f.expected, name.number);
-    const uint64_t silent = gone - std::min(gone, f.gaps);
-    if (silent != 0 && f.fresh && f.may_jump) {
-      counts_.unreported += silent;
-    } else if (silent != 0) {
-      wrong(counts_.lost, silent, f.fresh ? "lost before a lane" : "lost within a lane",
-            subscription, name);
-    }
-  }
+  const Missing gone = missing(s, f, p, name.number);
+  miss(subscription, f, gone, f.fresh ? "lost before a lane" : "lost within a lane", name);
   f.expected = name.number + 1;
   f.gaps = 0;
   f.fresh = false;
+  f.seen[head.topic] = true;
   return name;
 }
 
@@ -327,10 +336,10 @@ bool ClusterLedger::complete() const {
     for (uint64_t id = 1; id <= publishers_.size(); id++) {
       const Publisher& p = publishers_[id - 1];
       const auto it = s.flows.find(id);
-      const uint64_t expected =
-          it == s.flows.end() || it->second.expected == kUnknown ? 0 : it->second.expected;
-      const uint64_t gaps = it == s.flows.end() ? 0 : it->second.gaps;
-      if (missing(s, p, std::max(expected, p.end_from), p.sent.size()) > gaps) return false;
+      const uint64_t expected = it == s.flows.end() ? 0 : it->second.expected;
+      uint64_t gaps = it == s.flows.end() ? 0 : it->second.gaps;
+      for (uint64_t n = std::max(expected, p.end_from); n < p.sent.size(); n++)
+        if (s.wants[p.sent[n].topic] && gaps-- == 0) return false;
     }
   }
   for (const auto& [filter, g] : groups_) {
@@ -347,17 +356,14 @@ bool ClusterLedger::complete() const {
   return true;
 }
 
+// Behind what came last: owed only as far as nobody was lost since.
 void ClusterLedger::settle(uint64_t id, Subscription& s, uint64_t publisher, const Publisher& p) {
   Flow& f = flow(s, publisher);
-  if (f.expected == kUnknown) return;
-  const uint64_t gone = missing(s, p, f.expected, p.sent.size());
-  const uint64_t silent = gone - std::min(gone, f.gaps);
-  if (silent == 0) return;
-  const uint64_t late = missing(s, p, std::max(f.expected, p.end_from), p.sent.size());
-  if (whole(s, f, p) || late > f.gaps)
-    wrong(counts_.lost, silent, "never came", id, {publisher, f.expected});
-  else
-    counts_.unreported += silent;
+  if (!whole(s, f, p)) {
+    f.owed = kUnknown;
+    f.seen = {};
+  }
+  miss(id, f, missing(s, f, p, p.sent.size()), "never came", {publisher, f.expected});
 }
 
 void ClusterLedger::close() {
@@ -380,7 +386,8 @@ void ClusterLedger::close() {
       const uint64_t from = known == g.from.end() ? p.end_from : known->second;
       for (uint64_t n = from; n < p.sent.size(); n++) {
         if (!g.wants[p.sent[n].topic] || p.sent[n].len > fits_ || holders[n] != kFree) continue;
-        const bool owed = g.owed || (n >= p.end_from && !g.members.empty());
+        const bool ours = g.owed && p.life == lives_[p.node];
+        const bool owed = ours || (n >= p.end_from && !g.members.empty());
         if (owed)
           wrong(counts_.lost, 1, "never came", member, {id, n});
         else if (!g.members.empty())

@@ -112,12 +112,20 @@ class ClusterLedger {
   static constexpr uint64_t kUnknown = ~uint64_t{0};
   // One publisher as one subscription gets it.
   struct Flow {
-    uint64_t expected = kUnknown;  // the next that may come
-    uint64_t breaks = kUnknown;    // of the two nodes, when it was sure that all would come
-    uint64_t gaps = 0;             // since the last message
-    bool fresh = true;             // a lane was joined since
-    bool may_jump = false;         // what that lane begins with is not owed
+    uint64_t expected = 0;       // the next that may come
+    uint64_t owed = kUnknown;    // all that matches from here on
+    uint64_t asked = kUnknown;   // was acknowledged: what is missing from here on counts
+    uint64_t breaks = kUnknown;  // of the two nodes, when it was sure that all would come
+    uint64_t gaps = 0;           // since the last message
+    bool fresh = true;           // a lane was joined since
+    // Of a topic that has come in this lane all that follows is owed. Others may not yet have been
+    // asked of the publisher's node, if somebody else had the lane before.
+    std::array<bool, kTopics.size()> seen{};
     std::vector<bool> got;
+  };
+  struct Missing {
+    uint64_t owed = 0;
+    uint64_t others = 0;
   };
   struct Subscription {
     uint32_t node = 0;
@@ -146,7 +154,8 @@ class ClusterLedger {
   bool whole(const Subscription& s, const Flow& f, const Publisher& p) const;
   uint64_t breaks(uint32_t a, uint32_t b) const { return breaks_[a * nodes_ + b]; }
   void lose(uint32_t a, uint32_t b);
-  uint64_t missing(const Subscription& s, const Publisher& p, uint64_t from, uint64_t to) const;
+  Missing missing(const Subscription& s, const Flow& f, const Publisher& p, uint64_t to) const;
+  void miss(uint64_t id, const Flow& f, Missing m, const char* what, const Name& name);
   bool take_in_group(uint64_t id, Subscription& s, const Name& name);
   void wrong(uint64_t& count, uint64_t n, const char* what, uint64_t subscription,
              const Name& name);

@@ -142,6 +142,7 @@ void SimClient::ask() {
     auto s = std::make_unique<Sender>();
     s->id = ledger_.add_publisher(where_.index, where_.life);
     s->pusher = wish.pusher;
+    if (ending_) s->left = 0;
     attach::Declare m;
     m.kind = wish.pusher ? attach::Kind::kPusher : attach::Kind::kPublisher;
     peer::set_text(m.name, "p" + std::to_string(s->id));

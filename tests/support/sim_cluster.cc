@@ -270,6 +270,9 @@ std::string SimCluster::state() const {
   std::string t;
   for (const std::string& line : log_)
     t += "\n" + line;
+  for (const auto& h : hosts_)
+    if (h != nullptr)
+      t += "\nnode " + std::to_string(h->index) + " dropped " + h->node->show("drops");
   every_client([&](const SimClient& c) {
     if (!c.finished()) t += "\n" + c.state();
     return true;
