@@ -65,6 +65,33 @@ TEST_F(TwoPaths, ALaneOverAPathThatIsNoneIsRefusedForGood) {
   EXPECT_EQ(static_cast<Errc>(peer.refused[0].code), Errc::kInvalid);
 }
 
+// The group holds what was pushed, and the lane cannot end before somebody has it.
+TEST_F(TwoPaths, WhatAGroupHoldsOfAClosedLaneIsOfferedWhenThePathIsBack) {
+  answer_path_1();
+  std::string filter = "t";  // of a group on the worker of path 1
+  while (std::hash<std::string_view>{}(filter) % 2 != 1)
+    filter += ".#";
+  auto group = wish(1, filter.c_str());
+  group.mode = attach::Mode::kGroup;
+  say(group);
+  settle(8);
+  test::Guest g;
+  publisher(g);
+  LaneWriter lane(g.lanes[0].memory.data(), test::HostilePeer::kLane, nullptr);
+  ASSERT_EQ(lane.send({}, std::as_bytes(std::span("work"))), Errc::kOk);
+  settle(8);
+  ASSERT_EQ(peer.asked.size(), 1u);
+  EXPECT_EQ(peer.asked[0].path, 1u);
+  g.say(attach::CloseLane{.lane_id = g.lanes[0].id});
+  settle(8);
+  far_1_->link.close(LinkClose::kStopped, now);
+  settle(8);
+  ASSERT_NE(show("links")[1]["state"], "up");
+  answer_path_1();
+  settle(8);
+  EXPECT_EQ(peer.asked.size(), 2u) << log << show("lanes").dump();
+}
+
 // It has or will have a mirror, which nobody else would close before the session ends.
 TEST_F(NotYet, NobodyWaitsForALaneThatEnded) {
   test::Guest g;
