@@ -160,9 +160,10 @@ ClusterLedger::Missing ClusterLedger::missing(const Subscription& s, const Flow&
   for (uint64_t n = f.expected; n < to; n++) {
     const uint32_t topic = p.sent[n].topic;
     if (!s.wants[topic]) continue;
+    if (n < std::min(f.asked, p.end_from)) continue;
     if (n >= std::min(f.owed, p.end_from) || f.seen[topic]) {
       m.owed++;
-    } else if (n >= f.asked) {
+    } else {
       m.others++;
     }
   }
