@@ -64,12 +64,15 @@ void Link::start(uint64_t now) {
 
 void Link::begin_session(uint64_t now) {
   state_ = LinkState::kConnecting;
-  sessions_++;
-  const uint32_t part = (mix(config_.seed, config_.self_epoch) + sessions_) & 0xfff;
-  connection_ = connection_id(config_.worker, part << 12 | config_.index);
+  const bool first = sessions_ == 0;
+  do {
+    sessions_++;
+    const uint32_t part = (mix(config_.seed, config_.self_epoch) + sessions_) & 0xfff;
+    connection_ = connection_id(config_.worker, part << 12 | config_.index);
+  } while (connection_ == 0);  // names none: a HELLO is for whom it says
   // A later session has a later nonce, that of another Link to the same peer included.
   const auto clock = static_cast<uint32_t>(now >> 20) | 1u;
-  nonce_ = sessions_ == 1 || newer(clock, nonce_) ? clock : nonce_ + 1;
+  nonce_ = first || newer(clock, nonce_) ? clock : nonce_ + 1;
   cookie_ = 0;
   peer_ = {};
   limit_ = config_.max_frame;
