@@ -288,9 +288,10 @@ void Run::end() {
     for (const auto& c : cluster_.host(i).clients)
       c->finish(0);
   ClusterLedger& ledger = cluster_.ledger();
+  // Who is up with a life that has ended finds out.
+  cluster_.run_for(std::min(2 * config_.link.dead_after_ns, 1'000 * kMs));
   out_.drained =
       cluster_.run_until([&] { return ledger.connected() && cluster_.settled(); }, kRefind);
-  if (!out_.drained) fprintf(stderr, "first phase %d %d\n", ledger.connected(), cluster_.settled());
   cluster_.run_for(200 * kMs);  // what was put off is asked again
   ledger.begin_end();
   cluster_.pace.publish = publish;

@@ -173,7 +173,8 @@ uint32_t SimCluster::turn(Host& h) {
     if (now_ < h.next_act[i]) continue;
     const uint32_t done = h.clients[i]->turn(pace);
     if (done != 0) h.next_poll = std::min(h.next_poll, now_ + config_.poll_ns);
-    h.next_act[i] = now_ + config_.act_ns / 2 + random_.below(config_.act_ns * 3 / 2);
+    const uint64_t act_ns = pace.publish != 0 ? config_.act_ns : kMostPause;
+    h.next_act[i] = now_ + act_ns / 2 + random_.below(act_ns * 3 / 2);
     work += done;
   }
   return work;

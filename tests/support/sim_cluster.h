@@ -97,7 +97,7 @@ class SimCluster {
   size_t stop();
 
  private:
-  static constexpr uint64_t kMostPause = 1'000'000;
+  static constexpr uint64_t kMostPause = 4'000'000;
 
   std::unique_ptr<Host> make(uint32_t i, uint32_t life);
   void add_peer(Host& host, uint32_t peer);
