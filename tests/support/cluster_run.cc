@@ -303,7 +303,8 @@ void Run::end() {
       out_.drained &&
       cluster_.run_until([&] { return cluster_.settled() && ledger.complete(); }, 20'000 * kMs);
   cluster_.pace.release = 100;
-  cluster_.run_for(120 * kMs);
+  for (int i = 0; i < 100 && (i == 0 || !cluster_.books().empty()); i++)
+    cluster_.run_for(60 * kMs);
   ledger.close();
   out_.trace = cluster_.net().trace();
   out_.counts = ledger.counts();
