@@ -7,8 +7,8 @@
 
 namespace penstock {
 
-// Every topic of the lane that the interest wants and the peer has not been asked to take. Of a lane
-// that is closed only what a group still holds for its members.
+// Every topic of the lane that the interest wants and the peer has not been asked to take. Of a
+// lane that is closed only what a group still holds for its members.
 void Node::offer(PeerRecord& p, LaneRecord& lane, Interest& interest) {
   if (lane.kind != LaneKind::kLane || !lane.sealed || !p.up()) return;
   if (lane.closed && interest.mode != Mode::kGroup) return;

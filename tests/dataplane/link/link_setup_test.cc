@@ -33,20 +33,6 @@ TEST(Session, HelloSaysWhoCalls) {
   EXPECT_EQ(Link::index_of(h->connection), 9u);
 }
 
-// Nobody could answer: 0 stands for no connection.
-TEST(Session, NoneIsCalledZero) {
-  LinkConfig c;
-  c.self_id = 1;
-  c.peer_id = 2;
-  c.max_frame = 1400;
-  c.max_lanes = 1;
-  for (c.seed = 0; c.seed < 40'000; c.seed++) {  // a session has 12 bits of the name
-    Link link(c);
-    link.start(kSecond);
-    ASSERT_NE(link.connection(), 0u) << "seed " << c.seed;
-  }
-}
-
 TEST(Session, HelloIsRepeatedWithPausesThatDoubleToASecond) {
   ScriptedPeer p;
   const uint64_t start = p.now;

@@ -90,6 +90,20 @@ TEST(LinkFrames, AnotherConnectionIsAStranger) {
   EXPECT_EQ(p.give_raw(sealed(hop)), Drop::kUnknownPeer);
 }
 
+// Nobody could answer: 0 stands for no connection.
+TEST(LinkFrames, NoLinkIsCalledZero) {
+  LinkConfig c;
+  c.self_id = 1;
+  c.peer_id = 2;
+  c.max_frame = 1400;
+  c.max_lanes = 1;
+  for (c.seed = 0; c.seed < 40'000; c.seed++) {  // a session has 12 bits of the name
+    Link link(c);
+    link.start(1);
+    ASSERT_NE(link.connection(), 0u) << "seed " << c.seed;
+  }
+}
+
 TEST(LinkFrames, OnlyAFragmentMayComeInTwoPieces) {
   ScriptedPeer p;
   p.connect();
