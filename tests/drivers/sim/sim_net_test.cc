@@ -209,6 +209,23 @@ TEST(SimPort, ACableTakesItsTime) {
   EXPECT_EQ(marks(b), (std::vector<int>{2}));
 }
 
+TEST(SimPort, AStoppedPortGivesAllBackAndTakesNothing) {
+  SimNet net(1);
+  SimPort& a = net.add_port({.tx_ns = 1'000'000});
+  SimPort& b = net.add_port();
+  send(a, b.info().mac, 1);
+  send(b, a.info().mac, 2);
+  a.set_rate(10);  // what is on its way goes on at the rate that is now
+  EXPECT_EQ(a.held(), 1u);
+  a.stop();
+  EXPECT_EQ(a.held(), 0u);
+  send(a, b.info().mac, 3);
+  net.advance(1'000'000'000);
+  EXPECT_EQ(marks(b), (std::vector<int>{1}));
+  EXPECT_TRUE(marks(a).empty());
+  EXPECT_EQ(net.lost(), 1u);
+}
+
 // Two senders, one receiver: what does not fit in front of its cable is lost.
 TEST(SimPort, TheSwitchOverflows) {
   SimNet net(1);
