@@ -90,6 +90,7 @@ std::unique_ptr<SimCluster::Host> SimCluster::make(uint32_t i, uint32_t life) {
     n.station.mac.bytes = port.info().mac;
     n.station.v4 = address(i, w);
     n.udp_port = kUdp;
+    n.cookie_seed = config_.seed + 1;  // 0 would be another each time
     n.worker = w;
     n.workers = config_.workers;
     host->nets.push_back(std::make_unique<NetPort>(port, n));

@@ -56,7 +56,7 @@ SimStar::SimStar(const Config& config) : config_(config), net_(config.seed) {
     c.station.v4 = address(i);
     c.prefix_bits = 16;
     c.udp_port = kUdpPort;
-    c.cookie_seed = config.seed;
+    c.cookie_seed = config.seed + 1;
     if (config.credits) c.bytes_per_us = uint64_t{config.port.gbps} * 125;
     h->net = std::make_unique<NetPort>(*h->port, c);
     h->worker = std::make_unique<Worker>(Worker::Config{});
