@@ -38,7 +38,6 @@ struct NodeConfig {
   std::vector<IdleConfig> workers;   // one for each
 };
 
-// A queue of a port, for tables; the daemon owns all it points to.
 // What a device lost by itself, before or after the port had it.
 struct DeviceLosses {
   uint64_t rx_missed = 0;  // no free buffer or descriptor
@@ -46,6 +45,7 @@ struct DeviceLosses {
   uint64_t tx_errors = 0;
 };
 
+// A queue of a port, for tables; the daemon owns all it points to.
 struct PortRow {
   std::string name;
   std::string device;

@@ -177,11 +177,16 @@ Totals Node::totals(const ReaderRecord& r) const {
     t.delivered = slot.shown.load() + slot.skipped.load() + (notices ? slot.too_big.load() : 0);
   if (r.forward != nullptr && r.forward->forward != nullptr) {
     Forward& f = *r.forward->forward;
-    t.lose(Drop::kRefused, f.refused().read());
-    t.delivered = f.out().stats().delivered.read() - f.gaps().read() + f.skipped().read();
-    lose_on_way(t, f.out().stats());
+    const OutLaneStats& s = f.out().stats();
+    // Gaps are no messages; one may be counted a moment before it counts as sent.
+    const uint64_t gaps = f.gaps().read();
+    const uint64_t given = std::max(s.sent.read(), gaps) - gaps;
+    const uint64_t flying = std::min(s.in_flight(), given);
     const uint64_t taken = f.taken().load();
-    t.in_flight = f.out().stats().in_flight() + (head > taken ? head - taken : 0);
+    t.delivered = given - flying + f.skipped().read();
+    t.in_flight = flying + (head > taken ? head - taken : 0);
+    if (const uint64_t n = f.refused().read(); n != 0) t.dropped[Drop::kRefused] = n;
+    lose_on_way(t, s);
   }
   if (r.source != nullptr && r.source->source != nullptr) {
     t.lose(Drop::kTooBig, r.source->source->too_big().read());

@@ -219,8 +219,11 @@ class Link {
   bool contents_waiting() const {
     return again_head_ != again_tail_ || control_ != nullptr || round_head_ != round_tail_;
   }
-  // Another packet of contents may go now.
+  // Another packet of contents may go now. A probe waits for nothing: the window may be closed for
+  // what is lost already.
   bool may_send(uint64_t now) const {
+    if (probes_owed_ != 0) [[unlikely]]
+      return true;
     const uint32_t n = packets_.in_flight();
     if (n >= std::min(packets_.window(), congestion_.packets())) return false;
     return (n == 0 || next_packet_ <= allowed_) && now >= pace_at_;
@@ -316,6 +319,7 @@ class Link {
   uint64_t refuse_at_ = 0;    // not before: CLOSE as an answer
   uint64_t refused_at_ = 0;   // not before: kRefused
   uint32_t probes_ = 0;       // probe timeouts in a row
+  uint32_t probes_owed_ = 0;  // packets that the last of them gave up and that have not gone again
   uint32_t credit_probes_ = 0;
   uint64_t last_contents_ = 0;  // when something for a mirror came
 

@@ -40,7 +40,7 @@ Drop Link::on_ack(std::span<const std::byte> body, uint64_t now) {
     acked.round_ns = std::max<uint64_t>(now - sent_at, 1);
     acked.hosts_ns = delay + (uint64_t{f->ack.waited} << kTickShift) + note_.waited_ns;
   }
-  if (acked.packets != 0) probes_ = 0;
+  if (acked.packets != 0) probes_ = probes_owed_ = 0;
   find_lost(now);
   acked.marked = std::min(take_latest(f->ack), acked.packets);
   acked.smooth_ns = rtt_.smoothed();
@@ -123,7 +123,9 @@ void Link::probe(uint64_t now) {
     if (p == nullptr) break;
     stats_.probes.add(1);
     look_at_size(*p, now);
-    if (p->what.lane != nullptr) again(p->what);
+    if (p->what.lane == nullptr) continue;
+    again(p->what);
+    probes_owed_++;
   }
 }
 

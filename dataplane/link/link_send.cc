@@ -72,7 +72,8 @@ size_t Link::send_setup(std::span<TxFrame> frames, uint64_t now) {
 // Contents first: an answer must not wait for an ACK to be made. But room is kept for what is due,
 // or a saturated link would never say it.
 size_t Link::send_session(std::span<TxFrame> frames, uint64_t now) {
-  const size_t due = (ack_due(now) ? 1u : 0u) + (send_ping_ ? 1u : 0u) + (send_pong_ ? 1u : 0u);
+  const size_t due = (ack_due(now) ? 1u : 0u) + (send_ping_ ? 1u : 0u) + (send_pong_ ? 1u : 0u) +
+                     (mtu_.next_at() <= now ? 1u : 0u);
   const auto room = frames.first(frames.size() - std::min(frames.size(), due));
   size_t n = send_again(room, now);
   n += send_lanes(room.subspan(n), now);
@@ -162,6 +163,7 @@ void Link::send_contents(TxFrame& frame, const Sent& what, bool again, uint64_t 
   if (packets_.in_flight() == 0 && allowed_ != kNever && now > packets_.last_at() + kIdleNs)
     allowed_ = next_packet_ + Congestion::kFirst - 1;
   packets_.add(next_packet_, now, what, frame.len + frame.payload_len);
+  if (probes_owed_ != 0) probes_owed_--;
   if (const uint64_t pause = congestion_.pause_ns(rtt_.smoothed()); pause != 0) [[unlikely]]
     pace_at_ = now + pause;
   const uint8_t flags = again || !may_send(now) ? uint8_t{kHopAckNow} : uint8_t{0};

@@ -81,7 +81,7 @@ void Link::begin_session(uint64_t now) {
   packets_.reset();
   received_ = {};
   rtt_ = {};
-  probes_ = credit_probes_ = 0;
+  probes_ = probes_owed_ = credit_probes_ = 0;
   send_hello_ack_ = send_ack_ = send_pong_ = send_ping_ = false;
   ping_flags_ = 0;
   ping_token_ = 0;

@@ -157,5 +157,38 @@ TEST(Session, AfterACutBothMeetAgain) {
   EXPECT_TRUE(rig.run_until([&] { return rig.up(); }, 5 * kSecond));
 }
 
+// All that was on the way is lost, and the window was closed meanwhile: what goes to find out must
+// not wait for the window, or each two packets would wait for a probe timeout of their own.
+TEST(Session, GoesOnSoonAfterACutInFullFlight) {
+  for (const bool credits : {false, true}) {
+    RigConfig c;
+    c.port.faults.delay_ns = 2 * kMs;
+    LinkRig rig(c);
+    Inflow inflow(credits ? 1'250'000 : 0);
+    for (size_t i = 0; i < 2; i++)
+      rig.link(i).set_inflow(&inflow);
+    ASSERT_TRUE(rig.connect());
+    auto& f = rig.add_flow(0, {.lane = {.ring_log2 = 10, .arena_log2 = 22, .topics = 1},
+                               .mirror = {.ring_log2 = 10, .arena_log2 = 22, .topics = 1},
+                               .max_len = 100'000,
+                               .total = 2000});
+    rig.application = [&] {
+      f.publish(100);
+      f.read(1000);
+      return false;
+    };
+    ASSERT_TRUE(rig.run_until([&] { return f.ledger.delivered() >= 500; }, 60 * kSecond));
+    ASSERT_GT(rig.link(0).stats().in_flight.load(), 100u);
+    for (size_t i = 0; i < 2; i++)
+      rig.side(i).port->faults.cut = true;
+    rig.run_for(50 * kMs);
+    for (size_t i = 0; i < 2; i++)
+      rig.side(i).port->faults.cut = false;
+    EXPECT_TRUE(rig.run_until([&] { return f.ledger.delivered() >= 520; }, 200 * kMs))
+        << f.ledger.text() << rig.text(0);
+    EXPECT_EQ(f.ledger.wrong(), 0u);
+  }
+}
+
 }  // namespace
 }  // namespace penstock
