@@ -28,7 +28,9 @@ void print(const Io& io, const pen::Message& message, const ReceiveOptions& opti
   if (options.json) {
     io.out << json_line(message) << "\n";
   } else if (message.is_gap()) {
-    io.err << fmt::format("missed {} messages of {} from position {}: {}\n", message.gap_count,
+    const bool known = message.gap_count != PENSTOCK_GAP_UNKNOWN;
+    io.err << fmt::format("missed {} messages of {} from position {}: {}\n",
+                          known ? fmt::format("{}", message.gap_count) : "perhaps some",
                           message.publisher, message.position, message.gap_reason_text());
   } else if (message.parts <= 1) {
     io.out.write(message.chars().data(), static_cast<std::streamsize>(message.len));
@@ -42,7 +44,8 @@ void print(const Io& io, const pen::Message& message, const ReceiveOptions& opti
 Exit run(const Io& io, pen::Receiver& receiver, const ReceiveOptions& options) {
   const int64_t limit = options.timeout_ns ? static_cast<int64_t>(*options.timeout_ns) : INT64_MAX;
   int64_t left = limit;
-  uint64_t received = 0, missed = 0;
+  uint64_t received = 0;
+  bool missed = false;
   while (!interrupted() && (options.count == 0 || received < options.count)) {
     pen::Message message{};
     pen::Code code = receiver.recv(message, 0);
@@ -54,7 +57,7 @@ Exit run(const Io& io, pen::Receiver& receiver, const ReceiveOptions& options) {
       left -= slice;
     }
     if (code == PENSTOCK_TIMEOUT) {
-      if (left <= 0) return missed != 0 ? Exit::kMissed : Exit::kTimeout;
+      if (left <= 0) return missed ? Exit::kMissed : Exit::kTimeout;
       continue;
     }
     if (code != PENSTOCK_OK) {
@@ -62,13 +65,13 @@ Exit run(const Io& io, pen::Receiver& receiver, const ReceiveOptions& options) {
       throw failure(code, options.filter);
     }
     left = limit;
-    missed += message.gap_count;
+    missed |= message.is_gap();
     received += message.is_gap() ? 0 : 1;
     print(io, message, options);
     if (!io.out) throw Failure(Exit::kFailed, "the output cannot be written");
   }
   io.out.flush();
-  return missed != 0 ? Exit::kMissed : Exit::kOk;
+  return missed ? Exit::kMissed : Exit::kOk;
 }
 
 }  // namespace
@@ -81,7 +84,9 @@ std::string json_line(const pen::Message& message) {
             {"node", message.origin_node},
             {"publisher", message.publisher}};
   if (message.is_gap()) {
-    line["gap"] = {{"count", message.gap_count}, {"reason", message.gap_reason_text()}};
+    json count = message.gap_count;
+    if (message.gap_count == PENSTOCK_GAP_UNKNOWN) count = nullptr;
+    line["gap"] = {{"count", count}, {"reason", message.gap_reason_text()}};
     return line.dump(-1, ' ', false, json::error_handler_t::replace);
   }
   line["topic"] = message.topic_name();

@@ -31,13 +31,19 @@ void Node::offer(PeerRecord& p, LaneRecord& lane, Interest& interest) {
 // A broadcast forward joins the lane now: what is published from here on it holds until the peer is
 // ready.
 ForwardRecord* Node::forward_for(PeerRecord& p, LaneRecord& lane, GroupRecord* g) {
-  for (auto& f : lane.forwards)
-    if (f->peer == &p && f->group == g && !f->ending) return f.get();
+  for (auto& f : lane.forwards) {
+    if (f->peer != &p || f->group != g) continue;
+    if (!f->ending) return f.get();
+    if (f->lost) return nullptr;  // offered again when it is known what it has not brought there
+  }
   const uint32_t worker = g != nullptr ? g->worker : lane.worker;
   uint32_t index = 0;
   while (index < p.paths.size() && (p.paths[index].worker != worker || !p.paths[index].up))
     index++;
-  if (index == p.paths.size()) return nullptr;  // offered again when a path of that worker is up
+  if (index == p.paths.size()) {  // offered again when a path of that worker is up
+    if (g == nullptr) lane.missed.try_emplace(p.id, Missed{p.epoch, lane.head()});
+    return nullptr;
+  }
   auto f = std::make_unique<ForwardRecord>();
   f->peer = &p;
   f->lane = &lane;
@@ -125,7 +131,7 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
   LaneRecord& lane = *f.lane;
   f.mirror = mirror;
   const uint32_t worker = f.peer->paths[f.path_index].worker;
-  const uint32_t connection = f.peer->paths[f.path_index].connection;
+  const uint64_t session = f.peer->paths[f.path_index].session;
   if (f.group == nullptr) {
     f.forward = std::make_unique<Forward>(Forward::Config{.join = worker_join(*f.reader),
                                                           .path = f.path,
@@ -138,8 +144,8 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
     f.forward->bells = lane.bells;
     f.forward->bell_slot = lane.bell_slot;
     errands(worker).ask(
-        [forward = f.forward.get(), path = f.path, connection](Worker& w, uint64_t) {
-          if (!path->link.in_session(connection)) return Errc::kOk;  // its end is on the way here
+        [forward = f.forward.get(), path = f.path, session](Worker& w, uint64_t) {
+          if (!path->link.in_session(session)) return Errc::kOk;  // its end is on the way here
           const Errc e = path->link.add_out(&forward->out());
           if (e == Errc::kOk) w.tasks().add(forward);
           return e;
@@ -154,8 +160,8 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
   f.remote =
       std::make_unique<RemoteMember>(source->reader(), f.path, f.alias, 1, mirror, &lane.region);
   errands(worker).ask(
-      [remote = f.remote.get(), source, path = f.path, connection](Worker&, uint64_t) {
-        if (!path->link.in_session(connection)) return Errc::kOk;
+      [remote = f.remote.get(), source, path = f.path, session](Worker&, uint64_t) {
+        if (!path->link.in_session(session)) return Errc::kOk;
         const Errc e = path->link.add_out(&remote->out());
         if (e == Errc::kOk) source->add_remote(remote);
         return e;
@@ -270,6 +276,7 @@ void Node::note_missed(LaneRecord& lane, const ForwardRecord& f) {
 void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
   if (f.ending) return;
   f.ending = true;
+  f.lost = undelivered == Drop::kPeerDown;
   for (auto& [key, interest] : f.peer->interests)
     if (std::erase_if(interest.waiting, [&](const auto& w) { return w.first == f.alias; }) != 0 &&
         interest.waiting.empty())
@@ -282,16 +289,16 @@ void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
       source = it->second.get();
   errands(path.worker)
       .send(
-          [&f, from = source != nullptr ? source->source.get() : nullptr,
-           connection = path.connection](Worker& w, uint64_t) {
+          [&f, from = source != nullptr ? source->source.get() : nullptr, session = path.session](
+              Worker& w, uint64_t) {
             if (f.forward != nullptr) w.tasks().remove(f.forward.get());
             if (f.remote != nullptr && from != nullptr) {
               from->remove_remote(f.remote.get());
               from->let_go();
             }
-            if (f.path->link.in_session(connection)) (void)f.path->link.remove_out(f.alias);
+            if (f.path->link.in_session(session)) (void)f.path->link.remove_out(f.alias);
           },
-          [this, &f, &lane, source, undelivered, tell] {
+          [this, &f, &lane, &peer = *f.peer, source, undelivered, tell] {
             if (tell && f.peer->up()) {
               peer::LaneClose m;
               m.path = f.path_index;
@@ -310,10 +317,13 @@ void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
               source->lost[undelivered] += f.remote->size() - f.remote->room();
             }
             if (f.reader != nullptr) {
-              if (undelivered == Drop::kPeerDown && !lane.closed) note_missed(lane, f);
+              if (f.lost && !lane.closed) note_missed(lane, f);
               part(*f.reader, undelivered);
             }
+            const bool again = f.lost;
             std::erase_if(lane.forwards, [&](const auto& e) { return e.get() == &f; });
+            for (auto& [key, interest] : peer.interests)
+              if (again) offer(peer, lane, interest);
             lane_progress(lane);
           });
 }

@@ -1,5 +1,6 @@
 // Lanes: made, closed when their publisher goes, freed when the last reader has let go.
 #include "control/node/node.h"
+#include "dataplane/topic/filter.h"
 
 namespace penstock {
 // A lane that a client writes is mapped read-only here; one that a worker writes is ours.
@@ -54,9 +55,15 @@ void Node::topic_added(LaneRecord& lane, uint32_t topic) {
     if (lane.group.empty() ? lane.kind == LaneKind::kLane : lane.group == filter)
       group_topic(*g, lane, topic);
   if (lane.kind != LaneKind::kLane) return;
-  for (auto& [id, p] : peers_)
+  for (auto& [id, p] : peers_) {
     for (auto& [key, interest] : p->interests)
       if (interest.mode == Mode::kBroadcast) offer(*p, lane, interest);
+    // It is away, or has come back and not said yet what it wants.
+    const auto wanted = [&](const std::string& filter) { return matches(filter, name); };
+    const auto goes = [&](const auto& f) { return f->peer == p.get() && f->group == nullptr; };
+    if (std::ranges::none_of(lane.forwards, goes) && std::ranges::any_of(p->absent, wanted))
+      lane.missed.try_emplace(id, Missed{p->absent_epoch, lane.head()});
+  }
   for (auto& f : lane.forwards)
     skip_unwanted(lane, *f);
 }

@@ -85,9 +85,8 @@ Result<LaneRecord*> Node::make_mirror(PeerRecord& p, const peer::LaneTopic& m) {
   const PathRecord& path = p.paths[m.path];
   errands(lane.worker)
       .ask(
-          [in = lane.in.get(), l = path.path.get(), connection = path.connection](Worker&,
-                                                                                  uint64_t) {
-            return l->link.in_session(connection) ? l->link.add_in(in) : Errc::kOk;
+          [in = lane.in.get(), l = path.path.get(), session = path.session](Worker&, uint64_t) {
+            return l->link.in_session(session) ? l->link.add_in(in) : Errc::kOk;
           },
           [this, id = lane.id, m](Errc why) {
             LaneRecord* mirror = why != Errc::kOk ? open_mirror(id) : nullptr;
@@ -172,9 +171,8 @@ void Node::close_mirror(LaneRecord& lane, CloseReason why) {
   const PathRecord& path = lane.peer->paths[lane.path];
   errands(lane.worker)
       .send(
-          [l = path.path.get(), connection = path.connection, alias = lane.alias](Worker&,
-                                                                                  uint64_t) {
-            if (l->link.in_session(connection)) (void)l->link.remove_in(alias);
+          [l = path.path.get(), session = path.session, alias = lane.alias](Worker&, uint64_t) {
+            if (l->link.in_session(session)) (void)l->link.remove_in(alias);
           },
           [this, id = lane.id, why] {
             const auto it = lanes_.find(id);

@@ -65,7 +65,7 @@ void Node::on_notice(const LinkNotice& notice, uint64_t now) {
       if (p->paths[i].path.get() != notice.path) continue;
       if (notice.event.kind == LinkEvent::kUp) {
         p->epoch = notice.event.peer_epoch;
-        path_up(*p, i, notice.event.connection, now);
+        path_up(*p, i, notice.event.session, now);
       } else if (notice.event.kind == LinkEvent::kDown) {
         path_down(*p, i, notice.event.why);
       } else {
@@ -77,12 +77,12 @@ void Node::on_notice(const LinkNotice& notice, uint64_t now) {
   }
 }
 
-void Node::path_up(PeerRecord& p, uint32_t index, uint32_t connection, uint64_t now) {
+void Node::path_up(PeerRecord& p, uint32_t index, uint64_t session, uint64_t now) {
   PathRecord& path = p.paths[index];
   path_down(p, index, LinkEvent::kPeerReset);  // nothing of a session survives into the next
   path.up = true;
   path.up_since = now;
-  path.connection = connection;
+  path.session = session;
   log(fmt::format("node {} ({}) is up on path {}", p.id, p.name, index));
   if (index != 0) {
     for (auto& [key, interest] : p.interests)
@@ -90,6 +90,7 @@ void Node::path_up(PeerRecord& p, uint32_t index, uint32_t connection, uint64_t 
         offer(p, *lane, interest);
     return;
   }
+  if (std::exchange(p.absent_epoch, p.epoch) != p.epoch) p.absent.clear();
   p.channel = std::make_shared<ControlChannel>(p.id);
   ControlChannel& c = *p.channel;
   const auto bell = own_bell_slots_.take();
@@ -110,8 +111,8 @@ void Node::path_up(PeerRecord& p, uint32_t index, uint32_t connection, uint64_t 
   c.mirror->attach_reader(
       c.in.join.index, c.in.join.generation, &c.in.slot,
       {.event_fd = control_event_.get(), .bell = nullptr, .bell_bit = 0, .sleeper = nullptr});
-  errands(path.worker).send([ch = p.channel, l = path.path.get(), connection](Worker& w, uint64_t) {
-    if (!l->link.in_session(connection)) return;  // its end is on the way here
+  errands(path.worker).send([ch = p.channel, l = path.path.get(), session](Worker& w, uint64_t) {
+    if (!l->link.in_session(session)) return;  // its end is on the way here
     (void)l->link.add_in(ch->in_lane.get());
     (void)l->link.add_out(&ch->forward->out());
     w.tasks().add(ch->forward.get());
@@ -133,6 +134,9 @@ void Node::path_down(PeerRecord& p, uint32_t index, LinkEvent::Why why) {
   path.up = false;
   log(fmt::format("node {} ({}) is down on path {}: {}", p.id, p.name, index, why_text(why)));
   if (index == 0) {
+    for (const auto& [key, interest] : p.interests)
+      if (interest.mode == Mode::kBroadcast && p.absent.size() < kMostInterests)
+        p.absent.insert(interest.filter);
     p.interests.clear();
     p.backlog.clear();
     std::shared_ptr<ControlChannel> gone = std::move(p.channel);
@@ -140,9 +144,9 @@ void Node::path_down(PeerRecord& p, uint32_t index, LinkEvent::Why why) {
     if (gone != nullptr) {
       errands(path.worker)
           .send(
-              [gone, l = path.path.get(), connection = path.connection](Worker& w, uint64_t) {
+              [gone, l = path.path.get(), session = path.session](Worker& w, uint64_t) {
                 w.tasks().remove(gone->forward.get());
-                if (!l->link.in_session(connection)) return;
+                if (!l->link.in_session(session)) return;
                 (void)l->link.remove_out(kControlAlias);
                 (void)l->link.remove_in(kControlAlias);
               },
@@ -289,6 +293,7 @@ void Node::on_sub_del(PeerRecord& p, const peer::SubDel& m) {
   if (it == p.interests.end()) return;
   const Interest gone = std::move(it->second);
   p.interests.erase(it);
+  p.absent.erase(gone.filter);
   std::vector<ForwardRecord*> unwanted;
   for (auto& [id, lane] : lanes_) {
     for (auto& f : lane->forwards) {

@@ -27,18 +27,10 @@ const char* text(CloseReason r) {
   return "";
 }
 
-const char* text(LinkState s) {
-  switch (s) {
-    case LinkState::kIdle:
-      return "down";
-    case LinkState::kConnecting:
-      return "connecting";
-    case LinkState::kUp:
-      return "up";
-    case LinkState::kClosed:
-      return "closed";
-  }
-  return "";
+// A session that is up may just have no connection.
+const char* link_state(bool up, bool connected) {
+  if (!up) return "connecting";
+  return connected ? "up" : "reconnecting";
 }
 
 json drops_of(const std::map<Drop, uint64_t>& dropped) {
@@ -168,7 +160,7 @@ std::string Node::show_links() {
                      {"port", path.port},
                      {"local", path.local},
                      {"remote", endpoint(l.config.remote, l.config.remote_udp)},
-                     {"state", path.up ? text(LinkState::kUp) : text(LinkState::kConnecting)},
+                     {"state", link_state(path.up, s.connected.load() != 0)},
                      {"peer_epoch", p->epoch},
                      {"up_ns", path.up ? now_ - path.up_since : 0},
                      {"rtt_ns", s.srtt_ns.load()},
@@ -189,6 +181,7 @@ std::string Node::show_links() {
                      {"probes", s.probes.read()},
                      {"stalls", s.stalls.read()},
                      {"sessions", s.sessions.read()},
+                     {"reconnects", s.reconnects.read()},
                      {"lanes_out", out},
                      {"lanes_in", in},
                      {"corrupt", s.drops.read(Drop::kBadChecksum)},

@@ -87,8 +87,8 @@ inline uint64_t settled(const Totals& t) {
   return n;
 }
 
-// From where on a peer that vanished has got nothing of a lane. If it comes back in the same life
-// its readers are told.
+// From where on a peer that is away gets nothing of a lane that it wants. If it comes back in the
+// same life its readers are told.
 struct Missed {
   uint64_t peer_epoch = 0;
   uint64_t from = 0;
@@ -273,6 +273,7 @@ struct ForwardRecord {
   std::unique_ptr<Forward> forward;      // broadcast, once the peer is ready
   std::unique_ptr<RemoteMember> remote;  // group, once the peer is ready
   bool ending = false;
+  bool lost = false;  // because the peer is
 };
 
 // What a peer wants, and who of ours waits until it has it.
@@ -291,7 +292,7 @@ struct PathRecord {
   std::string local;  // our end, for tables
   bool up = false;
   uint64_t up_since = 0;
-  uint32_t connection = 0;  // names the session that is up: errands for it act in no other
+  uint64_t session = 0;  // that is up: errands for it act in no other
 };
 
 // Both lanes of the control channel, in this process only.
@@ -331,6 +332,8 @@ struct PeerRecord {
   std::shared_ptr<ControlChannel> channel;  // while path 0 is up
   std::deque<std::vector<std::byte>> backlog;
   std::map<uint64_t, Interest> interests;  // its, by its key
+  std::set<std::string> absent;            // filters that it had when it was lost,
+  uint64_t absent_epoch = 0;               // in this life
   uint32_t next_alias = 1;
   uint64_t epoch = 0;
   bool cut = false;  // its links are being closed, for good

@@ -102,7 +102,7 @@ JoinedLane::Next JoinedLane::other(const penstock_message*& out) {
     switch (reader_.next(m)) {
       case LaneReader::Next::kEmpty:
         release();
-        return Next::kNothing;
+        return show_end() ? Next::kGap : Next::kNothing;
       case LaneReader::Next::kGap:
         show_gap(m);
         return Next::kGap;
@@ -171,6 +171,16 @@ void JoinedLane::show_gap(const Message& m) {
 void JoinedLane::show_loss(const Message& m, Drop why) {
   fill_gap(m.source, 1, why);
   other_.lane = m.origin;
+}
+
+// The lane of a peer that was lost: what it had sent and not brought here is missed, and it alone
+// knows how much that is. If it comes back in the same life, the next lane of that sender begins
+// with the number.
+bool JoinedLane::show_end() {
+  if (end_told_ || !leaving_ || reader_.closed() != CloseReason::kPeerDown) return false;
+  end_told_ = true;
+  fill_gap(reader_.position(), PENSTOCK_GAP_UNKNOWN, Drop::kPeerDown);
+  return true;
 }
 
 const penstock_message* JoinedLane::end_evicted(bool in_use, uint64_t& lost) {

@@ -124,6 +124,7 @@ class JoinedLane {
   void show(const Message& m, const TopicRow& row);
   void show_gap(const Message& m);
   void show_loss(const Message& m, Drop why);
+  bool show_end();
   void fill_gap(uint64_t position, uint64_t count, Drop why);
 
   void release_if_due() {
@@ -144,6 +145,7 @@ class JoinedLane {
   bool lossy_ = false;
   bool over_ = false;
   bool leaving_ = false;
+  bool end_told_ = false;
   bool everything_ = false;
   uint32_t slot_ = 0;
   uint64_t shown_ = 0;

@@ -215,7 +215,9 @@ PENSTOCK_API void penstock_receiver_close(penstock_receiver* receiver);
  * When gap_count is not 0 it is no message but a notice (parts 0, len 0): up to gap_count messages
  * of that lane, from `position` on, will not come, for gap_reason. The notice comes in order,
  * before the next message of that lane. "evicted" is the last of a lane: the node has removed this
- * receiver from it, because the position that it claims cannot be. */
+ * receiver from it, because the position that it claims cannot be. So is "peer_down" with
+ * PENSTOCK_GAP_UNKNOWN: the sender's node was lost, and nobody here knows whether it had more. */
+#define PENSTOCK_GAP_UNKNOWN UINT64_MAX
 typedef struct penstock_message {
   const void* data;      /* the first part, never NULL */
   size_t len;            /* bytes in it */

@@ -180,7 +180,7 @@ class Pusher : public Sender {
 
 // A view: valid until the next recv, poll or release of its receiver.
 struct Message : penstock_message {
-  bool is_gap() const { return gap_count != 0; }
+  bool is_gap() const { return gap_count != 0; }  // PENSTOCK_GAP_UNKNOWN: of how many, if any
   std::string_view topic_name() const { return {topic, topic_len}; }
   std::span<const std::byte> bytes() const { return {static_cast<const std::byte*>(data), len}; }
   std::string_view chars() const { return {static_cast<const char*>(data), len}; }

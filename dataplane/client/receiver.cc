@@ -25,7 +25,8 @@ bool Receiver::next(const penstock_message*& out) {
       case JoinedLane::Next::kGap:
         held_ = &lane;
         held_message_ = false;
-        stats_.gaps[out->gap_reason % PENSTOCK_REASONS] += out->gap_count;
+        if (out->gap_count != PENSTOCK_GAP_UNKNOWN)
+          stats_.gaps[out->gap_reason % PENSTOCK_REASONS] += out->gap_count;
         if (--burst_ == 0) next_lane();
         if (--unlooked_ == 0) look_while_busy();
         return true;

@@ -152,6 +152,8 @@ class LaneReader {
 
   // True once the lane is closed and next() will return nothing more.
   bool finished() const;
+  // Why no more will come, or kOpen.
+  CloseReason closed() const { return static_cast<CloseReason>(page_->closed.load()); }
   // True once the node has taken its slot away.
   bool evicted() const {
     const uint64_t state = mark_->state.load();

@@ -30,7 +30,7 @@ Drop Link::on_frame(const std::byte* data, uint32_t len, const std::byte* payloa
 
 // A side that was not run for long does not know whether the peer was silent.
 void Link::pass_time(uint64_t now) {
-  if (state_ == LinkState::kUp && now > last_call_ + config_.dead_after_ns / 4) {
+  if (session_ != 0 && now > last_call_ + config_.dead_after_ns / 4) {
     last_heard_ = now;
     stats_.stalls.add(1);
   }
@@ -65,7 +65,7 @@ Drop Link::take(std::span<const std::byte> frame, std::span<const std::byte> pay
   }
 }
 
-// A frame that names our connection shows that the peer knows this session.
+// A frame that names our connection shows that the peer knows it.
 Drop Link::take_session(const HopHeader& hop, std::span<const std::byte> body,
                         std::span<const std::byte> payload, uint64_t now) {
   if (peer_.connection == 0) return Drop::kUnknownPeer;

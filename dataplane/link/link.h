@@ -7,14 +7,16 @@
 //      ▼                                                          control lane, lanes round robin,
 //   SentPackets ──acked──▶ OutLanes ──lost──▶ resend ring         ACK last: off the critical path
 //
-//   kIdle ──start──▶ kConnecting ◀──────────── silent, restarted, closed by the peer ────┐
-//                        │  HELLO ▶ ◀ HELLO_ACK (either side may start, or both)         │
-//                        └──▶ kUp ───────────────────────────────────────────────────────┘
+//   kIdle ──start──▶ kConnecting ◀── silent for long, called anew, restarted, closed by the peer
+//   ──┐
+//                        │  HELLO ▶ ◀ HELLO_ACK (either side may start, or both) │ └──▶ kUp
+//                        ─────────────────────────────────────────────────────────────────┘
 //
-// A session is named by the connection id that each side chose for it and ends as a whole: on kDown
-// the link lets go of all lanes, and whatever still comes from the old session is dropped. Poll
-// next_event() after each on_frame() and transmit(): what comes before a lane was added is dropped
-// and has to be sent again.
+// A connection is named by the id that each side chose for it. What comes from an old one is
+// dropped. A session outlives its connections: while both sides hold its lanes it goes on with the
+// next, and what was on its way goes once more. It ends as a whole: on kDown the link lets go of
+// all lanes. Poll next_event() after each on_frame() and transmit(): what comes before a lane was
+// added is dropped and has to be sent again.
 #pragma once
 
 #include <array>
@@ -57,7 +59,7 @@ struct LinkConfig {
   uint8_t worker = 0;      // in the upper 8 bits of our connection id
   uint32_t index = 0;      // the worker's name for this link: Link::index_of(connection), 12 bits
   uint32_t max_frame = 0;  // bytes from the hop header on, that we can send and receive
-  uint64_t dead_after_ns = 10'000'000'000;
+  uint64_t dead_after_ns = 10'000'000'000;  // silent for so long, a peer has lost its session
   uint64_t ack_delay_ns = 25'000;
   uint64_t min_pto_ns = 100'000;
   uint32_t window = 256;       // packets in flight at most; a power of two, at most 256
@@ -72,7 +74,7 @@ enum class LinkState : uint8_t { kIdle, kConnecting, kUp, kClosed };
 
 struct LinkEvent {
   enum Kind : uint8_t {
-    kUp,       // a session with `peer_epoch`
+    kUp,       // a new session with `peer_epoch`
     kDown,     // it is over: `why`. All lanes are detached; what they had in flight is lost
     kRefused,  // not connected, and the peer says why (at most once a second)
   };
@@ -80,7 +82,7 @@ struct LinkEvent {
     kNothing,
     kSilent,         // nothing was heard for dead_after_ns
     kPeerRestarted,  // with a higher epoch
-    kPeerReset,      // the same peer began a new session
+    kPeerReset,      // the same peer no longer has it
     kPeerClosed,     // it said so; `close` is its reason
     kClosedHere,     // close()
     kPeerVersion,    // it speaks another protocol
@@ -90,14 +92,15 @@ struct LinkEvent {
   Why why = kNothing;
   LinkClose close = LinkClose::kStopped;
   uint64_t peer_epoch = 0;
-  uint32_t connection = 0;  // of the session that began or ended: connection() in it
+  uint64_t session = 0;  // that began or ended
 };
 
 // Written by the worker, read by metrics.
 struct alignas(kPair) LinkStats {
   Counter rx_frames, rx_bytes, tx_frames, tx_bytes;
   Counter acks_in, acks_out;
-  Counter sessions;       // that came up
+  Counter sessions;       // that began
+  Counter reconnects;     // connections that a session went on with
   Counter lost;           // packets given up by the thresholds
   Counter probes;         // packets given up by a probe timeout
   Counter spurious;       // of these, such as arrived after all
@@ -109,6 +112,7 @@ struct alignas(kPair) LinkStats {
   SharedWord in_flight;  // packets
   SharedWord window;     // packets that may be
   SharedWord frame;      // bytes of the largest that the path carries
+  SharedWord connected;  // 1 while there is a connection
   Counter narrowed;      // times that it carried only smaller ones than before
   Counter marked;        // packets in that the network had marked
   DropCounters drops;    // frames
@@ -152,7 +156,7 @@ class Link {
   bool next_event(LinkEvent& out);
   bool has_event() const { return events_head_ != events_tail_; }
 
-  // Lanes of this session; kClosed: there is none. The caller owns them and keeps them until it
+  // Lanes of the session; kClosed: there is none. The caller owns them and keeps them until it
   // removed them or kDown. kBusy: the alias is taken; kFull: no room in the table.
   Errc add_out(OutLane* lane);
   Errc remove_out(uint32_t alias);
@@ -167,11 +171,11 @@ class Link {
 
   LinkState state() const { return state_; }
   bool up() const { return state_ == LinkState::kUp; }
-  // Our connection id in this session; another one in the next.
+  // Our id in this connection; another one in the next.
   uint32_t connection() const { return connection_; }
   // Whether the session of which kUp told is still the one. What was decided for it must not reach
   // the next, which knows none of its lanes and numbers its own as it likes.
-  bool in_session(uint32_t connection) const { return up() && connection == connection_; }
+  bool in_session(uint64_t session) const { return session != 0 && session == session_; }
   static uint32_t index_of(uint32_t connection) { return connection & 0xfff; }
   uint64_t peer_epoch() const { return peer_.epoch; }
   // Bytes of the largest frame that both sides can handle.
@@ -182,9 +186,11 @@ class Link {
   const LinkStats& stats() const { return stats_; }
 
  private:
-  // The other side of the session, as its HELLO or HELLO_ACK said.
+  // The other side of the connection, as its HELLO or HELLO_ACK said.
   struct Peer {
     uint64_t epoch = 0;
+    uint64_t session = 0;
+    uint64_t offer = 0;
     uint32_t connection = 0;
   };
 
@@ -247,6 +253,13 @@ class Link {
   void arm_probe();
   void arm_credit_probe(uint64_t now);
   void run_timers(uint64_t now);
+  bool look_alive(uint64_t now);
+  // After such a silence we ask whether the peer lives.
+  uint64_t silence_ns() const { return config_.dead_after_ns / 5; }
+  // When the session is lost, if nothing is heard until then.
+  uint64_t lost_session_at() const {
+    return session_ != 0 ? last_heard_ + config_.dead_after_ns : kNever;
+  }
   void look_at_credits(uint64_t now);
 
   // --- link_lanes.cc: lanes come and go ---
@@ -261,32 +274,42 @@ class Link {
   Drop on_close(const HopHeader& hop, std::span<const std::byte> body, uint64_t now);
   Drop check_hello(const Hello& h, uint64_t now);
   void accept(const Hello& h);
-  void begin_session(uint64_t now);
+  void begin_connection(uint64_t now);
+  void reconnect(uint64_t now);
   void come_up(uint64_t now);
+  void begin_session();
+  void end_session(LinkEvent::Why why, LinkClose close);
   void go_down(LinkEvent::Why why, LinkClose close, uint64_t now);
   void refuse(const Hello& h, LinkClose reason, uint64_t now);
   void refused(LinkEvent::Why why, LinkClose close, uint64_t now);
   Hello hello(uint32_t nonce) const;
   // Whether the caller is so far behind with next_event() that nothing may happen now.
   bool events_full() const { return events_tail_ - events_head_ > events_.size() / 2; }
-  // Whether a session may: the caller keeps up, and the peer has not begun too many.
+  // Whether a connection may: the caller keeps up, and the peer has not begun too many.
   bool may_come_up(uint64_t now) const;
   void push(const LinkEvent& e) { events_[events_tail_++ % events_.size()] = e; }
 
   LinkConfig config_;
   LinkState state_ = LinkState::kIdle;
 
-  // The session.
+  // What the lanes belong to, 0: nothing; and the peer's epoch in it. It never changes between a
+  // connection's begin and its coming up, so that both sides know what the other holds.
+  uint64_t session_ = 0;
+  uint64_t session_epoch_ = 0;
+
+  // The connection.
   uint32_t connection_ = 0;
   uint32_t nonce_ = 0;
-  uint64_t cookie_ = 0;    // for that nonce
-  uint32_t sessions_ = 0;  // begun
+  uint64_t cookie_ = 0;       // for that nonce
+  uint64_t offer_ = 0;        // names the session that it begins, if the peer's id is higher
+  uint64_t held_ = 0;         // session_ when it began
+  uint32_t connections_ = 0;  // begun
   uint32_t limit_;
   Peer peer_;
   uint64_t next_packet_ = 1;
   uint64_t last_call_ = 0;  // the latest `now`
   uint64_t last_heard_ = 0;
-  // What the peer has shown so far, in any session: the highest epoch, and in it the last nonce.
+  // What the peer has shown so far, in any connection: the highest epoch, and in it the last nonce.
   uint64_t known_epoch_ = 0;
   uint32_t known_nonce_ = 0;
 
@@ -310,12 +333,13 @@ class Link {
   uint64_t hello_at_ = kNever;
   uint64_t hello_pause_ = 0;
   uint64_t alive_at_ = kNever;  // when to look whether the peer lives
+  uint32_t heartbeats_ = 0;     // PINGs since it was heard
   uint64_t lost_at_ = kNever;
   uint64_t probe_at_ = kNever;
   uint64_t credit_probe_at_ = kNever;
   uint64_t credit_look_at_ = kNever;
   uint64_t credit_pause_ = 0;
-  uint64_t spent_until_ = 0;  // what sessions cost in time, paid as it passes
+  uint64_t spent_until_ = 0;  // what connections cost in time, paid as it passes
   uint64_t refuse_at_ = 0;    // not before: CLOSE as an answer
   uint64_t refused_at_ = 0;   // not before: kRefused
   uint32_t probes_ = 0;       // probe timeouts in a row
@@ -331,7 +355,7 @@ class Link {
   uint64_t pace_at_ = 0;       // contents not before
   uint64_t newest_ack_ = 0;    // its largest
   uint32_t marks_known_ = 0;   // as the peer counts them
-  uint32_t marks_ = 0;         // of packets that came, in this session
+  uint32_t marks_ = 0;         // of packets that came, in this connection
   Inflow* inflow_ = nullptr;
   Inflow::Sender sender_;
   FrameNote note_;  // of the frame that is being taken

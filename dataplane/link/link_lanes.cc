@@ -6,7 +6,7 @@
 namespace penstock {
 
 Errc Link::add_out(OutLane* lane) {
-  if (state_ != LinkState::kUp) return Errc::kClosed;
+  if (session_ == 0) return Errc::kClosed;
   if (lane->state_ != OutLane::State::kDetached) return Errc::kBusy;
   if (const Errc e = out_.add(lane); e != Errc::kOk) return e;
   activate(lane);
@@ -14,7 +14,7 @@ Errc Link::add_out(OutLane* lane) {
 }
 
 Errc Link::add_in(InLane* lane) {
-  if (state_ != LinkState::kUp) return Errc::kClosed;
+  if (session_ == 0) return Errc::kClosed;
   return in_.add(lane);
 }
 

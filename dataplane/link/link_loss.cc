@@ -8,6 +8,7 @@ namespace penstock {
 namespace {
 
 constexpr uint32_t kDoublings = 6;
+constexpr uint32_t kHeartbeatDoublings = 16;
 constexpr uint32_t kSilence = 3;  // probe timeouts in a row
 constexpr uint64_t kLastProbePauseNs = 1'000'000'000;
 constexpr uint32_t kCreditDoublings = 7;
@@ -152,18 +153,11 @@ void Link::run_timers(uint64_t now) {
   if (state_ == LinkState::kConnecting && now >= hello_at_) {
     send_hello_ = true;
     hello_at_ = now + hello_pause_;
-    hello_pause_ = std::min(2 * hello_pause_, kLastHelloPauseNs);
+    if (session_ == 0) hello_pause_ = std::min(2 * hello_pause_, kLastHelloPauseNs);
   }
+  if (now >= lost_session_at()) return go_down(LinkEvent::kSilent, LinkClose::kSilent, now);
   if (state_ != LinkState::kUp) return;
-  if (now >= alive_at_) {
-    const uint64_t silence = now - std::min(now, last_heard_);
-    if (silence >= config_.dead_after_ns) {
-      go_down(LinkEvent::kSilent, LinkClose::kSilent, now);
-      return;
-    }
-    send_ping_ |= silence >= config_.dead_after_ns / 5;
-    alive_at_ = std::min(now + config_.dead_after_ns / 5, last_heard_ + config_.dead_after_ns);
-  }
+  if (now >= alive_at_ && !look_alive(now)) return reconnect(now);
   if (now >= lost_at_) find_lost(now);
   if (now >= probe_at_) {
     probe(now);
@@ -180,6 +174,23 @@ void Link::run_timers(uint64_t now) {
     }
   }
   if (now >= credit_look_at_) look_at_credits(now);
+}
+
+// Heartbeats: while something comes there are none; behind a silence one, and when it stays
+// unanswered more, ever more slowly. False: the connection is no good. The session may be.
+bool Link::look_alive(uint64_t now) {
+  const uint64_t suspect_at = last_heard_ + config_.dead_after_ns / 2;
+  if (now >= suspect_at) return false;
+  if (now < last_heard_ + silence_ns()) {
+    heartbeats_ = 0;
+    alive_at_ = last_heard_ + silence_ns();
+    return true;
+  }
+  send_ping_ = true;
+  const uint64_t pause = rtt_.probe_timeout(config_.min_pto_ns)
+                         << std::min(heartbeats_++, kHeartbeatDoublings);
+  alive_at_ = std::min(now + std::min(pause, silence_ns() / 4), suspect_at);
+  return true;
 }
 
 // Readers that let go of a good part while nothing came: the peer may wait for it.

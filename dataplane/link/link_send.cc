@@ -251,7 +251,7 @@ bool Link::has_work(uint64_t now) const {
 }
 
 uint64_t Link::next_deadline() const {
-  if (state_ == LinkState::kConnecting) return hello_at_;
+  if (state_ == LinkState::kConnecting) return std::min(hello_at_, lost_session_at());
   if (state_ != LinkState::kUp) return kNever;
   const uint64_t paced = pace_at_ > last_call_ && contents_waiting() ? pace_at_ : kNever;
   return std::min({mtu_.next_at(), alive_at_, lost_at_, probe_at_, credit_probe_at_,

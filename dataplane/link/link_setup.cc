@@ -1,11 +1,12 @@
-// Sessions: how they begin, and how they end.
+// Connections and sessions: how they begin, and how they end.
 //
-//   A                                   B
-//   HELLO {my connection a, nonce} ───▶ knows A, may be called by it as soon as A answers
-//   up                              ◀── HELLO_ACK to a {my connection b, the same nonce}
-//   PING to b ────────────────────────▶ up: whoever says b has heard of this session
+//   A                                            B
+//   HELLO {my connection a, nonce, session} ───▶ knows A, may be called by it as soon as A answers
+//   up                                       ◀── HELLO_ACK to a {b, the same nonce, session}
+//   PING to b ─────────────────────────────────▶ up: whoever says b has heard of this connection
 //
-// Both sides call, so either's HELLO may be lost, and both may be answered.
+// Both sides call, so either's HELLO may be lost, and both may be answered. If both say the same
+// session it goes on; otherwise one begins that is named by what the lower node id offers.
 #include <algorithm>
 #include <bit>
 #include <cassert>
@@ -16,8 +17,8 @@ namespace penstock {
 namespace {
 
 constexpr uint64_t kAnswerPauseNs = 1'000'000'000;  // between refusals, in and out
-constexpr uint64_t kSessionPauseNs = 250'000'000;   // between sessions in the long run
-constexpr uint64_t kSessionsAtOnce = 8;             // that need no pause
+constexpr uint64_t kComePauseNs = 250'000'000;      // between connections in the long run
+constexpr uint64_t kComesAtOnce = 8;                // that need no pause
 constexpr uint64_t kHelloPauseNs = 50'000'000;      // the first; they double
 constexpr uint32_t kFirstPings = 3;                 // to learn the round trip before it is needed
 constexpr uint32_t kMaxFrame = 65000;               // so that a piece's length fits 16 bits
@@ -27,7 +28,7 @@ bool newer(uint32_t a, uint32_t b) {
   return static_cast<int32_t>(a - b) > 0;
 }
 
-// Where the session part of the connection ids starts, so that two lives of a node differ.
+// Where the changing part of the connection ids starts, so that two lives of a node differ.
 uint32_t mix(uint64_t seed, uint64_t epoch) {
   uint64_t x = (seed ^ epoch * 0x9e3779b97f4a7c15) * 0xbf58476d1ce4e5b9;
   x ^= x >> 31;
@@ -59,25 +60,27 @@ Link::Link(const LinkConfig& config)
 
 void Link::start(uint64_t now) {
   if (state_ != LinkState::kIdle) return;
-  begin_session(now);
+  begin_connection(now);
 }
 
-void Link::begin_session(uint64_t now) {
+void Link::begin_connection(uint64_t now) {
   state_ = LinkState::kConnecting;
-  const bool first = sessions_ == 0;
+  stats_.connected.store_relaxed(0);
+  const bool first = connections_ == 0;
   do {
-    sessions_++;
-    const uint32_t part = (mix(config_.seed, config_.self_epoch) + sessions_) & 0xfff;
+    connections_++;
+    const uint32_t part = (mix(config_.seed, config_.self_epoch) + connections_) & 0xfff;
     connection_ = connection_id(config_.worker, part << 12 | config_.index);
   } while (connection_ == 0);  // names none: a HELLO is for whom it says
-  // A later session has a later nonce, that of another Link to the same peer included.
+  // A later connection has a later nonce, that of another Link to the same peer included.
   const auto clock = static_cast<uint32_t>(now >> 20) | 1u;
   nonce_ = first || newer(clock, nonce_) ? clock : nonce_ + 1;
   cookie_ = 0;
+  offer_ = std::max(now, offer_ + 1);
+  held_ = session_;
   peer_ = {};
   limit_ = config_.max_frame;
   next_packet_ = config_.first_packet;
-  detach_all();
   packets_.reset();
   received_ = {};
   rtt_ = {};
@@ -93,7 +96,8 @@ void Link::begin_session(uint64_t now) {
   allowed_ = kNever;
   pace_at_ = newest_ack_ = marks_known_ = marks_ = 0;
   hello_at_ = now;
-  hello_pause_ = kHelloPauseNs;
+  // A session is worth a call more often; and a pause must not look like a stall of our own.
+  hello_pause_ = session_ == 0 ? kHelloPauseNs : std::min(kHelloPauseNs, silence_ns() / 4);
 }
 
 Hello Link::hello(uint32_t nonce) const {
@@ -104,7 +108,9 @@ Hello Link::hello(uint32_t nonce) const {
           .peer_epoch = known_epoch_,
           .connection = connection_,
           .nonce = nonce,
-          .cookie = cookie_};
+          .cookie = cookie_,
+          .session = held_,
+          .offer = offer_};
 }
 
 // What is wrong with a HELLO or HELLO_ACK, whatever the state.
@@ -115,7 +121,8 @@ Drop Link::check_hello(const Hello& h, uint64_t now) {
     refused(LinkEvent::kPeerVersion, LinkClose::kVersion, now);
     return Drop::kBadVersion;
   }
-  if (h.connection == 0 || h.max_frame < kHelloFrameSize || h.epoch == 0) return Drop::kBadFrame;
+  if (h.connection == 0 || h.max_frame < kHelloFrameSize || h.epoch == 0 || h.offer == 0)
+    return Drop::kBadFrame;
   if (h.epoch < known_epoch_) {
     refuse(h, LinkClose::kReplaced, now);
     return Drop::kStaleEpoch;
@@ -134,11 +141,14 @@ Drop Link::on_hello(std::span<const std::byte> body, uint64_t now) {
   const bool same_epoch = h->epoch == known_epoch_;
   if (same_epoch && known_nonce_ != 0 && newer(known_nonce_, h->nonce)) return Drop::kStaleEpoch;
   if (state_ == LinkState::kUp) {
-    const bool same = h->epoch == peer_.epoch && h->connection == peer_.connection;
-    if (!same) {
-      const bool restarted = h->epoch > peer_.epoch;
-      go_down(restarted ? LinkEvent::kPeerRestarted : LinkEvent::kPeerReset, LinkClose::kUnknown,
-              now);
+    const bool restarted = h->epoch > peer_.epoch;
+    if (restarted || h->connection != peer_.connection) {
+      if (!restarted && h->session == session_) {
+        reconnect(now);
+      } else {
+        go_down(restarted ? LinkEvent::kPeerRestarted : LinkEvent::kPeerReset, LinkClose::kUnknown,
+                now);
+      }
     }
   }
   if (state_ == LinkState::kConnecting) accept(*h);
@@ -176,20 +186,21 @@ Drop Link::on_hello_ack(const HopHeader& hop, std::span<const std::byte> body, u
   return Drop::kNone;
 }
 
-// The peer, as this session will know it.
+// The peer, as this connection will know it.
 void Link::accept(const Hello& h) {
-  peer_ = {h.epoch, h.connection};
+  peer_ = {h.epoch, h.session, h.offer, h.connection};
   limit_ = std::min<uint32_t>(config_.max_frame, h.max_frame);
 }
 
 // Each costs our caller memory and work, and the peer a HELLO and a PING.
 bool Link::may_come_up(uint64_t now) const {
-  return !events_full() && spent_until_ <= now + (kSessionsAtOnce - 1) * kSessionPauseNs;
+  return !events_full() && spent_until_ <= now + (kComesAtOnce - 1) * kComePauseNs;
 }
 
 void Link::come_up(uint64_t now) {
   state_ = LinkState::kUp;
-  spent_until_ = std::max(spent_until_, now) + kSessionPauseNs;
+  stats_.connected.store_relaxed(1);
+  spent_until_ = std::max(spent_until_, now) + kComePauseNs;
   send_hello_ = false;
   hello_at_ = kNever;
   mtu_.reset(kHelloFrameSize, limit_, now);
@@ -197,34 +208,64 @@ void Link::come_up(uint64_t now) {
   send_ping_ = true;  // the peer may wait for it to be up; and it is the first sample
   pings_left_ = kFirstPings - 1;
   last_heard_ = now;
-  alive_at_ = now + config_.dead_after_ns / 5;
+  heartbeats_ = 0;
+  alive_at_ = now + silence_ns();
+  if (held_ == 0 || peer_.session != held_ || peer_.epoch != session_epoch_) return begin_session();
+  stats_.reconnects.add(1);
+  in_.for_each([this](InLane& lane) { owe(&lane); });  // what we granted last may not have arrived
+  arm_credit_probe(now);
+}
+
+void Link::begin_session() {
+  if (session_ != 0) {
+    const bool restarted = peer_.epoch > session_epoch_;
+    end_session(restarted ? LinkEvent::kPeerRestarted : LinkEvent::kPeerReset, LinkClose::kUnknown);
+  }
+  session_ = config_.self_id < config_.peer_id ? offer_ : peer_.offer;
+  session_epoch_ = peer_.epoch;
   stats_.sessions.add(1);
-  push({.kind = LinkEvent::kUp, .peer_epoch = peer_.epoch, .connection = connection_});
+  push({.kind = LinkEvent::kUp, .peer_epoch = session_epoch_, .session = session_});
+}
+
+void Link::end_session(LinkEvent::Why why, LinkClose close) {
+  push({LinkEvent::kDown, why, close, session_epoch_, session_});
+  session_ = 0;
+  detach_all();
 }
 
 void Link::go_down(LinkEvent::Why why, LinkClose close, uint64_t now) {
-  push({LinkEvent::kDown, why, close, peer_.epoch, connection_});
-  begin_session(now);
+  end_session(why, close);
+  begin_connection(now);
+}
+
+// The connection is over and the session is not. What was on its way goes once more in the next; as
+// it keeps its positions and places, what has arrived of it is known there.
+void Link::reconnect(uint64_t now) {
+  packets_.each_in_flight([this](const SentPacket& p) {
+    if (p.what.lane != nullptr) again(p.what);
+  });
+  begin_connection(now);
 }
 
 void Link::close(LinkClose reason, uint64_t now) {
   if (state_ == LinkState::kClosed) return;
-  const bool was_up = state_ == LinkState::kUp;
   if (peer_.connection != 0) {
     close_ = {reason, 0};
     close_connection_ = peer_.connection;
     send_close_ = true;
   }
-  if (was_up) go_down(LinkEvent::kClosedHere, reason, now);
+  if (session_ != 0) go_down(LinkEvent::kClosedHere, reason, now);
   state_ = LinkState::kClosed;
+  stats_.connected.store_relaxed(0);
   send_hello_ = false;
 }
 
 Drop Link::on_close(const HopHeader& hop, std::span<const std::byte> body, uint64_t now) {
   const auto c = parse_close(body);
   if (!c) return Drop::kBadFrame;
-  if (state_ == LinkState::kUp) {
-    if (hop.incarnation != static_cast<uint16_t>(peer_.epoch)) return Drop::kStaleEpoch;
+  const bool refusal = c->reason == LinkClose::kVersion || c->reason == LinkClose::kReplaced;
+  if (state_ == LinkState::kUp || (session_ != 0 && !refusal)) {
+    if (hop.incarnation != static_cast<uint16_t>(session_epoch_)) return Drop::kStaleEpoch;
     if (events_full()) return Drop::kNoBuffer;
     go_down(LinkEvent::kPeerClosed, c->reason, now);
     hello_at_ = now + kHelloPauseNs;

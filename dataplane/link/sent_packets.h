@@ -110,13 +110,20 @@ class SentPackets {
     return nullptr;
   }
 
+  // Those on their way, oldest first.
+  template <class F>
+  void each_in_flight(F&& f) {
+    for (uint64_t i = head_; i != tail_; i++)
+      if (slot(i).state == SentPacket::State::kInFlight) f(slot(i));
+  }
+
   // Nothing of this lane has to arrive any more.
   void forget(const OutLane* lane) {
     for (uint64_t i = head_; i != tail_; i++)
       if (slot(i).what.lane == lane) slot(i).what.lane = nullptr;
   }
 
-  // A new session.
+  // A new connection.
   void reset() {
     in_flight_ = 0;
     head_ = tail_ = largest_acked_ = last_at_ = 0;

@@ -14,7 +14,8 @@ constexpr size_t kHelloBody = kHelloFrameSize - kHopHeaderSize;
 Hello read(const std::byte* p) {
   return {load_le<uint16_t>(p),      load_le<uint16_t>(p + 2),  load_le<uint16_t>(p + 4),
           load_le<uint64_t>(p + 8),  load_le<uint64_t>(p + 16), load_le<uint64_t>(p + 24),
-          load_le<uint32_t>(p + 32), load_le<uint32_t>(p + 36), load_le<uint64_t>(p + 40)};
+          load_le<uint32_t>(p + 32), load_le<uint32_t>(p + 36), load_le<uint64_t>(p + 40),
+          load_le<uint64_t>(p + 48), load_le<uint64_t>(p + 56)};
 }
 
 // `size` is that of the whole body: what follows the fields is zero.
@@ -37,6 +38,8 @@ size_t write(const Hello& h, std::span<std::byte> out, size_t size) {
   store_le(p + 32, h.connection);
   store_le(p + 36, h.nonce);
   store_le(p + 40, h.cookie);
+  store_le(p + 48, h.session);
+  store_le(p + 56, h.offer);
   return size;
 }
 

@@ -15,7 +15,11 @@
 //    | connection            | nonce                 |
 //    +-----------------------+-----------------------+
 //    | cookie                                        |
-//    +-----------------------------------------------+   48, and in HELLO zeros up to 1176
+//    +-----------------------------------------------+
+//    | session                                       |
+//    +-----------------------------------------------+
+//    | offer                                         |
+//    +-----------------------------------------------+   64, and in HELLO zeros up to 1176
 //    RETRY
 //    +-----------------------+-----------------------+
 //    | nonce                 | 0                     |
@@ -31,8 +35,8 @@
 
 namespace penstock {
 
-inline constexpr uint16_t kProtocol = 2;  // what frames mean; the hop header has its own version
-inline constexpr size_t kHelloSize = 48;  // body of HELLO_ACK
+inline constexpr uint16_t kProtocol = 3;  // what frames mean; the hop header has its own version
+inline constexpr size_t kHelloSize = 64;  // body of HELLO_ACK
 inline constexpr size_t kRetrySize = 16;
 inline constexpr size_t kHelloFrameSize = 1200;  // of a whole HELLO frame, hop header included
 
@@ -46,6 +50,9 @@ struct Hello {
   uint32_t connection = 0;  // put this into frames to me
   uint32_t nonce = 0;       // HELLO: a fresh number; HELLO_ACK: that of the HELLO it answers
   uint64_t cookie = 0;      // HELLO: that of the RETRY to this nonce, if there was one; else 0
+  uint64_t session = 0;     // whose lanes I hold; 0 = none
+  uint64_t offer = 0;       // not 0: names the session that begins if we don't hold the same one,
+                            // and if my node id is the lower
 
   bool operator==(const Hello&) const = default;
 };

@@ -1,11 +1,11 @@
 // Whole nodes and their clients under everything that can happen to them, by seed. Replay one: the
 // failure prints how.
-#include <cstdlib>
 #include <gtest/gtest.h>
 #include <iostream>
 #include <sys/resource.h>
 
 #include "tests/support/cluster_run.h"
+#include "tests/support/seeds.h"
 
 namespace penstock {
 namespace {
@@ -55,12 +55,7 @@ TEST_P(Cluster, LosesNothingInSilenceAndDrains) {
   EXPECT_EQ(o.held, 0u) << replay;
 }
 
-// PENSTOCK_SEEDS: how many, for a long run.
-uint64_t seeds() {
-  const char* more = std::getenv("PENSTOCK_SEEDS");
-  return more != nullptr ? std::max<uint64_t>(1, std::strtoull(more, nullptr, 10)) : 200;
-}
-INSTANTIATE_TEST_SUITE_P(Seeds, Cluster, ::testing::Range<uint64_t>(0, seeds()));
+INSTANTIATE_TEST_SUITE_P(Seeds, Cluster, ::testing::Range<uint64_t>(0, test::seeds(200)));
 
 TEST(Cluster, SameSeedSameRun) {
   for (uint64_t seed = 0; seed < 5; seed++) {

@@ -150,7 +150,7 @@ void ClusterLedger::joined(uint64_t subscription, uint64_t publisher, uint64_t s
     f.owed = kUnknown;
     f.seen = {};
   }
-  f.fresh = true;
+  f.fresh = f.known = true;
   f.breaks = standing;
 }
 
@@ -163,7 +163,7 @@ ClusterLedger::Missing ClusterLedger::missing(const Subscription& s, const Flow&
     if (n < std::min(f.asked, p.end_from)) continue;
     if (n >= std::min(f.owed, p.end_from) || f.seen[topic]) {
       m.owed++;
-    } else {
+    } else if (n >= f.met_at) {
       m.others++;
     }
   }
@@ -176,7 +176,9 @@ void ClusterLedger::miss(uint64_t id, const Flow& f, Missing m, const char* what
   const uint64_t lost = m.owed - std::min(m.owed, f.gaps);
   const uint64_t rest = f.gaps - std::min(m.owed, f.gaps);
   if (lost != 0) wrong(counts_.lost, lost, what, id, name);
-  counts_.unreported += m.others - std::min(m.others, rest);
+  const Publisher& p = publishers_[name.publisher - 1];
+  const bool met = subscriptions_[id - 1].met.contains({p.node, p.life});
+  if (met && !f.told && m.others > rest) wrong(counts_.unreported, m.others - rest, what, id, name);
 }
 
 void ClusterLedger::wrong(uint64_t& count, uint64_t n, const char* what, uint64_t subscription,
@@ -235,7 +237,9 @@ ClusterLedger::Name ClusterLedger::got(uint64_t subscription, std::string_view t
   miss(subscription, f, gone, f.fresh ? "lost before a lane" : "lost within a lane", name);
   f.expected = name.number + 1;
   f.gaps = 0;
+  f.told = false;
   f.fresh = false;
+  meet(s, p);
   f.seen[head.topic] = true;
   return name;
 }
@@ -254,6 +258,19 @@ bool ClusterLedger::take_in_group(uint64_t id, Subscription& s, const Name& name
 void ClusterLedger::gap(uint64_t subscription, uint64_t publisher, uint64_t count) {
   counts_.gaps += count;
   if (publisher != 0) flow(subscriptions_[subscription - 1], publisher).gaps += count;
+}
+
+// Something came from that node: from here on it knows what the subscription wants, in this life.
+void ClusterLedger::meet(Subscription& s, const Publisher& from) {
+  if (!s.met.insert({from.node, from.life}).second) return;
+  for (uint64_t id = 1; id <= publishers_.size(); id++) {
+    const Publisher& p = publishers_[id - 1];
+    if (p.node == from.node && p.life == from.life) flow(s, id).met_at = p.sent.size();
+  }
+}
+
+void ClusterLedger::end_of_lane(uint64_t subscription, uint64_t publisher) {
+  if (publisher != 0) flow(subscriptions_[subscription - 1], publisher).told = true;
 }
 
 void ClusterLedger::released(uint64_t subscription, const Name& name) {

@@ -16,6 +16,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,11 +35,13 @@ class ClusterLedger {
     uint64_t published = 0, delivered = 0, gaps = 0;
     // What must be zero.
     uint64_t lost = 0, duplicated = 0, reordered = 0, corrupted = 0, phantom = 0;
-    // What was missing, without a gap, when a node had lost another; what members of a group could
-    // not get, because one left or a node was lost.
-    uint64_t unreported = 0, untaken = 0;
+    uint64_t unreported = 0;  // missing without a gap, when a node had lost another
+    // What members of a group could not get, because one left or a node was lost.
+    uint64_t untaken = 0;
 
-    uint64_t wrong() const { return lost + duplicated + reordered + corrupted + phantom; }
+    uint64_t wrong() const {
+      return lost + duplicated + reordered + corrupted + phantom + unreported;
+    }
     void add(const Counts& o);
     std::string text() const;
   };
@@ -71,6 +74,8 @@ class ClusterLedger {
   };
   Name got(uint64_t subscription, std::string_view topic, std::span<const std::byte> bytes);
   void gap(uint64_t subscription, uint64_t publisher, uint64_t count);
+  // A lane ended and the subscriber was told: what was still to come may not.
+  void end_of_lane(uint64_t subscription, uint64_t publisher);
   // A member let go of it: nobody else may get it now.
   void released(uint64_t subscription, const Name& name);
   void ended(uint64_t subscription, bool died);
@@ -117,7 +122,10 @@ class ClusterLedger {
     uint64_t asked = kUnknown;   // was acknowledged: what is missing from here on counts
     uint64_t breaks = kUnknown;  // of the two nodes, when it was sure that all would come
     uint64_t gaps = 0;           // since the last message
+    uint64_t met_at = 0;         // its node knew by then what is wanted
+    bool told = false;           // that nobody knows how many were missed since
     bool fresh = true;           // a lane was joined since
+    bool known = false;          // ever
     // Of a topic that has come in this lane all that follows is owed. Others may not yet have been
     // asked of the publisher's node, if somebody else had the lane before.
     std::array<bool, kTopics.size()> seen{};
@@ -137,6 +145,9 @@ class ClusterLedger {
     bool acknowledged = false;
     bool ended = false;
     std::map<uint64_t, Flow> flows;
+    // Nodes, and which life of them, that something came from: they know what it wants. Of one that
+    // it was never connected with nobody can tell it what it missed.
+    std::set<std::pair<uint32_t, uint32_t>> met;
   };
   // All members with one filter.
   struct Group {
@@ -155,6 +166,7 @@ class ClusterLedger {
   uint64_t breaks(uint32_t a, uint32_t b) const { return breaks_[a * nodes_ + b]; }
   void lose(uint32_t a, uint32_t b);
   Missing missing(const Subscription& s, const Flow& f, const Publisher& p, uint64_t to) const;
+  void meet(Subscription& s, const Publisher& from);
   void miss(uint64_t id, const Flow& f, Missing m, const char* what, const Name& name);
   bool take_in_group(uint64_t id, Subscription& s, const Name& name);
   void wrong(uint64_t& count, uint64_t n, const char* what, uint64_t subscription,

@@ -44,7 +44,11 @@ void ClusterLedger::settle(uint64_t id, Subscription& s, uint64_t publisher, con
     f.owed = kUnknown;
     f.seen = {};
   }
-  miss(id, f, missing(s, f, p, p.sent.size()), "never came", {publisher, f.expected});
+  Missing never = missing(s, f, p, p.sent.size());
+  // Of one that came while the two nodes had lost each other, and was gone before they met again,
+  // nobody is told.
+  if (!f.known) never.others = 0;
+  miss(id, f, never, "never came", {publisher, f.expected});
 }
 
 void ClusterLedger::close() {

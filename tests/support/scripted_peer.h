@@ -109,7 +109,9 @@ class ScriptedPeer {
             .node = kPeerId,
             .epoch = epoch,
             .connection = connection,
-            .nonce = nonce};
+            .nonce = nonce,
+            .session = session,
+            .offer = 1};
   }
   Drop give_hello(const Hello& h) {
     Bytes body(kHelloFrameSize - kHopHeaderSize);
@@ -196,6 +198,7 @@ class ScriptedPeer {
 
   uint64_t epoch = kEpoch;
   uint32_t connection = kConnection;
+  uint64_t session = 0;  // that the peer says it holds
   uint32_t nonce = 100;
 };
 

@@ -318,7 +318,11 @@ uint32_t SimClient::read(Receiver& r, Reading& lane, const Pace& pace) {
     Message m;
     const LaneReader::Next next = lane.reader.next(m);
     empty = next == LaneReader::Next::kEmpty;
-    if (empty) break;
+    if (empty) {
+      if (lane.reader.finished() && lane.reader.closed() == CloseReason::kPeerDown)
+        ledger_.end_of_lane(r.id, lane.publisher);
+      break;
+    }
     if (next == LaneReader::Next::kGap) {
       ledger_.gap(r.id, lane.publisher, std::max<uint64_t>(m.key, 1));
       continue;

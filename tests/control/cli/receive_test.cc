@@ -45,6 +45,8 @@ TEST(JsonLine, TellsOfAGap) {
   EXPECT_EQ(line["gap"]["count"], 9);
   EXPECT_TRUE(line["gap"]["reason"].is_string());
   EXPECT_FALSE(line.contains("data"));
+  gap.gap_count = PENSTOCK_GAP_UNKNOWN;
+  EXPECT_TRUE(json::parse(json_line(gap))["gap"]["count"].is_null());
 }
 
 }  // namespace

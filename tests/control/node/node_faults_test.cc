@@ -131,8 +131,13 @@ TEST(Node, CountsWhatAPeerThatVanishedNeverGot) {
   expect_identity(nodes);
   nodes.set_faults({});
   wait_up(nodes);
-  // It asks again by itself, is told what it missed, and gets what is published from then on.
+  // Its lane ended, and nobody there knew with what.
   pen::Message gap;
+  ASSERT_EQ(s->recv(gap, kPatienceNs), PENSTOCK_OK);
+  EXPECT_EQ(gap.gap_count, PENSTOCK_GAP_UNKNOWN);
+  EXPECT_EQ(std::string(gap.gap_reason_text()), "peer_down");
+  EXPECT_EQ(gap.position, 10u);
+  // It asks again by itself, is told what it missed, and gets what is published from then on.
   bool came = false;
   for (int i = 0; i < 2000 && !came; i++) {
     ASSERT_EQ(p->send_wait(*topic, payload(999, 100), kPatienceNs), PENSTOCK_OK);

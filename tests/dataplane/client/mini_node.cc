@@ -154,7 +154,9 @@ bool MiniNode::handle(Client& c, const Packet& p) {
       return false;
     }
     case attach::Type::kCloseLane:
-      close_lane(*lanes_.at(p.as<attach::CloseLane>()->lane_id), CloseReason::kPublisherLeft);
+      // One that was lost may be gone already.
+      if (const auto it = lanes_.find(p.as<attach::CloseLane>()->lane_id); it != lanes_.end())
+        close_lane(*it->second, CloseReason::kPublisherLeft);
       return c.session->send(ok);
     case attach::Type::kReleased:
       return released(*p.as<attach::Released>()), true;

@@ -38,6 +38,8 @@ class MiniNode {
   void withhold_readers();
   // Evicts every reader of the lanes that `publisher` writes.
   void evict_readers_of(const std::string& publisher);
+  // As the node does with a mirror whose peer is lost.
+  void lose_lane_of(const std::string& publisher);
   // What `publisher`'s lanes look like.
   size_t readers_of(const std::string& publisher);
   uint64_t lane_of(const std::string& publisher);

@@ -139,6 +139,13 @@ void MiniNode::withhold_readers() {
   call([this] { readers_withheld_ = true; });
 }
 
+void MiniNode::lose_lane_of(const std::string& publisher) {
+  call([&] {
+    for (auto& [id, lane] : lanes_)
+      if (lane->name == publisher) close_lane(*lane, CloseReason::kPeerDown);
+  });
+}
+
 void MiniNode::evict_readers_of(const std::string& publisher) {
   call([&] {
     for (auto& [id, lane] : lanes_) {

@@ -235,6 +235,26 @@ TEST_F(Receiver, EvictedIdleOneIsToldToo) {
   EXPECT_STREQ(m.gap_reason_text(), "evicted");
 }
 
+TEST_F(Receiver, IsToldThatALaneEndedWithItsPeer) {
+  auto s = client.subscriber("t");
+  auto p = client.publisher({.name = "p"});
+  const uint32_t t = *p->topic("t");
+  ASSERT_EQ(p->send(t, "last"), PENSTOCK_OK);
+  node.lose_lane_of("p");
+  pen::Message m;
+  ASSERT_EQ(s->recv(m, 5'000'000'000), PENSTOCK_OK);
+  EXPECT_EQ(m.chars(), "last");
+  ASSERT_EQ(s->recv(m, 5'000'000'000), PENSTOCK_OK);
+  ASSERT_TRUE(m.is_gap());
+  EXPECT_STREQ(m.gap_reason_text(), "peer_down");
+  EXPECT_EQ(m.gap_count, PENSTOCK_GAP_UNKNOWN);
+  EXPECT_STREQ(m.publisher, "p");
+  EXPECT_EQ(s->recv(m, 50'000'000), PENSTOCK_TIMEOUT) << "once";
+  EXPECT_EQ(s->stats().lanes, 0u);
+  for (const uint64_t gaps : s->stats().gaps)
+    EXPECT_EQ(gaps, 0u) << "nobody knows how many, so none are counted";
+}
+
 TEST_F(Receiver, PullersShareTheWork) {
   auto a = client.puller("work.#");
   auto b = client.puller("work.#", {.ring_entries = 64, .arena_bytes = 8192});

@@ -1,8 +1,8 @@
 // Everything that a path can do to frames, by seed. Replay one: the failure prints how.
-#include <cstdlib>
 #include <gtest/gtest.h>
 
 #include "tests/support/link_rig.h"
+#include "tests/support/seeds.h"
 
 namespace penstock {
 namespace {
@@ -135,12 +135,7 @@ TEST_P(Faults, LoseNothing) {
   EXPECT_TRUE(o.accounts) << replay;
 }
 
-// PENSTOCK_SEEDS: how many, for a long run.
-uint64_t seeds() {
-  const char* more = std::getenv("PENSTOCK_SEEDS");
-  return more != nullptr ? std::max<uint64_t>(1, std::strtoull(more, nullptr, 10)) : 400;
-}
-INSTANTIATE_TEST_SUITE_P(Seeds, Faults, ::testing::Range<uint64_t>(0, seeds()));
+INSTANTIATE_TEST_SUITE_P(Seeds, Faults, ::testing::Range<uint64_t>(0, test::seeds(400)));
 
 TEST(Faults, SameSeedSameRun) {
   for (uint64_t seed = 0; seed < 20; seed++) {

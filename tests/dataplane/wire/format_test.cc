@@ -61,7 +61,8 @@ TEST(Format, Hello) {
   const Bytes frame = example("hello");
   EXPECT_EQ(frame.size(), kHelloFrameSize);
   const HopHeader hop{FrameType::kHello, 0, 0x0102, 0, 1, 0x1000, 0};
-  const Hello hello{2, 0, 8972, 7, 0x0102, 0, 0x01a5c003, 0xdecafbad, 0x0123456789abcdef};
+  const Hello hello{3, 0,         8972, 7, 0x0102, 0, 0x01a5c003, 0xdecafbad, 0x0123456789abcdef,
+                    0, 0x44332211};
   EXPECT_EQ(hop_of(frame), hop);
   EXPECT_EQ(parse_hello(body(frame)), hello);
   EXPECT_EQ(written(hop, [&](auto out) { return write_hello(hello, out); }), frame);
@@ -70,7 +71,8 @@ TEST(Format, Hello) {
 TEST(Format, HelloAck) {
   const Bytes frame = example("hello_ack");
   const HopHeader hop{FrameType::kHelloAck, 0, 0x0b0a, 0x01a5c003, 1, 0x1010, 0};
-  const Hello hello{2, 0, 8972, 9, 0x0c0b0a, 0x0102, 0x00b1e005, 0xdecafbad};
+  const Hello hello{3,          0,          8972, 9,          0x0c0b0a,  0x0102,
+                    0x00b1e005, 0xdecafbad, 0,    0x66778899, 0x667788aa};
   EXPECT_EQ(hop_of(frame), hop);
   EXPECT_EQ(parse_hello_ack(body(frame)), hello);
   EXPECT_EQ(written(hop, [&](auto out) { return write_hello_ack(hello, out); }), frame);

@@ -23,6 +23,8 @@ TEST(Hello, ComesBackAsItWasWritten) {
                   rng(),
                   static_cast<uint32_t>(rng()),
                   static_cast<uint32_t>(rng()),
+                  rng(),
+                  rng(),
                   rng()};
     std::vector<std::byte> out(kBody, std::byte{0xee});
     ASSERT_EQ(write_hello(h, out), kBody);

@@ -18,7 +18,7 @@ import asyncio
 import ctypes
 import time
 
-from ._library import (REASONS, Bytes, MessageView, PullerOptions, ReceiverStats, SenderOptions,
+from ._library import (GAP_UNKNOWN, REASONS, Bytes, MessageView, PullerOptions, ReceiverStats, SenderOptions,
                        SenderStats, SubscriberOptions, lib)
 
 __all__ = ["Client", "Publisher", "Pusher", "Subscriber", "Puller", "Message", "Error", "WouldBlock",
@@ -118,7 +118,7 @@ class Message:
                receiver; take bytes(message.data) to keep it
     parts      list of memoryviews, one a part; empty for a gap
     topic, publisher, position, lane, key, origin_node, time_ns   as in penstock.h
-    gap        (count, reason) or None
+    gap        (count, reason) or None; the count is None when nobody here knows it
     """
 
     __slots__ = ("data", "topic", "publisher", "position", "lane", "key", "origin_node", "time_ns",
@@ -136,7 +136,8 @@ class Message:
         self.time_ns = view.time_ns
         self.gap = None
         if view.gap_count:
-            self.gap = (view.gap_count, lib.reason_text(view.gap_reason).decode())
+            count = None if view.gap_count == GAP_UNKNOWN else view.gap_count
+            self.gap = (count, lib.reason_text(view.gap_reason).decode())
 
     @property
     def parts(self):

@@ -4,6 +4,7 @@ import os
 from ctypes import POINTER, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 
 REASONS = 32
+GAP_UNKNOWN = (1 << 64) - 1
 
 
 class SenderOptions(ctypes.Structure):
