@@ -181,6 +181,7 @@ class Node {
 
   // node_peers.cc: what peers ask for; node_forwards.cc: what we forward to them
   void on_notice(const LinkNotice& notice, uint64_t now);
+  void fence(PeerRecord& p, uint64_t epoch);
   void path_up(PeerRecord& p, uint32_t path, uint64_t session, uint64_t now);
   void path_down(PeerRecord& p, uint32_t path, LinkEvent::Why why);
   uint32_t poll_peer(PeerRecord& p);

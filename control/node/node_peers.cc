@@ -64,8 +64,9 @@ void Node::on_notice(const LinkNotice& notice, uint64_t now) {
     for (uint32_t i = 0; i < p->paths.size(); i++) {
       if (p->paths[i].path.get() != notice.path) continue;
       if (notice.event.kind == LinkEvent::kUp) {
-        p->epoch = notice.event.peer_epoch;
-        path_up(*p, i, notice.event.session, now);
+        if (notice.event.peer_epoch != p->epoch) fence(*p, notice.event.peer_epoch);
+        // An earlier life on one path while a later one is up on another: its end is on the way.
+        if (notice.event.peer_epoch == p->epoch) path_up(*p, i, notice.event.session, now);
       } else if (notice.event.kind == LinkEvent::kDown) {
         path_down(*p, i, notice.event.why);
       } else {
@@ -75,6 +76,15 @@ void Node::on_notice(const LinkNotice& notice, uint64_t now) {
       return;
     }
   }
+}
+
+// Each link fences what it has seen itself; all of a peer's paths are to be with the same life.
+void Node::fence(PeerRecord& p, uint64_t epoch) {
+  p.epoch = std::max(p.epoch, epoch);
+  for (PathRecord& path : p.paths)
+    errands(path.worker).send([l = path.path.get(), e = p.epoch](Worker&, uint64_t now) {
+      l->link.fence(e, now);
+    });
 }
 
 void Node::path_up(PeerRecord& p, uint32_t index, uint64_t session, uint64_t now) {

@@ -139,6 +139,9 @@ class Link {
   // Ends the session and tells the peer with the next transmit(). The link stays closed.
   void close(LinkClose reason, uint64_t now);
 
+  // The peer has shown `epoch` on another path: what is left of earlier lives ends here, too.
+  void fence(uint64_t epoch, uint64_t now);
+
   // A frame that came for this link: by its connection id, or a HELLO by node and path. The bytes
   // are data[0, len) and then payload[0, payload_len); they are not used afterwards. kNone: taken.
   Drop on_frame(const std::byte* data, uint32_t len, const std::byte* payload, uint32_t payload_len,

@@ -260,6 +260,14 @@ void Link::close(LinkClose reason, uint64_t now) {
   send_hello_ = false;
 }
 
+void Link::fence(uint64_t epoch, uint64_t now) {
+  if (epoch <= known_epoch_ || state_ == LinkState::kClosed) return;
+  known_epoch_ = epoch;
+  known_nonce_ = 0;
+  if (session_ != 0) return go_down(LinkEvent::kPeerRestarted, LinkClose::kReplaced, now);
+  if (state_ == LinkState::kConnecting) begin_connection(now);  // one that it had called us for
+}
+
 Drop Link::on_close(const HopHeader& hop, std::span<const std::byte> body, uint64_t now) {
   const auto c = parse_close(body);
   if (!c) return Drop::kBadFrame;

@@ -187,9 +187,11 @@ void ClusterLedger::wrong(uint64_t& count, uint64_t n, const char* what, uint64_
   if (text_.size() > 2000) return;
   const Subscription& s = subscriptions_[subscription - 1];
   char line[200];
+  const bool known = name.publisher - 1 < publishers_.size();
   std::snprintf(line, sizeof line,
-                "\n%s: %lu at message %lu of p%lu, subscription %lu (%s%s on %u)", what, n,
-                name.number, name.publisher, subscription, s.filter.c_str(),
+                "\n%s: %lu at message %lu of p%lu on %u, subscription %lu (%s%s on %u)", what, n,
+                name.number, name.publisher, known ? publishers_[name.publisher - 1].node : 0,
+                subscription, s.filter.c_str(),
                 s.mode == Mode::kMember  ? ", group"
                 : s.mode == Mode::kLossy ? ", lossy"
                                          : "",

@@ -230,6 +230,23 @@ TEST_F(ResumeTest, AClosingPeerEndsItWhileWeCall) {
   EXPECT_EQ(events[0].why, LinkEvent::kPeerClosed);
 }
 
+TEST_F(ResumeTest, AFenceEndsWhatIsLeftOfAnEarlierLife) {
+  p.take();
+  p.link.fence(p.epoch, p.now);
+  EXPECT_TRUE(p.events().empty()) << "it is this life";
+  p.link.fence(p.epoch + 1, p.now);
+  const auto events = p.events();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].why, LinkEvent::kPeerRestarted);
+  p.connection++;
+  p.nonce++;
+  EXPECT_EQ(p.give_hello(p.hello()), Drop::kStaleEpoch);
+  p.epoch++;
+  EXPECT_EQ(p.give_hello(p.hello()), Drop::kNone);
+  p.give_ping();
+  EXPECT_TRUE(p.link.up());
+}
+
 TEST(Resume, HeartbeatsComeFasterWhenTheyStayUnanswered) {
   ScriptedPeer p;
   p.connect();
