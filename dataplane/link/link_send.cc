@@ -166,7 +166,8 @@ void Link::send_contents(TxFrame& frame, const Sent& what, bool again, uint64_t 
   if (probes_owed_ != 0) probes_owed_--;
   if (const uint64_t pause = congestion_.pause_ns(rtt_.smoothed()); pause != 0) [[unlikely]]
     pace_at_ = now + pause;
-  const uint8_t flags = again || !may_send(now) ? uint8_t{kHopAckNow} : uint8_t{0};
+  const bool last = !may_send(now) || next_packet_ >= allowed_;
+  const uint8_t flags = again || last ? uint8_t{kHopAckNow} : uint8_t{0};
   finish(frame, what.piece ? FrameType::kFragment : FrameType::kBatch, flags, peer_.connection,
          now);
 }
