@@ -101,8 +101,13 @@ const char* name(FrameType t) {
   return kNames[static_cast<size_t>(t)];
 }
 
-// The value of `name`, as a frame shows it: times and other numbers may be written as one likes.
+// Whether a value is what a script says it is; numbers, and pairs of them, may be written as one
+// likes.
 bool same(const std::string& said, const std::string& is) {
+  const auto slash = said.find('/');
+  if (slash != said.npos && is.find('/') != is.npos)
+    return same(said.substr(0, slash), is.substr(0, is.find('/'))) &&
+           same(said.substr(slash + 1), is.substr(is.find('/') + 1));
   const auto n = Words::parse(said);
   return said == is || (n && str(*n) == is);
 }

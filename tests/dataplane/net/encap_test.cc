@@ -62,6 +62,19 @@ TEST(Encap, CountsItsDatagramsAndNeverLetsThemBeFragmented) {
 }
 
 // RFC 3168: a queue on the way may set both bits, and in IPv4 mends the checksum.
+TEST(Encap, TheNumberOfADatagramWraps) {
+  Encap encap(flow(true), {});
+  const Bytes hello = hex("68656c6c6f");
+  for (uint32_t i = 1; i < 0x10010; i++) {
+    const Bytes f = front(encap, hello, {});
+    if (i < 0xfff0) continue;
+    const auto ip = parse_ipv4(std::span(f).subspan(kEthernetSize));
+    ASSERT_TRUE(ip);
+    EXPECT_EQ(ip->id, static_cast<uint16_t>(i));
+    EXPECT_EQ(received(f).arrival, Arrival::kUdp) << "its checksums, too, at " << i;
+  }
+}
+
 TEST(Encap, MayBeMarkedOnTheWay) {
   for (const bool v4 : {true, false}) {
     Encap encap(flow(v4), {});
