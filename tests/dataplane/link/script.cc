@@ -64,6 +64,7 @@ void Script::verb(const std::string& verb, Words& words) {
   if (verb == "asleep") return static_cast<void>(peer_->now = zero_ + last_);
   if (out_ == nullptr) return fail("no lanes for " + verb);
   if (verb == "publish") return publish(words);
+  if (verb == "miss") return miss(words);
   if (verb == "read") return expect_read(words);
   if (verb == "unreadable") return feed_->break_looks(true);
   fail("no such verb: " + verb);
@@ -195,6 +196,16 @@ void Script::publish(Words& words) {
   peer_->link.wake(out_.get());
 }
 
+// 6 overrun: the lane says that so many messages are missing here.
+void Script::miss(Words& words) {
+  const auto n = Words::parse(words.next());
+  const auto reason = static_cast<uint16_t>(drop_of(words.next()));
+  if (!n || lane_->writer().loan(0) == nullptr) return fail("miss COUNT REASON");
+  lane_->writer().commit({.parts = reason, .flags = kFlagGap, .key = *n});
+  published_++;
+  peer_->link.wake(out_.get());
+}
+
 void Script::each(Words& words, void (Script::*what)(Words&)) {
   Words first = words;
   const auto n = Words::parse(first.next());
@@ -302,7 +313,7 @@ void Script::expect_read(Words& words) {
   for (auto n = reader_.next(m); n != LaneReader::Next::kEmpty; n = reader_.next(m)) {
     if (n == LaneReader::Next::kGap) {
       close();
-      found += " gap:" + std::to_string(m.position) + ":" + text(static_cast<Drop>(m.parts));
+      found += " gap:" + gap_words(m.position, m.key, m.parts);
       continue;
     }
     const Bytes bytes = script_message(m.source, m.len);

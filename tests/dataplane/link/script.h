@@ -33,6 +33,7 @@ class Script {
   void connect(Words& words);
   void add_lanes();
   void publish(Words& words);
+  void miss(Words& words);
   // `what` for each of "5 TYPE packet=1 position=0 ...": packets and positions go on by one.
   void each(Words& words, void (Script::*what)(Words&));
   void expect_frame(Words& words);

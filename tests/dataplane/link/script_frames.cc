@@ -42,7 +42,7 @@ void describe_batch(const TakenFrame& f, FrameWords& w) {
   std::string gaps;
   for (Record r; in.next(r); n++) {
     if (r.gap) {
-      gaps += (gaps.empty() ? "" : ",") + str(h->position + n) + ":" + text(Drop{r.parts}) +
+      gaps += (gaps.empty() ? "" : ",") + gap_words(h->position + n, r.key, r.parts) +
               (r.time != 0 ? ":" + str(r.time) : "");
     } else if (!as_published(r.bytes, r.len, r.source, 0)) {
       w.must.emplace_back("other_bytes_at", str(h->position + n));
@@ -174,6 +174,18 @@ FrameWords describe(const TakenFrame& f, const Numbering& n) {
   return w;
 }
 
+uint64_t drop_of(std::string_view reason) {
+  uint64_t d = 0;
+  while (d < kDrops && reason != text(static_cast<Drop>(d)))
+    d++;
+  return d;
+}
+
+std::string gap_words(uint64_t position, uint64_t messages, uint64_t reason) {
+  return str(position) + ":" + text(static_cast<Drop>(reason)) +
+         (messages != 1 ? "*" + str(messages) : "");
+}
+
 Bytes script_message(uint64_t source, uint64_t len) {
   Bytes b(len);
   for (uint64_t i = 0; i < len; i++)
@@ -216,6 +228,7 @@ Bytes batch_body(Words& words) {
   const uint64_t len = words.number("len", 8);
   const uint64_t stands = words.number("stands", 0);
   const std::string reason = words.value("gap").value_or("");
+  const uint64_t missing = words.number("missing", 1);
   Bytes body(1400);
   BatchWriter w({.alias = static_cast<uint32_t>(words.number("lane", 1)),
                  .epoch = static_cast<uint32_t>(words.number("epoch", 1)),
@@ -228,9 +241,11 @@ Bytes batch_body(Words& words) {
     const Bytes bytes = script_message(i, len);
     Record r{.bytes = bytes.data(), .len = static_cast<uint32_t>(len), .source = i};
     if (!reason.empty()) {
-      r = {.gap = true, .time = stands, .key = 1, .source = i};
-      while (r.parts < kDrops && reason != penstock::text(Drop{r.parts}))
-        r.parts++;
+      r = {.parts = static_cast<uint8_t>(drop_of(reason)),
+           .gap = true,
+           .time = stands,
+           .key = missing,
+           .source = i};
     }
     w.append(r);
   }

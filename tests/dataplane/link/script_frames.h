@@ -37,6 +37,10 @@ inline std::byte script_byte(uint64_t source, uint64_t i) {
 }
 Bytes script_message(uint64_t source, uint64_t len);
 
+// A notice that so many messages will not come: "5:overrun*6", or "5:overrun" for one.
+std::string gap_words(uint64_t position, uint64_t messages, uint64_t reason);
+uint64_t drop_of(std::string_view reason);
+
 // The body of a frame that the peer sends.
 Bytes ack_body(Words& words, const Numbering& n);
 Bytes batch_body(Words& words);
