@@ -39,7 +39,8 @@ class Game {
   }
 
   void play(Input& i) {
-    switch (i.byte() % 14) {
+    const uint8_t what = i.byte();
+    switch (what < 0xf8 ? what % 14 : 14 + what % 4) {
       case 0:
         p.now += uint64_t{1} << (i.byte() % 36);
         break;
@@ -79,6 +80,18 @@ class Game {
       case 12:
         lanes(i);
         break;
+      case 14:
+        p.give_retry({.nonce = hello_nonce_ + i.byte() / 200u, .cookie = i.byte()});
+        break;
+      case 15:
+        p.note = {.waited_ns = i.near(8), .congested = i.byte() % 2 == 1};
+        break;
+      case 16:
+        whole_ack(i);
+        break;
+      case 17:
+        pong(i);
+        break;
       default:
         transmit(i);
     }
@@ -90,7 +103,10 @@ class Game {
 
   void check() {
     must(p.ok);
-    must(reader.join().slot->malformed.load() == 0);
+    // Of what the mirror holds nothing makes no sense: these are the gaps that came.
+    const ReaderSlot& slot = *reader.join().slot;
+    must(slot.malformed.load() + slot.too_big.load() == gaps_);
+    must(in->stats().gaps.read() >= gaps_);
     must(in->stats().bytes.read() >= read_bytes_);
     must(out->stats().delivered.read() <= out->stats().sent.read());
   }
@@ -104,7 +120,7 @@ class Game {
 
   void sealed(Input& i) {
     const uint8_t type = i.byte();
-    p.give({.type = static_cast<FrameType>(1 + type % 8),
+    p.give({.type = static_cast<FrameType>(1 + type % 9),
             .flags = static_cast<uint8_t>(i.byte() % 3),
             .incarnation = static_cast<uint16_t>(p.epoch + i.byte() % 2),
             .connection = type < 8 ? 0 : p.link.connection(),
@@ -186,6 +202,27 @@ class Game {
     p.give_ack(a, credits);
   }
 
+  // Any bits, also those of packets that never were, and what the latest ACK says besides.
+  void whole_ack(Input& i) {
+    Ack a{.largest = i.near(sent_ + 8)};
+    for (uint64_t k = 0; k < 256; k += 8)
+      a.bitmap[k / 64] |= uint64_t{i.byte()} << k % 64;
+    for (uint64_t k = 0; k < 256; k++)
+      if (k + 1 >= a.largest && i.byte() % 4 != 0) a.bitmap[k / 64] &= ~(uint64_t{1} << k % 64);
+    a.delay = static_cast<uint32_t>(i.near(8));
+    a.waited = static_cast<uint32_t>(i.near(8));
+    a.allowed = static_cast<uint32_t>(i.near(8));
+    a.marked = static_cast<uint32_t>(i.near(8));
+    p.give_ack(a);
+  }
+
+  // To a PING that there was, so that the path is proven to carry its size; or to none.
+  void pong(Input& i) {
+    std::array<std::byte, kPingSize> body;
+    write_ping(i.byte() % 8 == 0 ? i.near(8) : ping_token_, body);
+    p.give(FrameType::kPong, body);
+  }
+
   void publish(Input& i) {
     const Bytes bytes(uint64_t{i.byte()} * (i.byte() % 16));
     (void)lane.writer().send({.key = i.byte()}, bytes);
@@ -197,6 +234,7 @@ class Game {
     for (int n = i.byte() % 16; n > 0; n--) {
       const auto got = reader.next(m);
       if (got == LaneReader::Next::kMessage) read_bytes_ += m.len;
+      if (got == LaneReader::Next::kGap) gaps_++;
       must(m.len <= kLane.arena_size());
     }
     reader.release();
@@ -222,8 +260,11 @@ class Game {
   }
 
   void transmit(Input& i) {
-    for (const auto& f : p.take(i.byte() % 40))
+    for (const auto& f : p.take(i.byte() % 40)) {
       sent_ = f.hop.packet;
+      if (f.hop.type == FrameType::kHello) hello_nonce_ = parse_hello(f.span())->nonce;
+      if (f.hop.type == FrameType::kPing) ping_token_ = *parse_ping(f.span());
+    }
   }
 
   ScriptedPeer p;
@@ -233,7 +274,10 @@ class Game {
   std::unique_ptr<OutLane> out;
   std::unique_ptr<InLane> in;
   uint64_t sent_ = 0;
+  uint64_t ping_token_ = 0;
+  uint32_t hello_nonce_ = 0;
   uint64_t read_bytes_ = 0;
+  uint64_t gaps_ = 0;
 };
 
 }  // namespace
