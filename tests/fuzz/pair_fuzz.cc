@@ -1,7 +1,8 @@
 // Two true links and a network between them that does what the input says: frames are lost, come
 // again, late, out of order or damaged, large ones vanish, queues mark; time passes, programs
 // publish and read, and what was published can no longer be read. Whatever happens, what comes out
-// is what went in, in order and once; and when the network has become good again, all of it comes.
+// is what went in, in order and once; and when the network has become good again, the links find
+// each other, and all of it comes.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -151,18 +152,20 @@ class Game {
       must(was_broken_ || s->gaps == 0);
       must(s->out.stats().delivered.read() <= s->out.stats().sent.read());
     }
+    must(up());
     must(over_ || done());
   }
 
  private:
   Side& other(const Side& s) { return *sides_[&s == sides_[0].get() ? 1 : 0]; }
+  bool up() const { return sides_[0]->link.up() && sides_[1]->link.up(); }
   bool done() {
     return std::ranges::all_of(
         sides_, [this](const auto& s) { return other(*s).next == s->published && s->out.idle(); });
   }
 
   void calm(int turns) {
-    for (int n = 0; n < turns && (n < 20 || !(over_ || done())); n++) {
+    for (int n = 0; n < turns && (n < 20 || !up() || !(over_ || done())); n++) {
       for (auto& s : sides_) {
         transmit(*s, 32);
         while (!s->sent.empty())
