@@ -85,7 +85,7 @@ void Link::begin_connection(uint64_t now) {
   received_ = {};
   rtt_ = {};
   probes_ = probes_owed_ = credit_probes_ = 0;
-  send_hello_ack_ = send_ack_ = send_pong_ = send_ping_ = false;
+  send_hello_ = send_hello_ack_ = send_ack_ = send_pong_ = send_ping_ = false;
   ping_flags_ = 0;
   ping_token_ = 0;
   alive_at_ = lost_at_ = probe_at_ = credit_probe_at_ = credit_look_at_ = kNever;
