@@ -89,6 +89,12 @@ class Program {
            (near.empty() ? "" : ", did you mean " + std::string(near) + "?");
   }
 
+  static std::map<std::string, penstock_policy> policies() {
+    return {{"block", PENSTOCK_BLOCK},
+            {"drop_oldest", PENSTOCK_DROP_OLDEST},
+            {"disconnect", PENSTOCK_DISCONNECT}};
+  }
+
   // A subcommand; `command` runs once its arguments are read.
   CLI::App* add(CLI::App& to, const std::string& name, const std::string& text,
                 std::function<Exit()> command) {
@@ -166,7 +172,18 @@ class Program {
     add_duration(sub, "--timeout", "end when nothing came for so long",
                  [&o](uint64_t ns) { o.timeout_ns = ns; });
     if (!pull) {
-      sub->add_flag("--lossy", o.lossy, "never hold a publisher back; miss messages instead");
+      pen::SubscriberOptions& s = o.subscriber;
+      sub->add_option("--policy", s.policy,
+                      "when it is behind: block (hold publishers back), drop_oldest, disconnect")
+          ->transform(CLI::CheckedTransformer(policies()))
+          ->type_name("POLICY");
+      sub->add_option("--limit-messages", s.limit_messages,
+                      "so many of one publisher may wait; else what its lane holds");
+      add_size(sub, "--limit-bytes", "so many bytes of one publisher may wait",
+               [&s](uint64_t bytes) { s.limit_bytes = bytes; });
+      add_duration(sub, "--block-for",
+                   "block: hold a full publisher back for so long; else for ever",
+                   [&s](uint64_t ns) { s.block_ns = ns; });
     }
   }
 

@@ -22,7 +22,8 @@ inline constexpr const char* kExitCodes =
     "  2  wrong usage\n"
     "  3  no node: none at the socket, no right to attach, or it went away\n"
     "  4  time was up: nothing came, or nobody took it\n"
-    "  5  messages were missed; each gap was told on standard error\n";
+    "  5  messages were missed, or the subscription ended as too slow; each gap was told on\n"
+    "     standard error\n";
 
 // Ends the program with a code and a sentence. Thrown by any command, caught in run().
 struct Failure : std::runtime_error {

@@ -17,6 +17,8 @@ Exit exit_of(pen::Code code) {
     case PENSTOCK_NO_ROUTE:
     case PENSTOCK_TIMEOUT:
       return Exit::kTimeout;
+    case PENSTOCK_EVICTED:
+      return Exit::kMissed;
     default:
       return Exit::kFailed;
   }

@@ -62,7 +62,8 @@ Exit run(const Io& io, pen::Receiver& receiver, const ReceiveOptions& options) {
     }
     if (code != PENSTOCK_OK) {
       io.out.flush();
-      throw failure(code, options.filter);
+      throw code == PENSTOCK_EVICTED ? set_up_failure(code, options.filter)
+                                     : failure(code, options.filter);
     }
     left = limit;
     missed |= message.is_gap();
@@ -112,7 +113,7 @@ Exit receive(const Io& io, const ReceiveOptions& options) {
     if (!puller) throw set_up_failure(puller.code(), options.filter);
     return run(io, *puller, options);
   }
-  auto subscriber = client.subscriber(filter, {.lossy = options.lossy});
+  auto subscriber = client.subscriber(filter, options.subscriber);
   if (!subscriber) throw set_up_failure(subscriber.code(), options.filter);
   return run(io, *subscriber, options);
 }

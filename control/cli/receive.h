@@ -15,7 +15,7 @@ struct ReceiveOptions {
   std::string socket;
   std::string filter;
   bool pull = false;                   // as one of a group, else everything
-  bool lossy = false;                  // subscriber: never hold a publisher back
+  pen::SubscriberOptions subscriber;   // its overflow policy
   bool raw = false;                    // the bytes alone, else each message is a line
   bool json = false;                   // a line of JSON for each message and gap
   uint64_t count = 0;                  // messages after which it ends; 0: never

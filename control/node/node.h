@@ -161,6 +161,8 @@ class Node {
   void ask_to_leave(const ReaderRecord& r);
   void turn_out(ClientRecord& c, const std::string& why);
   void check_readers(LaneRecord& lane);
+  std::string too_slow(const LaneRecord& lane, ReaderRecord& r, uint64_t slowest) const;
+  void disconnect(Subscription& s, const std::string& why);
   PositionTableRecord* worker_table(uint32_t worker);
   Wake worker_wake(uint32_t worker, BellPage* bells, uint32_t slot);
 
@@ -205,6 +207,7 @@ class Node {
   void forward_started(ForwardRecord& f, Errc how);
   void topic_ready(ForwardRecord& f, uint32_t topic);
   void topic_refused(ForwardRecord& f, uint32_t topic);
+  void tell_held(LaneRecord& lane, uint64_t head, uint64_t slowest);
   void note_missed(LaneRecord& lane, const ForwardRecord& f);
   void end_forward(ForwardRecord& f, Drop undelivered, bool tell);
   ForwardRecord* find_forward(PeerRecord& p, uint32_t path, uint32_t alias);
@@ -216,6 +219,7 @@ class Node {
   // node_mirrors.cc: what peers forward to us
   void on_lane_topic(PeerRecord& p, const peer::LaneTopic& m);
   void on_lane_close(PeerRecord& p, const peer::LaneClose& m);
+  void on_lane_held(PeerRecord& p, const peer::LaneHeld& m);
   LaneRecord* open_mirror(uint64_t id);
   LaneRecord* find_mirror(PeerRecord& p, uint32_t path, uint32_t alias);
   Result<LaneRecord*> make_mirror(PeerRecord& p, const peer::LaneTopic& m);

@@ -233,6 +233,10 @@ bool Node::on_subscribe(ClientRecord& c, const attach::Subscribe& m) {
     return refuse(c, m.header, Errc::kFull,
                   fmt::format("a client may have {} subscriptions", config_.max_subscriptions));
   const bool group = m.mode == Mode::kGroup;
+  if (!group && !m.overflow.valid())
+    return refuse(c, m.header, Errc::kInvalid,
+                  "overflow policy with an option it has no use for: see "
+                  "penstock_subscriber_options");
   const LaneGeometry inbox = is_zero(m.inbox) ? config_.inbox : m.inbox;
   if (group && !inbox.valid())
     return refuse(c, m.header, Errc::kInvalid,
@@ -244,7 +248,7 @@ bool Node::on_subscribe(ClientRecord& c, const attach::Subscribe& m) {
   s->client = &c;
   s->mode = m.mode;
   s->filter = *filter;
-  s->lossy = m.mode == Mode::kBroadcast && m.lossy != 0;
+  if (!group) s->overflow = m.overflow;
   if (const auto why = no_room_for(*s); !why.empty()) return refuse(c, m.header, Errc::kFull, why);
   s->news = Fd(epoll_create1(EPOLL_CLOEXEC));
   if (!s->news) return refuse(c, m.header, Errc::kSystem, "out of descriptors");
@@ -291,12 +295,12 @@ bool Node::on_unsubscribe(ClientRecord& c, const attach::Unsubscribe& m) {
 // A member of a group ends with its inbox, and may so have ended before.
 void Node::end_subscription(Subscription& s, bool died) {
   if (s.mode == Mode::kGroup && s.group == nullptr) return;
-  unwish(s.mode, s.filter);
+  if (!s.over) unwish(s.mode, s.filter);
   if (s.mode == Mode::kGroup) {
     remove_member(s, died);
     return;
   }
-  broadcasts_.remove(s.filter, &s);
+  if (!s.over) broadcasts_.remove(s.filter, &s);
   const auto lanes = s.lanes;  // part() takes them out
   for (const auto& [id, r] : lanes) {
     LaneRecord& lane = *r->lane;

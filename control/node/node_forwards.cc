@@ -263,6 +263,21 @@ void Node::on_lane_refused(PeerRecord& p, const peer::LaneRefused& m) {
   end_forward(*f, Drop::kRefused, false);
 }
 
+// Whom the publisher waits for: the slowest of its readers, and there the slowest of theirs.
+void Node::tell_held(LaneRecord& lane, uint64_t head, uint64_t slowest) {
+  for (auto& f : lane.forwards) {
+    if (f->forward == nullptr || f->ending) continue;
+    const bool held = lane.held(head) && f->reader->let_go() <= slowest;
+    if (std::exchange(f->held, held) == held) continue;
+    peer::LaneHeld m;
+    m.path = f->path_index;
+    m.alias = f->alias;
+    m.epoch = 1;
+    m.held = held ? 1 : 0;
+    send(*f->peer, m);
+  }
+}
+
 // What the peer has acknowledged it has; from there on it has nothing. The first thing that it was
 // sent may have been the notice of what it missed before.
 void Node::note_missed(LaneRecord& lane, const ForwardRecord& f) {

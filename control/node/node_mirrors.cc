@@ -164,6 +164,10 @@ void Node::on_lane_close(PeerRecord& p, const peer::LaneClose& m) {
   send(p, closed);
 }
 
+void Node::on_lane_held(PeerRecord& p, const peer::LaneHeld& m) {
+  if (LaneRecord* lane = find_mirror(p, m.path, m.alias)) lane->held_there = m.held != 0;
+}
+
 // No more comes in; readers take what is whole.
 void Node::close_mirror(LaneRecord& lane, CloseReason why) {
   if (lane.closed || lane.ending) return;

@@ -260,6 +260,9 @@ void Node::take(PeerRecord& p, std::span<const std::byte> bytes) {
     case Type::kLaneClose:
       good = with(peer::LaneClose{}, &Node::on_lane_close);
       break;
+    case Type::kLaneHeld:
+      good = with(peer::LaneHeld{}, &Node::on_lane_held);
+      break;
     case Type::kLaneClosed:
       good =
           bytes.size() == sizeof(peer::LaneClosed);  // the alias is not used again: no more to do

@@ -28,7 +28,7 @@ void Node::turn_out(ClientRecord& c, const std::string& why) {
 void Node::join_subscription(LaneRecord& lane, Subscription& s) {
   if (s.lanes.contains(lane.id)) return;
   ClientRecord& c = *s.client;
-  auto joined = join(lane, c.positions, s.lossy);
+  auto joined = join(lane, c.positions, !s.overflow.holds_back());
   if (!joined.ok()) {
     const bool slots = c.positions.slots.taken() == kPositionSlots;
     turn_out(c,
@@ -65,7 +65,7 @@ void Node::join_subscription(LaneRecord& lane, Subscription& s) {
   m.index = r.index;
   m.generation = r.generation;
   m.slot = r.slot;
-  m.lossy = s.lossy ? 1 : 0;
+  m.lossy = r.lossy ? 1 : 0;
   m.inbox = lane.kind == LaneKind::kInbox ? 1 : 0;
   m.origin_node = lane.peer != nullptr ? lane.peer->id : config_.id;
   peer::set_text(m.publisher, lane.name);
@@ -163,13 +163,14 @@ Totals Node::totals(const ReaderRecord& r) const {
   const uint64_t said = there ? slot.position.load() : r.start;
   const uint64_t head = r.lane->head();
   const bool client = r.forward == nullptr && r.source == nullptr;
-  const bool lie = client && (r.evicted || said > head || said < r.last_seen);
+  const bool liar = r.evicted && r.why == Drop::kEvicted;
+  const bool lie = client && (liar || said > head || said < r.last_seen);
   t.position = std::clamp(lie ? r.last_seen : said, r.start, std::max(head, r.start));
   t.sent = head > r.start ? head - r.start : 0;
   t.in_flight = head > t.position ? head - t.position : 0;
   t.delivered = t.position - r.start;
   if (!there) return t;
-  t.lose(Drop::kOverrun, slot.overrun.load());
+  t.lose(r.evicted ? r.why : Drop::kOverrun, slot.overrun.load());
   t.lose(Drop::kMalformed, slot.malformed.load());
   const bool notices = r.lane->kind == LaneKind::kInbox;
   if (!notices) t.lose(Drop::kTooBig, slot.too_big.load());
@@ -209,7 +210,7 @@ void Node::part(ReaderRecord& r, Drop undelivered) {
   LaneRecord& lane = *r.lane;
   Totals t = totals(r);
   lane.parted = std::max(lane.parted, r.start + t.sent);
-  if (r.evicted) undelivered = Drop::kEvicted;
+  if (r.evicted) undelivered = r.why;
   if (undelivered == Drop::kNone) {
     t.sent = r.forward == nullptr ? t.position - r.start : settled(t);
   } else if (t.sent > settled(t)) {
@@ -261,14 +262,21 @@ void Node::ask_to_leave(const ReaderRecord& r) {
 // turned away from it: what is in there goes to the others.
 void Node::check_readers(LaneRecord& lane) {
   const uint64_t head = lane.head();
+  uint64_t slowest = head;
+  for (const auto& [index, r] : lane.readers)
+    if (!r->lossy && !r->evicted) slowest = std::min(slowest, r->let_go());
+  tell_held(lane, head, slowest);
+  std::vector<std::pair<Subscription*, std::string>> slow;
   for (auto& [index, r] : lane.readers) {
     if (r->subscription == nullptr || r->evicted) continue;
-    if (r->position()->generation.load() != r->generation) continue;
-    const uint64_t said = r->position()->position.load();
+    const uint64_t said = r->let_go();
     // The head was read first: an honest reader cannot be ahead of the one there is now.
     if (said <= head || said <= lane.head()) {
       if (said >= r->last_seen) {
+        if (said != r->last_seen) r->held_since = 0;
         r->last_seen = said;
+        if (auto why = too_slow(lane, *r, slowest); !why.empty())
+          slow.emplace_back(r->subscription, std::move(why));
         continue;
       }
     }
@@ -284,6 +292,57 @@ void Node::check_readers(LaneRecord& lane) {
       lane.desk.evict(index);
     }
   }
+  for (const auto& [s, why] : slow)
+    disconnect(*s, why);
+}
+
+// By the policy of its subscription: how it is too slow, or nothing. A reader holds its publisher
+// back when that found no room, nothing came since, and nobody has let go of less.
+std::string Node::too_slow(const LaneRecord& lane, ReaderRecord& r, uint64_t slowest) const {
+  const Subscription& s = *r.subscription;
+  const attach::Overflow& o = s.overflow;
+  const uint64_t head = lane.head();
+  const uint64_t at = r.last_seen;
+  const bool ends = o.policy == attach::Policy::kDisconnect;
+  if (s.waiting || s.mode == Mode::kGroup || !(ends || o.block_ns != 0)) return {};
+  if (at >= head || at > slowest || !lane.held(head)) {
+    r.held_since = 0;
+  } else if (r.held_since == 0) {
+    r.held_since = now_;
+  }
+  if (r.held_since != 0 && (ends || now_ - r.held_since >= o.block_ns))
+    return fmt::format("it held {} back for {} ms", lane.name, (now_ - r.held_since) / 1'000'000);
+  if (o.limit_messages != 0 && head > at && head - at > o.limit_messages)
+    return fmt::format("{} messages of {} wait, more than {}", head - at, lane.name,
+                       o.limit_messages);
+  const uint64_t bytes = o.limit_bytes != 0 ? lane.bytes_from(at) : 0;
+  if (bytes > o.limit_bytes)
+    return fmt::format("{} bytes of {} wait, more than {}", bytes, lane.name, o.limit_bytes);
+  return {};
+}
+
+// The whole subscription ends: going on without this lane would look as if its publisher were
+// silent. Its readers hold nobody back from here on; what they did not take they are told.
+void Node::disconnect(Subscription& s, const std::string& why) {
+  if (std::exchange(s.over, true)) return;
+  unwish(s.mode, s.filter);
+  broadcasts_.remove(s.filter, &s);
+  for (auto& [id, r] : s.lanes) {
+    if (std::exchange(r->evicted, true)) continue;
+    r->why = Drop::kTooSlow;
+    r->lane->desk.evict(r->index, r->why);
+    ask_to_leave(*r);
+  }
+  const bool block = s.overflow.policy == attach::Policy::kBlock;
+  const std::string text = fmt::format(
+      "the subscription to {} was too slow for its policy {}: {}; {}, or let it drop_oldest",
+      s.filter, block ? "block" : "disconnect", why,
+      block ? "give it more time or the publisher a larger lane" : "give it a larger limit");
+  log(fmt::format("client {}: {}", s.client->name, text));
+  attach::Ended m;
+  m.subscription = s.id;
+  peer::set_text(m.text, text);
+  s.client->session->send(m);
 }
 
 }  // namespace penstock

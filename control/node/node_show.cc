@@ -44,6 +44,20 @@ json totals_of(const Totals& t) {
   return {{"sent", t.sent}, {"delivered", t.delivered}, {"dropped", drops_of(t.dropped)}};
 }
 
+const char* mode_of(const ReaderRecord& r) {
+  if (r.evicted) return "evicted";
+  if (r.subscription == nullptr) return "reliable";
+  switch (r.subscription->overflow.policy) {
+    case attach::Policy::kBlock:
+      return "reliable";
+    case attach::Policy::kDropOldest:
+      return "drop_oldest";
+    case attach::Policy::kDisconnect:
+      return "disconnect";
+  }
+  return "";
+}
+
 std::string endpoint(const IpAddress& ip, uint16_t port) {
   return ip.is_v6() ? fmt::format("[{}]:{}", format(ip), port)
                     : fmt::format("{}:{}", format(ip), port);
@@ -65,7 +79,7 @@ std::string Node::show_lanes() {
       const Totals t = totals(*r);
       json row = totals_of(t);
       row["start"] = r->start;
-      row["mode"] = r->evicted ? "evicted" : r->lossy ? "lossy" : "reliable";
+      row["mode"] = mode_of(*r);
       row["in_flight"] = t.in_flight;
       row["filter"] = "";
       if (r->subscription != nullptr) {

@@ -8,6 +8,7 @@
 //   makes the mirror, joins its subscribers
 //   LaneReady ───────────────────────────▶   the topic may flow
 //   ◀─────────────────────────────── SubAck  every lane that is present has been joined
+//   ◀───────────────────────────── LaneHeld  the publisher waits for this mirror, or no longer
 //   ◀──────────────────────────── LaneClose  the lane ends after this many messages
 //   LaneClosed ──────────────────────────▶   the alias may be used again
 //
@@ -39,6 +40,7 @@ enum class Type : uint32_t {
   kLaneRefused = 6,
   kLaneClose = 7,
   kLaneClosed = 8,
+  kLaneHeld = 9,
 };
 
 struct SubAdd {
@@ -112,6 +114,15 @@ struct LaneClosed {
   uint32_t path = 0;
   uint32_t alias = 0;
   uint32_t epoch = 0;
+};
+
+// For subscribers who may hold a publisher back for a time only: that runs at the mirror.
+struct LaneHeld {
+  Type type = Type::kLaneHeld;
+  uint32_t path = 0;
+  uint32_t alias = 0;
+  uint32_t epoch = 0;
+  uint32_t held = 0;  // 1: it found no room, and this forward is the slowest of its readers
 };
 
 // A message as a T, copied, or false: wrong size, or another type than T's.

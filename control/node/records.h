@@ -102,7 +102,9 @@ struct ReaderRecord {
   uint64_t start = 0;
   bool lossy = false;
   bool evicted = false;
-  uint64_t last_seen = 0;  // position at the last check
+  Drop why = Drop::kEvicted;  // ... it was
+  uint64_t last_seen = 0;     // position at the last check
+  uint64_t held_since = 0;    // it holds a full publisher back there; 0: it does not
   PositionTableRecord* table = nullptr;
   uint32_t slot = 0;
   Subscription* subscription = nullptr;  // one of the three
@@ -111,6 +113,11 @@ struct ReaderRecord {
   Fd event;  // kept for lanes that a worker writes
 
   ReaderSlot* position() const { return table->slot(slot); }
+  // What it says that it let go of; nothing before it has taken its slot over.
+  uint64_t let_go() const {
+    const ReaderSlot& s = *position();
+    return s.generation.load() == generation ? s.position.load() : std::max(start, last_seen);
+  }
 };
 
 enum class LaneKind : uint8_t { kLane, kMirror, kInbox };
@@ -152,6 +159,7 @@ struct LaneRecord {
   uint64_t origin_lane = 0;
   std::string group;  // not empty: its messages are for members of this group only
   std::unique_ptr<InLane> in;
+  bool held_there = false;
 
   bool refused = false;  // the log says that a peer has no row for a topic of it
   bool sealed = false;   // readers may join
@@ -174,14 +182,31 @@ struct LaneRecord {
       head++;
     return head;
   }
+  // Its publisher finds no room: it did at this head, or, of a mirror, its node says so.
+  bool held(uint64_t head) const {
+    return kind == LaneKind::kMirror ? held_there : header()->held.load() == head + 1;
+  }
   // The message at this position is there.
   bool stamped(uint64_t position) const {
     const auto* ring = reinterpret_cast<const Descriptor*>(map.data() + geometry.ring_at());
     return ring[position & (geometry.ring_size() - 1)].stamp.load() == position + 1;
   }
+  // What lies in the arena from the message at `position` on; at most all of it.
+  uint64_t bytes_from(uint64_t position) const;
   // The furthest that somebody has been seen: what a lane holds whose header was scribbled on.
   uint64_t reached() const;
 };
+
+inline uint64_t LaneRecord::bytes_from(uint64_t position) const {
+  const uint64_t end = head();
+  if (position >= end || !stamped(position) || !stamped(end - 1)) return 0;
+  const auto* ring = reinterpret_cast<const Descriptor*>(map.data() + geometry.ring_at());
+  const Descriptor& first = ring[position & (geometry.ring_size() - 1)];
+  const Descriptor& last = ring[(end - 1) & (geometry.ring_size() - 1)];
+  const uint64_t bytes =
+      arena_next(last.arena_pos.get(), shape_len(last.shape.get())) - first.arena_pos.get();
+  return std::min(bytes, geometry.arena_size());  // a publisher may scribble
+}
 
 inline uint64_t LaneRecord::reached() const {
   uint64_t head = parted;
@@ -204,7 +229,8 @@ struct Subscription {
   ClientRecord* client = nullptr;
   Mode mode = Mode::kBroadcast;
   std::string filter;
-  bool lossy = false;
+  attach::Overflow overflow;
+  bool over = false;                        // too slow for it: the node has ended it
   Fd news;                                  // the epoll instance that the client waits on
   std::map<uint64_t, ReaderRecord*> lanes;  // by lane id
   GroupRecord* group = nullptr;
@@ -272,6 +298,7 @@ struct ForwardRecord {
   uint64_t owed_from = 0;                // what lies before the reader's start from here on: a gap
   std::unique_ptr<Forward> forward;      // broadcast, once the peer is ready
   std::unique_ptr<RemoteMember> remote;  // group, once the peer is ready
+  bool held = false;                     // the peer was told that the publisher waits for it
   bool ending = false;
   bool lost = false;  // because the peer is
 };

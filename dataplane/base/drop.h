@@ -23,6 +23,7 @@ namespace penstock {
   row(kTooBig, "too_big", "message: larger than the mirror or the inbox on its way") \
   row(kRefused, "refused", "message: the peer has no room for its lane") \
   row(kNoMember, "no_member", "message: its group has no member left") \
+  row(kTooSlow, "too_slow", "message: its subscription was ended, too slow for its policy") \
   row(kNoCookie, "no_cookie", "frame: a HELLO whose sender has not shown that it can be reached") \
   row(kBadFrame, "bad_frame", "frame: truncated or malformed") \
   row(kBadChecksum, "bad_checksum", "frame: checksum wrong") \

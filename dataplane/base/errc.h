@@ -23,7 +23,7 @@ enum class Errc : uint8_t {
   kTimeout = 10,
   kDenied = 11,   // not permitted
   kVersion = 12,  // the other side speaks another version
-  kEvicted = 13,  // reserved: a reader that was removed is told by a gap
+  kEvicted = 13,  // the subscription was ended, too slow for its policy
   kFull = 14,     // a table of fixed size has no room
   kNotFound = 15,
   kSystem = 16,  // the kernel refused; errno says why

@@ -17,7 +17,7 @@
 //
 // The node makes every descriptor; it never maps memory that a client made. Each side checks
 // length, type and ranges of what it gets. A request carries a number that its answer repeats;
-// Join, Reader, ReaderGone and Leave come unasked, with number 0.
+// Join, Reader, ReaderGone, Leave and Ended come unasked, with number 0.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,7 @@
 
 namespace penstock::attach {
 
-inline constexpr uint32_t kProtocolVersion = 1;
+inline constexpr uint32_t kProtocolVersion = 2;
 inline constexpr size_t kMaxPacket = 4096;
 inline constexpr size_t kMaxDescriptors = 40;
 inline constexpr uint32_t kMaxWorkers = 32;
@@ -56,6 +56,7 @@ enum class Type : uint32_t {
   kReaderGone = 40,
   kLeave = 41,
   kAnswer = 42,
+  kEnded = 43,
 };
 
 struct Header {
@@ -119,12 +120,39 @@ struct AddTopic {
 
 enum class Mode : uint32_t { kBroadcast = 0, kGroup = 1 };
 
+// What becomes of a subscription that is behind. The numbers are those of penstock_policy.
+enum class Policy : uint32_t { kBlock = 0, kDropOldest = 1, kDisconnect = 3 };
+
+struct Overflow {
+  Policy policy = Policy::kBlock;
+  uint32_t reserved = 0;
+  uint64_t limit_messages = 0;  // 0: what the lane holds
+  uint64_t limit_bytes = 0;     // of the arena; 0: what it holds
+  uint64_t block_ns = 0;        // kBlock: how long it may hold a publisher back; 0: for ever
+
+  constexpr bool holds_back() const {
+    return policy == Policy::kBlock || policy == Policy::kDisconnect;
+  }
+  constexpr bool limited() const { return limit_messages != 0 || limit_bytes != 0; }
+  // Nothing in it that its policy has no use for.
+  constexpr bool valid() const {
+    switch (policy) {
+      case Policy::kBlock:
+        return !limited();
+      case Policy::kDropOldest:
+        return !limited() && block_ns == 0;
+      case Policy::kDisconnect:
+        return block_ns == 0;
+    }
+    return false;
+  }
+};
+
 struct Subscribe {
   Header header{Type::kSubscribe, 0};
   Mode mode = Mode::kBroadcast;
-  uint32_t lossy = 0;  // broadcast only: 1 = never hold a publisher back, learn of gaps
   LaneGeometry inbox;  // group only; {0, 0, 0}: the node's default
-  uint32_t reserved = 0;
+  Overflow overflow;   // broadcast only
   char filter[kTopicBytes] = {};
 };
 
@@ -145,8 +173,8 @@ struct Join {
   uint32_t index = 0;       // mark in the node page
   uint32_t generation = 0;  // of this join
   uint32_t slot = 0;        // in the client's own position table
-  uint32_t lossy = 0;
-  uint32_t inbox = 0;  // 1: everything in it is for this subscription, no filter needed
+  uint32_t lossy = 0;       // 1: it holds nobody back
+  uint32_t inbox = 0;       // 1: everything in it is for this subscription, no filter needed
   uint64_t origin_node = 0;
   char publisher[kNameBytes] = {};
 };
@@ -186,6 +214,14 @@ struct Released {
   uint64_t lane_id = 0;
   uint32_t slot = 0;
   uint32_t generation = 0;
+};
+
+// The node has ended a subscription that was too slow for its policy; its lanes end with a gap
+// each.
+struct Ended {
+  Header header{Type::kEnded, 0};
+  uint64_t subscription = 0;
+  char text[kTopicBytes] = {};  // why and how to mend it, zero-terminated
 };
 
 struct Unsubscribe {

@@ -144,6 +144,10 @@ bool Client::handle(Packet& packet) {
       if (handle_leave(packet)) return true;
       broken("Leave");
       return false;
+    case attach::Type::kEnded:
+      if (handle_ended(packet)) return true;
+      broken("Ended");
+      return false;
     case attach::Type::kError:
       if (handle_error(packet)) return true;
       broken("Error");
@@ -192,6 +196,15 @@ bool Client::handle_leave(const Packet& packet) {
   if (l == nullptr) return false;
   for (Receiver* r : receivers_)
     if (r->is(l->subscription)) r->leave(*l);
+  return true;
+}
+
+bool Client::handle_ended(const Packet& packet) {
+  const auto* e = packet.as<attach::Ended>();
+  if (e == nullptr || e->text[0] == 0 || std::memchr(e->text, 0, sizeof e->text) == nullptr)
+    return false;
+  for (Receiver* r : receivers_)
+    if (r->is(e->subscription)) r->end(*e);
   return true;
 }
 

@@ -93,6 +93,7 @@ class Client {
   bool handle_reader_gone(const Packet& packet);
   bool handle_join(Packet& packet);
   bool handle_leave(const Packet& packet);
+  bool handle_ended(const Packet& packet);
   bool handle_error(const Packet& packet);
 
   ControlSocket socket_;

@@ -21,7 +21,8 @@ Errc check(const attach::Join& j, const Packet& packet) {
 
 Result<std::unique_ptr<JoinedLane>> JoinedLane::open(const attach::Join& join, const Packet& packet,
                                                      PositionTable* positions,
-                                                     const std::string& filter) {
+                                                     const std::string& filter,
+                                                     const attach::Overflow& overflow) {
   if (const Errc e = check(join, packet); e != Errc::kOk) return e;
   auto lane = Mapping::open(packet.fds[0].get(), join.geometry.total_bytes(), Access::kRead);
   if (!lane.ok()) return lane.error();
@@ -44,7 +45,9 @@ Result<std::unique_ptr<JoinedLane>> JoinedLane::open(const attach::Join& join, c
   l->released_ = join.start;
   l->lossy_ = j.lossy;
   l->everything_ = join.inbox != 0;
-  l->most_held_ = join.inbox != 0 ? 1 : std::min<uint64_t>(64, join.geometry.ring_size() / 4);
+  const bool watched = overflow.policy == attach::Policy::kDisconnect || overflow.block_ns != 0;
+  const bool at_once = join.inbox != 0 || watched;
+  l->most_held_ = at_once ? 1 : std::min<uint64_t>(64, join.geometry.ring_size() / 4);
   l->most_held_bytes_ = join.geometry.arena_size() / 4;
   l->slot_ = join.slot;
   l->lane_id_ = join.lane_id;
@@ -188,7 +191,9 @@ const penstock_message* JoinedLane::end_evicted(bool in_use, uint64_t& lost) {
   shown_topic_ = LaneReader::kNoTopic;
   const uint64_t held = in_use ? 1 : 0;
   lost = held + reader_.lag();
-  fill_gap(reader_.position() - held, std::max<uint64_t>(lost, 1), Drop::kEvicted);
+  fill_gap(reader_.position() - held, std::max<uint64_t>(lost, 1), reader_.eviction());
+  reader_.account(shown_, skipped_);
+  reader_.release_to(reader_.position() - held);
   return &other_;
 }
 

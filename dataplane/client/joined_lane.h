@@ -6,7 +6,7 @@
 // The position is told to the writer every 64 messages, every quarter of the ring or the arena, and
 // when the lane is empty: early enough for a writer that waits, and a line that it may be looking
 // at is not written per message. An inbox is told at once, because what its reader has not let go
-// of when it dies goes to another.
+// of when it dies goes to another; and so is a lane whose reader must not be behind for long.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +32,8 @@ class JoinedLane {
   // ours from here on.
   static Result<std::unique_ptr<JoinedLane>> open(const attach::Join& join, const Packet& packet,
                                                   PositionTable* positions,
-                                                  const std::string& filter);
+                                                  const std::string& filter,
+                                                  const attach::Overflow& overflow);
 
   enum class Next : uint8_t {
     kMessage,

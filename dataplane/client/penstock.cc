@@ -192,7 +192,11 @@ penstock_code penstock_subscriber(penstock_client* client, const char* filter,
                                   penstock_receiver** receiver) {
   if (const Errc e = usable(in(client)); e != Errc::kOk) return out(e);
   Receiver::Options o;
-  o.lossy = options != nullptr && options->lossy != 0;
+  if (options != nullptr)
+    o.overflow = {.policy = static_cast<penstock::attach::Policy>(options->policy),
+                  .limit_messages = options->limit_messages,
+                  .limit_bytes = options->limit_bytes,
+                  .block_ns = options->block_ns};
   return give(Receiver::subscribe(*in(client), filter, o), receiver);
 }
 

@@ -20,7 +20,7 @@
  * with these exceptions: waking a receiver that sleeps; a look at the node's socket about every
  * millisecond, and mapping the publishers that it speaks of; memory for the name of a topic that a
  * receiver sees for the first time of a publisher, for the copy of a message that is larger than
- * all before in a lossy receiver, and for more than 16 parts in penstock_sendv.
+ * all before in a subscriber that may drop, and for more than 16 parts in penstock_sendv.
  *
  * Pointers: an `out` is written only on PENSTOCK_OK. Strings are zero-terminated UTF-8 and copied;
  * option structs may be NULL or all zero, which means defaults. */
@@ -50,7 +50,7 @@ typedef enum penstock_code {
   PENSTOCK_TIMEOUT = 10,  /* nothing came in time */
   PENSTOCK_DENIED = 11,   /* not permitted */
   PENSTOCK_VERSION = 12,  /* the node speaks another version */
-  PENSTOCK_EVICTED = 13,  /* reserved: a receiver that was removed is told by a gap */
+  PENSTOCK_EVICTED = 13,  /* the subscription has ended: it was too slow for its policy */
   PENSTOCK_FULL = 14,     /* a table of fixed size has no room */
   PENSTOCK_NOT_FOUND = 15,
   PENSTOCK_SYSTEM = 16 /* the kernel refused; errno says why */
@@ -177,17 +177,37 @@ PENSTOCK_API void penstock_sender_get_stats(penstock_sender* sender, penstock_se
 
 /* ---- receivers ---- */
 
+/* What becomes of a subscriber that is behind. Whatever it misses it is told as a gap, before the
+ * next message of that publisher. */
+typedef enum penstock_policy {
+  /* It misses nothing, and holds a publisher back whose lane it leaves no room in. After block_ns
+   * in which it alone held a full publisher back and let go of nothing, it is disconnected. */
+  PENSTOCK_BLOCK = 0,
+  /* It holds nobody back and misses the oldest. Messages are copied out of the publisher's memory
+   * before they are shown. */
+  PENSTOCK_DROP_OLDEST = 1,
+  /* It misses nothing as long as it keeps up: when it is further behind than its limits, or holds a
+   * publisher back, the node ends the subscription. For each publisher comes a gap "too_slow", then
+   * penstock_recv answers PENSTOCK_EVICTED. */
+  PENSTOCK_DISCONNECT = 3
+} penstock_policy;
+
+/* The node looks at its subscribers every 50 ms: who is too far behind for less may go unnoticed,
+ * and a full publisher is held back for up to so much longer. Bytes are those of the publisher's
+ * arena: each message rounded up to 64, and what it left free where it wrapped. */
 typedef struct penstock_subscriber_options {
-  uint32_t lossy;    /* 0: never misses a message, and holds publishers back when it is behind.
-                      * 1: never holds anybody back; told of what it missed as a gap. Messages are
-                      * copied out of the publisher's memory before they are shown */
-  uint32_t reserved; /* 0 */
+  uint32_t policy;         /* a penstock_policy */
+  uint32_t reserved;       /* 0 */
+  uint64_t limit_messages; /* DISCONNECT: of one publisher, may wait; 0: what its lane holds */
+  uint64_t limit_bytes;    /* DISCONNECT: the same in bytes */
+  uint64_t block_ns;       /* BLOCK: how long it may hold a full publisher back; 0: for ever */
 } penstock_subscriber_options;
 
 /* Subscribes to `filter`: a topic in which `*` stands for one word and `#` for any number of words.
  * When it returns, every present publisher on every node has been joined: what is sent from then on
- * arrives. The caller gives *out to penstock_receiver_close. BAD_TOPIC: not a filter. FULL: the
- * client has as many subscriptions as the node allows. */
+ * arrives. The caller gives *out to penstock_receiver_close. BAD_TOPIC: not a filter. INVALID: an
+ * option that its policy has no use for. FULL: the client has as many subscriptions as the node
+ * allows. */
 PENSTOCK_API penstock_code penstock_subscriber(penstock_client* client, const char* filter,
                                                const penstock_subscriber_options* options,
                                                penstock_receiver** out);
@@ -215,8 +235,9 @@ PENSTOCK_API void penstock_receiver_close(penstock_receiver* receiver);
  * When gap_count is not 0 it is no message but a notice (parts 0, len 0): up to gap_count messages
  * of that lane, from `position` on, will not come, for gap_reason. The notice comes in order,
  * before the next message of that lane. "evicted" is the last of a lane: the node has removed this
- * receiver from it, because the position that it claims cannot be. So is "peer_down" with
- * PENSTOCK_GAP_UNKNOWN: the sender's node was lost, and nobody here knows whether it had more. */
+ * receiver from it, because the position that it claims cannot be. So is "too_slow", and the
+ * subscription ends; and "peer_down" with PENSTOCK_GAP_UNKNOWN: the sender's node was lost, and
+ * nobody here knows whether it had more. */
 #define PENSTOCK_GAP_UNKNOWN UINT64_MAX
 typedef struct penstock_message {
   const void* data;      /* the first part, never NULL */
@@ -246,15 +267,16 @@ PENSTOCK_API const char* penstock_reason_text(uint32_t reason);
 
 /* The next message, or gap. Waits up to `timeout_ns`; 0: not at all, -1: for ever. Lets go of the
  * message before. Publishers are taken in turn.
- * TIMEOUT: nothing came. CLOSED: the node is gone, and everything that was there has been read. */
+ * TIMEOUT: nothing came. CLOSED: the node is gone, and everything that was there has been read.
+ * EVICTED: the node ended the subscription; penstock_last_error() says why and how to mend it. */
 PENSTOCK_API penstock_code penstock_recv(penstock_receiver* receiver, penstock_message* out,
                                          int64_t timeout_ns);
 
 typedef void (*penstock_handler)(void* context, const penstock_message* message);
 
 /* Hands up to `limit` messages and gaps to `handler`, without waiting, and lets go of them. Returns
- * how many (0: nothing there now), or minus PENSTOCK_CLOSED. The handler may use any sender of the
- * client, but not this receiver. */
+ * how many (0: nothing there now), or minus PENSTOCK_CLOSED or minus PENSTOCK_EVICTED. The handler
+ * may use any sender of the client, but not this receiver. */
 PENSTOCK_API int64_t penstock_poll(penstock_receiver* receiver, penstock_handler handler,
                                    void* context, size_t limit);
 

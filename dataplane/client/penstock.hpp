@@ -92,7 +92,10 @@ struct SenderOptions {
 };
 
 struct SubscriberOptions {
-  bool lossy = false;
+  penstock_policy policy = PENSTOCK_BLOCK;
+  uint64_t limit_messages = 0;
+  uint64_t limit_bytes = 0;
+  uint64_t block_ns = 0;
 };
 
 struct PullerOptions {
@@ -265,7 +268,10 @@ class Client {
 
   Result<Subscriber> subscriber(const char* filter, const SubscriberOptions& options = {}) {
     penstock_subscriber_options o{};
-    o.lossy = options.lossy ? 1 : 0;
+    o.policy = options.policy;
+    o.limit_messages = options.limit_messages;
+    o.limit_bytes = options.limit_bytes;
+    o.block_ns = options.block_ns;
     penstock_receiver* r = nullptr;
     const Code code = penstock_subscriber(c(), filter, &o, &r);
     if (code != PENSTOCK_OK) return code;

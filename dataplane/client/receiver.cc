@@ -1,5 +1,7 @@
 #include "dataplane/client/receiver.h"
 
+#include "dataplane/client/last_error.h"
+
 namespace penstock::client {
 
 // The next message or gap of any lane. False: none now, or (more_) none yet.
@@ -149,7 +151,7 @@ int64_t Receiver::take(penstock_handler handler, void* context, size_t limit) {
   if (!lost_held_) {
     for (const auto& lane : lanes_)
       lane->release();
-    settled_ = !watched_ && failed_ == Errc::kOk;
+    settled_ = !watched_ && failed_ == Errc::kOk && ended_.empty();
   }
   return static_cast<int64_t>(n);
 }
@@ -187,6 +189,7 @@ size_t Receiver::take_plain(penstock_handler handler, void* context, size_t limi
 Errc Receiver::nothing() const {
   if (more_) return Errc::kTimeout;
   if (failed_ != Errc::kOk) return failed_;
+  if (!ended_.empty() && lanes_.empty()) return fail(Errc::kEvicted, "%s", ended_.c_str());
   return client_.state() == Client::State::kUp ? Errc::kTimeout : Errc::kClosed;
 }
 

@@ -28,7 +28,7 @@ class Receiver {
  public:
   struct Options {
     attach::Mode mode = attach::Mode::kBroadcast;
-    bool lossy = false;
+    attach::Overflow overflow;
     LaneGeometry inbox{0, 0, 0};
   };
 
@@ -53,6 +53,7 @@ class Receiver {
   // False: the packet makes no sense.
   bool join(const attach::Join& join, const Packet& packet);
   void leave(const attach::Leave& leave);
+  void end(const attach::Ended& ended);
   void say_goodbye() const;
 
  private:
@@ -115,6 +116,8 @@ class Receiver {
   bool watched_ = false;     // somebody sleeps on event_fd()
   bool armed_ = false;       // all lanes are, for that somebody
   Errc failed_ = Errc::kOk;  // a lane that could not be mapped
+  std::string ended_;        // why the node ended the subscription
+  attach::Overflow overflow_;
   Pacer pacer_{kFewCalls};
   uint64_t spin_ns_ = 0;  // halves when spinning does not pay
   uint32_t waits_ = 0;

@@ -18,6 +18,14 @@ Result<Receiver*> Receiver::subscribe(Client& client, std::string_view filter,
                 "any number, at most %u bytes",
                 static_cast<int>(std::min<size_t>(filter.size(), kMaxTopicName)), filter.data(),
                 kMaxTopicName);
+  if (!options.overflow.valid())
+    return fail(Errc::kInvalid,
+                "overflow policy %u with limits of %llu messages and %llu bytes and a time of "
+                "%llu ns: see penstock_subscriber_options for what goes with what",
+                static_cast<unsigned>(options.overflow.policy),
+                static_cast<unsigned long long>(options.overflow.limit_messages),
+                static_cast<unsigned long long>(options.overflow.limit_bytes),
+                static_cast<unsigned long long>(options.overflow.block_ns));
   auto* r = new (std::nothrow) Receiver(client, filter);
   if (r == nullptr) return fail(Errc::kNoMemory, "out of memory");
   client.keep();
@@ -31,7 +39,7 @@ Result<Receiver*> Receiver::subscribe(Client& client, std::string_view filter,
 Errc Receiver::start(const Options& options) {
   attach::Subscribe ask;
   ask.mode = options.mode;
-  ask.lossy = options.lossy ? 1 : 0;
+  ask.overflow = overflow_ = options.overflow;
   ask.inbox = options.inbox;
   std::memcpy(ask.filter, filter_.data(), filter_.size());
   Packet answer;
@@ -78,7 +86,7 @@ void Receiver::say_goodbye() const {
 
 bool Receiver::join(const attach::Join& join, const Packet& packet) {
   nudge();
-  auto lane = JoinedLane::open(join, packet, client_.positions(), filter_);
+  auto lane = JoinedLane::open(join, packet, client_.positions(), filter_, overflow_);
   if (lane.ok()) {
     lanes_.push_back(std::move(*lane));
     armed_ = false;  // it is not
@@ -100,6 +108,12 @@ void Receiver::leave(const attach::Leave& leave) {
   nudge();
   for (const auto& lane : lanes_)
     if (lane->is(leave.lane_id, leave.slot, leave.generation)) lane->leave();
+}
+
+void Receiver::end(const attach::Ended& ended) {
+  nudge();
+  settled_ = false;
+  ended_ = ended.text;
 }
 
 }  // namespace penstock::client

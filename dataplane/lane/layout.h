@@ -25,7 +25,7 @@
 namespace penstock {
 
 inline constexpr uint64_t kLaneMagic = 0x314b4c4e45505350;  // "PSPENLK1", little-endian
-inline constexpr uint32_t kLaneVersion = 3;
+inline constexpr uint32_t kLaneVersion = 4;
 inline constexpr uint32_t kMaxReaders = 128;     // per lane, on one host
 inline constexpr uint32_t kMaxTopicName = 255;   // bytes
 inline constexpr uint32_t kPositionSlots = 512;  // lanes that one client can read at once
@@ -72,9 +72,11 @@ struct LaneHeader {
   // Written by the publisher now and then.
   alignas(kPair) SharedWord reserved;  // what lies an arena before it may be overwritten already
   SharedWord topic_count;
+  SharedWord held;  // 1 + the head at which it last found no room
 };
 static_assert(sizeof(LaneHeader) == 384 && offsetof(LaneHeader, head) == 128);
 static_assert(offsetof(LaneHeader, reserved) == 256 && offsetof(LaneHeader, topic_count) == 264);
+static_assert(offsetof(LaneHeader, held) == 272);
 static_assert(offsetof(LaneHeader, version) == 8 && offsetof(LaneHeader, ring_log2) == 12);
 static_assert(offsetof(LaneHeader, arena_log2) == 16 && offsetof(LaneHeader, topics) == 20);
 static_assert(offsetof(LaneHeader, lane_id) == 24 && offsetof(LaneHeader, epoch) == 32);
@@ -143,8 +145,8 @@ enum class ReaderState : uint8_t {
   kEvicted = 3,   // removed by the node; the writer ignores it, the reader learns of it here
 };
 
-// `state` packs ReaderState in bits 0..7 and the join's generation in bits 32..63, so that a slot
-// that was reused is told from the one before.
+// `state` packs ReaderState in bits 0..7, why it was evicted (a Drop) in bits 8..15, and the join's
+// generation in bits 32..63, so that a slot that was reused is told from the one before.
 struct ReaderMark {
   SharedWord state;
   SharedWord start;  // first position of this reader; kStartUnknown while the node finds out
@@ -153,11 +155,14 @@ static_assert(sizeof(ReaderMark) == 16);
 
 inline constexpr uint64_t kStartUnknown = ~uint64_t{0};
 
-constexpr uint64_t pack_mark(ReaderState state, uint32_t generation) {
-  return uint64_t{generation} << 32 | static_cast<uint64_t>(state);
+constexpr uint64_t pack_mark(ReaderState state, uint32_t generation, uint8_t why = 0) {
+  return uint64_t{generation} << 32 | uint64_t{why} << 8 | static_cast<uint64_t>(state);
 }
 constexpr ReaderState mark_state(uint64_t packed) {
   return static_cast<ReaderState>(packed & 0xff);
+}
+constexpr uint8_t mark_why(uint64_t packed) {
+  return static_cast<uint8_t>(packed >> 8);
 }
 constexpr uint32_t mark_generation(uint64_t packed) {
   return static_cast<uint32_t>(packed >> 32);

@@ -57,12 +57,13 @@ void LaneDesk::leave_mark(uint32_t index) {
   change();
 }
 
-void LaneDesk::evict(uint32_t index) {
+void LaneDesk::evict(uint32_t index, Drop why) {
   ReaderMark& mark = page_->marks[index];
   const ReaderState was = state(index);
   if (was == ReaderState::kFree || was == ReaderState::kEvicted) return;
   evicted_++;
-  mark.state.store(pack_mark(ReaderState::kEvicted, mark_generation(mark.state.load())));
+  mark.state.store(pack_mark(ReaderState::kEvicted, mark_generation(mark.state.load()),
+                             static_cast<uint8_t>(why)));
   change();
 }
 

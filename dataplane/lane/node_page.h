@@ -12,6 +12,7 @@
 
 #include <cstdint>
 
+#include "dataplane/base/drop.h"
 #include "dataplane/base/errc.h"
 #include "dataplane/lane/layout.h"
 
@@ -41,9 +42,9 @@ class LaneDesk {
   // Frees the mark: the reader let go, or is dead. The writer no longer minds it.
   void leave(uint32_t index);
 
-  // The writer no longer minds the reader, who finds out by LaneReader::evicted(); the mark stays
-  // taken until leave().
-  void evict(uint32_t index);
+  // The writer no longer minds the reader, who finds out by LaneReader::evicted() and eviction();
+  // the mark stays taken until leave().
+  void evict(uint32_t index, Drop why = Drop::kEvicted);
 
   // No more messages will come. Wake the readers afterwards.
   void close(CloseReason why);

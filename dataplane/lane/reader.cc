@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "dataplane/base/drop.h"
-
 namespace penstock {
 namespace {
 
@@ -39,6 +37,13 @@ LaneReader::LaneReader(const Join& join)
   slot_->skipped.store(0);
   disarm();
   slot_->generation.store(join.generation);
+}
+
+Drop LaneReader::eviction() const {
+  const uint64_t state = mark_->state.load();
+  const bool ours = mark_generation(state) == join_.generation;
+  return ours && mark_why(state) == static_cast<uint8_t>(Drop::kTooSlow) ? Drop::kTooSlow
+                                                                         : Drop::kEvicted;
 }
 
 bool LaneReader::copy(const Message& m, std::byte* to) {
@@ -152,7 +157,7 @@ LaneReader::Next LaneReader::overrun(Message& m) {
     if (said <= kMaxPosition) newest = std::max(newest, said);
   const uint64_t keep = (ring_mask_ + 1) / 2;
   const uint64_t to = std::max(newest > keep ? newest - keep : 0, next_ + 1);
-  return gap(m, to, static_cast<uint64_t>(evicted() ? Drop::kEvicted : Drop::kOverrun));
+  return gap(m, to, static_cast<uint64_t>(evicted() ? eviction() : Drop::kOverrun));
 }
 
 }  // namespace penstock

@@ -12,6 +12,7 @@
 #include <span>
 #include <string_view>
 
+#include "dataplane/base/drop.h"
 #include "dataplane/lane/layout.h"
 #include "dataplane/lane/message.h"
 
@@ -159,6 +160,8 @@ class LaneReader {
     const uint64_t state = mark_->state.load();
     return mark_generation(state) != join_.generation || mark_state(state) == ReaderState::kEvicted;
   }
+  // Why it has: kTooSlow, or kEvicted.
+  Drop eviction() const;
   // False: perhaps.
   bool surely_not_evicted() const { return mark_->state.load() == joined_state_; }
 

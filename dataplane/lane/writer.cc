@@ -188,17 +188,26 @@ bool LaneWriter::still_held() const {
   return held_by_ != nullptr && held_by_->position.load_relaxed() == tail_ && !page_changed();
 }
 
+// Says so, for the node to see how long the slowest reader keeps us.
+std::byte* LaneWriter::held() {
+  if (held_ != head_ + 1) {
+    held_ = head_ + 1;
+    header_->held.store(held_);
+  }
+  return nullptr;
+}
+
 std::byte* LaneWriter::make_room(uint64_t len) {
   if (len > arena_size_) return nullptr;
   const uint64_t start = arena_place(fill_, len, arena_size_);
   const uint64_t next = arena_next(start, len);
   if (head_ >= ring_limit_ || next > arena_limit_) {
-    if (still_held()) return nullptr;
+    if (still_held()) return held();
     look_at_readers();
-    if (head_ >= ring_limit_) return nullptr;
+    if (head_ >= ring_limit_) return held();
     // An empty lane takes whatever its arena can hold, however much the wrap wastes.
     if (tail_ == head_) arena_limit_ = start + arena_size_;
-    if (next > arena_limit_) return nullptr;
+    if (next > arena_limit_) return held();
   }
   if (next > reserved_) reserve(start, len);
   fill_ = start;

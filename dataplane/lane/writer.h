@@ -187,6 +187,7 @@ class LaneWriter {
     return page_ != nullptr && page_->generation.load() != seen_generation_;
   }
   bool still_held() const;
+  std::byte* held();
   std::byte* make_room(uint64_t len);
   void reserve(uint64_t start, uint64_t len);
   void read_marks();
@@ -258,6 +259,7 @@ class LaneWriter {
   const ReaderSlot* held_by_ = nullptr;  // whose position tail_ is; null: nobody's, or no slot yet
   uint64_t tail_ = 0;                    // every reliable reader has let go of what lies before
   uint64_t loan_len_ = 0;
+  uint64_t held_ = 0;  // as in the header
   uint64_t lane_id_ = 0;
   uint32_t sleeper_count_ = 0;
   uint32_t active_count_ = 0;

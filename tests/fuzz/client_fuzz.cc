@@ -81,7 +81,7 @@ class Game {
   void subscribe(penstock_receiver*& r) {
     if (r != nullptr) return;
     penstock_subscriber_options o{};
-    o.lossy = i_.byte() % 2;
+    o.policy = i_.byte() % 2;
     (void)penstock_subscriber(client_, i_.byte() % 2 == 0 ? "#" : "a", &o, &r);
   }
   void query() {

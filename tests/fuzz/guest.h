@@ -136,6 +136,7 @@ class Guest {
   std::vector<attach::Join> joins;
   std::vector<attach::Leave> leaves;
   std::vector<attach::Error> errors;
+  std::vector<attach::Ended> ended;
   Mapping positions;
   Mapping bells;
 
@@ -161,6 +162,8 @@ class Guest {
       leaves.push_back(*l);
     } else if (const auto* e = heard.as<attach::Error>()) {
       errors.push_back(*e);
+    } else if (const auto* over = heard.as<attach::Ended>()) {
+      ended.push_back(*over);
     }
   }
 

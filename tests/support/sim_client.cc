@@ -161,7 +161,7 @@ void SimClient::ask() {
     attach::Subscribe m;
     m.mode =
         wish.mode == ClusterLedger::Mode::kMember ? attach::Mode::kGroup : attach::Mode::kBroadcast;
-    m.lossy = wish.mode == ClusterLedger::Mode::kLossy ? 1 : 0;
+    if (wish.mode == ClusterLedger::Mode::kLossy) m.overflow.policy = attach::Policy::kDropOldest;
     peer::set_text(m.filter, wish.filter);
     receivers_.push_back(std::move(r));
     request_ = guest_.say(m);

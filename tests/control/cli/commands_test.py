@@ -119,6 +119,19 @@ class CommandsTest(unittest.TestCase):
         code, out, _ = result(sub)
         self.assertEqual((code, out == content * 2), (0, True))
 
+    def test_who_is_too_slow_for_its_policy_is_told_so(self):
+        sub = self.node.receiver("sub", "slow", "--policy", "disconnect", "--limit-messages", "10")
+        os.kill(sub.pid, signal.SIGSTOP)
+        self.assertEqual(self.node.run("pub", "slow", given=b"x\n" * 50)[0], 0)
+        end = time.monotonic() + LIMIT_S
+        while "evicted" not in str(self.node.show("lanes")) and time.monotonic() < end:
+            time.sleep(0.02)
+        os.kill(sub.pid, signal.SIGCONT)
+        code, _, errors = result(sub)
+        self.assertEqual(code, 5, errors)
+        self.assertIn("too_slow", errors)
+        self.assertIn("too slow for its policy disconnect", errors)
+
     def test_each_job_goes_to_one_puller(self):
         pulls = [self.node.receiver("pull", "jobs.#") for _ in range(2)]
         jobs = [f"job {n}" for n in range(100)]

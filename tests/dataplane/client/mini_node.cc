@@ -314,7 +314,7 @@ void MiniNode::subscribe(Client& c, const Packet& p) {
   s->id = next_id_++;
   s->client = &c;
   s->mode = ask.mode;
-  s->lossy = ask.lossy != 0;
+  s->lossy = !ask.overflow.holds_back();
   s->filter = ask.filter;
   s->event = Fd(*make_event());
   s->epoll = Fd(epoll_create1(EPOLL_CLOEXEC));

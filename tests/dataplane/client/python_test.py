@@ -88,7 +88,7 @@ class PythonClient(unittest.TestCase):
         self.assertIsNotNone(subscriber.recv())
 
     def test_lossy_subscriber_learns_of_gaps(self):
-        subscriber = self.client.subscriber("t", lossy=True)
+        subscriber = self.client.subscriber("t", policy="drop_oldest")
         publisher = self.client.publisher(ring_entries=4)
         for _ in range(100):
             publisher.send("t", b"x")

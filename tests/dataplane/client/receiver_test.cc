@@ -173,7 +173,7 @@ TEST_F(Receiver, HandlerMaySend) {
 }
 
 TEST_F(Receiver, LossyOneHoldsNobodyBackAndLearnsWhatItMissed) {
-  auto s = client.subscriber("t", {.lossy = true});
+  auto s = client.subscriber("t", {.policy = PENSTOCK_DROP_OLDEST});
   auto p = client.publisher({.ring_entries = 16});
   const uint32_t t = *p->topic("t");
   for (int i = 0; i < 1000; i++)

@@ -22,9 +22,10 @@ from ._library import (GAP_UNKNOWN, REASONS, Bytes, MessageView, PullerOptions, 
                        SenderStats, SubscriberOptions, lib)
 
 __all__ = ["Client", "Publisher", "Pusher", "Subscriber", "Puller", "Message", "Error", "WouldBlock",
-           "NoRoute", "Closed"]
+           "NoRoute", "Closed", "Evicted"]
 
-_OK, _WOULD_BLOCK, _NO_ROUTE, _CLOSED, _TIMEOUT = 0, 1, 2, 5, 10
+_OK, _WOULD_BLOCK, _NO_ROUTE, _CLOSED, _TIMEOUT, _EVICTED = 0, 1, 2, 5, 10, 13
+POLICIES = {"block": 0, "drop_oldest": 1, "disconnect": 3}
 _SLICE_NS = 100_000_000  # how long a call stays in C, so that ^C gets through
 
 
@@ -48,14 +49,18 @@ class Closed(Error):
     """The node went away, or the client was closed."""
 
 
-_KINDS = {_WOULD_BLOCK: WouldBlock, _NO_ROUTE: NoRoute, _CLOSED: Closed}
+class Evicted(Error):
+    """The node ended the subscription: it was too slow for its policy."""
+
+
+_KINDS = {_WOULD_BLOCK: WouldBlock, _NO_ROUTE: NoRoute, _CLOSED: Closed, _EVICTED: Evicted}
 
 
 def _check(code, set_up=False):
     if code == _OK:
         return
     text = lib.text(code).decode()
-    if set_up:
+    if set_up or code == _EVICTED:
         text = lib.last_error().decode() or text
     raise _KINDS.get(code, Error)(code, text)
 
@@ -325,10 +330,17 @@ class Client(_Owner):
                                 int(timestamps))
         return self._make(lib.pusher, Pusher, ctypes.byref(options))
 
-    def subscriber(self, filter, lossy=False):
-        """A Subscriber to a topic, in which * stands for one word and # for any number. A lossy one
-        never holds publishers back and is told of what it missed."""
-        options = SubscriberOptions(int(lossy))
+    def subscriber(self, filter, policy="block", limit_messages=0, limit_bytes=0, block_for=0):
+        """A Subscriber to a topic, in which * stands for one word and # for any number.
+
+        The policy says what becomes of it when it is behind. "block" holds publishers back, for up
+        to `block_for` seconds (0: for ever); "drop_oldest" misses messages; "disconnect" ends the
+        subscription when more than limit_messages or limit_bytes of a publisher wait (0: what its
+        lane holds). It is told of what it missed as a gap."""
+        if policy not in POLICIES:
+            raise ValueError(f"policy is one of {', '.join(POLICIES)}, not {policy!r}")
+        options = SubscriberOptions(POLICIES[policy], 0, limit_messages, limit_bytes,
+                                    round(block_for * 1e9))
         return self._make(lib.subscriber, Subscriber, filter.encode(), ctypes.byref(options))
 
     def puller(self, filter, ring_entries=0, arena_bytes=0):

@@ -13,7 +13,8 @@ class SenderOptions(ctypes.Structure):
 
 
 class SubscriberOptions(ctypes.Structure):
-    _fields_ = [("lossy", c_uint32), ("reserved", c_uint32)]
+    _fields_ = [("policy", c_uint32), ("reserved", c_uint32), ("limit_messages", c_uint64),
+                ("limit_bytes", c_uint64), ("block_ns", c_uint64)]
 
 
 class PullerOptions(ctypes.Structure):

@@ -1,0 +1,140 @@
+// Overflow policies between true clients, on one host and between two: what a subscriber misses it
+// is told, and the books say so.
+#include "tests/control/node/node_rig.h"
+
+namespace penstock {
+namespace {
+
+constexpr uint32_t kMany = 300;  // far more than a lane of TwoNodes has room for
+
+uint64_t dropped(TwoNodes& nodes, int side, const char* why) {
+  return nlohmann::json::parse(nodes.show(side, "drops")).value(why, uint64_t{0});
+}
+
+void expect_dropped(TwoNodes& nodes, int side, const char* why, uint64_t count) {
+  for (int i = 0; i < 2000 && dropped(nodes, side, why) != count; i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(dropped(nodes, side, why), count) << "at " << side << nodes.describe();
+}
+
+// The node has looked, and found the subscriber too slow.
+void wait_evicted(TwoNodes& nodes, int side) {
+  const auto seen = [&] {
+    return nodes.show(side, "lanes").find("\"evicted\"") != std::string::npos;
+  };
+  for (int i = 0; i < 2000 && !seen(); i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  ASSERT_TRUE(seen()) << nodes.describe();
+}
+
+// The side of the subscriber; the publisher is on side 0.
+class Policy : public ::testing::TestWithParam<int> {
+ protected:
+  Policy() { wait_up(nodes); }
+
+  TwoNodes nodes;
+  pen::Client a = attach_to(nodes, 0, "a");
+  pen::Client b = attach_to(nodes, GetParam(), "b");
+};
+
+INSTANTIATE_TEST_SUITE_P(From, Policy, ::testing::Values(0, 1), [](const auto& side) {
+  return side.param == 0 ? "ThisHost" : "TheOther";
+});
+
+// What is left of a subscription that has ended: messages and gaps without a hole, then the
+// sentence. The message under its eyes may count as missed.
+uint64_t expect_ended(pen::Receiver& receiver, uint32_t sent, const char* sentence) {
+  pen::Message m;
+  uint64_t next = 0;
+  uint64_t missed = 0;
+  pen::Code code = PENSTOCK_OK;
+  while ((code = receiver.recv(m, kPatienceNs)) == PENSTOCK_OK) {
+    if (m.is_gap()) {
+      EXPECT_STREQ(m.gap_reason_text(), "too_slow");
+      EXPECT_LE(m.position, next);
+      EXPECT_LE(next, m.position + 1);
+      missed += m.gap_count;
+      next = m.position + m.gap_count;
+    } else {
+      EXPECT_EQ(m.chars(), payload(static_cast<uint32_t>(next++), 100));
+    }
+  }
+  EXPECT_EQ(code, PENSTOCK_EVICTED) << TwoNodes::latest->describe();
+  EXPECT_NE(std::string(pen::last_error()).find(sentence), std::string::npos) << pen::last_error();
+  EXPECT_GT(missed, 0u);
+  EXPECT_LE(next, sent);
+  EXPECT_EQ(receiver.recv(m, 0), PENSTOCK_EVICTED) << "and stays so";
+  return missed;
+}
+
+TEST_P(Policy, DisconnectEndsWhoIsBehindItsLimit) {
+  auto s = b.subscriber("x", {.policy = PENSTOCK_DISCONNECT, .limit_messages = 10});
+  ASSERT_TRUE(s) << pen::last_error();
+  auto p = a.publisher();
+  send_all(*p, *p->topic("x"), 50);  // the lane has room for 64
+  wait_evicted(nodes, GetParam());
+  const uint64_t missed = expect_ended(*s, 50, "policy disconnect");
+  expect_dropped(nodes, GetParam(), "too_slow", missed);
+  expect_identity(nodes);
+}
+
+TEST_P(Policy, DisconnectCountsBytesToo) {
+  auto s = b.subscriber("x", {.policy = PENSTOCK_DISCONNECT, .limit_bytes = 5'000});
+  auto p = a.publisher();
+  send_all(*p, *p->topic("x"), 50);  // 128 bytes each in the arena
+  wait_evicted(nodes, GetParam());
+  expect_ended(*s, 50, "bytes of a wait, more than 5000");
+  expect_identity(nodes);
+}
+
+TEST_P(Policy, DisconnectLeavesInPeaceWhoKeepsUp) {
+  auto s = b.subscriber("x", {.policy = PENSTOCK_DISCONNECT, .limit_messages = 10});
+  auto p = a.publisher();
+  const uint32_t x = *p->topic("x");
+  for (uint32_t i = 0; i < kMany; i++) {
+    ASSERT_EQ(p->send_wait(x, payload(i, 100), kPatienceNs), PENSTOCK_OK);
+    expect_all(*s, i + 1, 100, i);
+  }
+  expect_nothing(*s);
+  expect_identity(nodes);
+}
+
+// A publisher that fills its lane goes on when the time is up, and who reads well misses nothing.
+TEST_P(Policy, BlockHoldsAPublisherBackForItsTimeOnly) {
+  auto slow = b.subscriber("x", {.block_ns = 300'000'000});
+  ASSERT_TRUE(slow) << pen::last_error();
+  auto p = a.publisher();
+  send_all(*p, *p->topic("x"), kMany);
+  expect_ended(*slow, kMany, "policy block");
+  expect_identity(nodes);
+}
+
+TEST_P(Policy, WhoWasDisconnectedMaySubscribeAgain) {
+  auto s = b.subscriber("x", {.policy = PENSTOCK_DISCONNECT, .limit_messages = 10});
+  auto p = a.publisher();
+  const uint32_t x = *p->topic("x");
+  send_all(*p, x, 50);
+  wait_evicted(nodes, GetParam());
+  expect_ended(*s, 50, "policy disconnect");
+  s = b.subscriber("x");
+  send_all(*p, x, 20);
+  expect_all(*s, 20);
+  expect_nothing(*s);
+  expect_identity(nodes);
+}
+
+TEST(PolicyOptions, MustSuitThePolicy) {
+  TwoNodes nodes;
+  auto c = attach_to(nodes, 0, "c");
+  for (const pen::SubscriberOptions& wrong : {
+           pen::SubscriberOptions{.policy = static_cast<penstock_policy>(2)},
+           pen::SubscriberOptions{.limit_messages = 1},
+           pen::SubscriberOptions{.limit_bytes = 1},
+           pen::SubscriberOptions{.policy = PENSTOCK_DROP_OLDEST, .block_ns = 1},
+           pen::SubscriberOptions{.policy = PENSTOCK_DISCONNECT, .block_ns = 1},
+       })
+    EXPECT_EQ(c.subscriber("x", wrong).code(), PENSTOCK_INVALID) << pen::last_error();
+}
+
+}  // namespace
+}  // namespace penstock
