@@ -92,6 +92,8 @@ class Program {
   static std::map<std::string, penstock_policy> policies() {
     return {{"block", PENSTOCK_BLOCK},
             {"drop_oldest", PENSTOCK_DROP_OLDEST},
+            {"drop_newest", PENSTOCK_DROP_NEWEST},
+            {"conflate", PENSTOCK_CONFLATE},
             {"disconnect", PENSTOCK_DISCONNECT}};
   }
 
@@ -174,7 +176,9 @@ class Program {
     if (!pull) {
       pen::SubscriberOptions& s = o.subscriber;
       sub->add_option("--policy", s.policy,
-                      "when it is behind: block (hold publishers back), drop_oldest, disconnect")
+                      "when it is behind: block (hold publishers back), drop_oldest, drop_newest, "
+                      "conflate (only "
+                      "the newest of each topic), disconnect")
           ->transform(CLI::CheckedTransformer(policies()))
           ->type_name("POLICY");
       sub->add_option("--limit-messages", s.limit_messages,

@@ -172,6 +172,9 @@ Totals Node::totals(const ReaderRecord& r) const {
   if (!there) return t;
   t.lose(r.evicted ? r.why : Drop::kOverrun, slot.overrun.load());
   t.lose(Drop::kMalformed, slot.malformed.load());
+  const bool conflates =
+      r.subscription != nullptr && r.subscription->overflow.policy == attach::Policy::kConflate;
+  t.lose(conflates ? Drop::kConflated : Drop::kOverLimit, slot.shed.load());
   const bool notices = r.lane->kind == LaneKind::kInbox;
   if (!notices) t.lose(Drop::kTooBig, slot.too_big.load());
   if (client && !lie)

@@ -52,8 +52,12 @@ const char* mode_of(const ReaderRecord& r) {
       return "reliable";
     case attach::Policy::kDropOldest:
       return "drop_oldest";
+    case attach::Policy::kConflate:
+      return "conflate";
     case attach::Policy::kDisconnect:
       return "disconnect";
+    case attach::Policy::kDropNewest:
+      return "drop_newest";
   }
   return "";
 }

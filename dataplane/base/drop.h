@@ -24,6 +24,8 @@ namespace penstock {
   row(kRefused, "refused", "message: the peer has no room for its lane") \
   row(kNoMember, "no_member", "message: its group has no member left") \
   row(kTooSlow, "too_slow", "message: its subscription was ended, too slow for its policy") \
+  row(kConflated, "conflated", "message: a newer one of its topic was there already") \
+  row(kOverLimit, "over_limit", "message: too many waited already for a reader that drops the newest") \
   row(kNoCookie, "no_cookie", "frame: a HELLO whose sender has not shown that it can be reached") \
   row(kBadFrame, "bad_frame", "frame: truncated or malformed") \
   row(kBadChecksum, "bad_checksum", "frame: checksum wrong") \

@@ -121,7 +121,13 @@ struct AddTopic {
 enum class Mode : uint32_t { kBroadcast = 0, kGroup = 1 };
 
 // What becomes of a subscription that is behind. The numbers are those of penstock_policy.
-enum class Policy : uint32_t { kBlock = 0, kDropOldest = 1, kDisconnect = 3 };
+enum class Policy : uint32_t {
+  kBlock = 0,
+  kDropOldest = 1,
+  kConflate = 2,
+  kDisconnect = 3,
+  kDropNewest = 4
+};
 
 struct Overflow {
   Policy policy = Policy::kBlock;
@@ -139,9 +145,11 @@ struct Overflow {
     switch (policy) {
       case Policy::kBlock:
         return !limited();
-      case Policy::kDropOldest:
+      case Policy::kConflate:
         return !limited() && block_ns == 0;
+      case Policy::kDropOldest:
       case Policy::kDisconnect:
+      case Policy::kDropNewest:
         return block_ns == 0;
     }
     return false;

@@ -44,6 +44,7 @@ Result<std::unique_ptr<JoinedLane>> JoinedLane::open(const attach::Join& join, c
   l->reader_ = LaneReader(j);
   l->released_ = join.start;
   l->lossy_ = j.lossy;
+  l->set_policy(overflow, join.geometry);
   l->everything_ = join.inbox != 0;
   const bool watched = overflow.policy == attach::Policy::kDisconnect || overflow.block_ns != 0;
   const bool at_once = join.inbox != 0 || watched;
@@ -102,6 +103,10 @@ JoinedLane::Next JoinedLane::other(const penstock_message*& out) {
   out = &other_;
   Message m;
   for (uint32_t i = 0; i < kMostSkips; i++) {
+    if (sheds_ && shed(m)) {
+      show_gap(m);
+      return Next::kGap;
+    }
     switch (reader_.next(m)) {
       case LaneReader::Next::kEmpty:
         release();
@@ -113,8 +118,7 @@ JoinedLane::Next JoinedLane::other(const penstock_message*& out) {
         break;
     }
     arena_end_ = m.arena_pos + m.len;
-    const TopicRow* row = m.topic < rows_.size() ? &rows_[m.topic] : nullptr;
-    if (row == nullptr || row->use == Use::kUnknown) row = learn(m.topic);
+    const TopicRow* row = row_of(m.topic);
     switch (row->use) {
       case Use::kWanted:
         if (lossy_ && !copy_out(m)) {

@@ -119,10 +119,22 @@ class JoinedLane {
   };
 
   JoinedLane() = default;
+  const TopicRow* row_of(uint32_t topic) {
+    const TopicRow* row = topic < rows_.size() ? &rows_[topic] : nullptr;
+    return row == nullptr || row->use == Use::kUnknown ? learn(topic) : row;
+  }
   const TopicRow* learn(uint32_t topic);
   bool copy_out(Message& m);
   Next other(const penstock_message*& out);
   void show(const Message& m, const TopicRow& row);
+
+  // joined_lane_shed.cc: what the policy passes over
+  void set_policy(const attach::Overflow& overflow, const LaneGeometry& lane);
+  bool shed(Message& m);
+  uint64_t oldest_kept(uint64_t head) const;
+  uint64_t newest_kept(uint64_t head) const;
+  uint64_t conflate(uint64_t head);
+
   void show_gap(const Message& m);
   void show_loss(const Message& m, Drop why);
   bool show_end();
@@ -144,6 +156,12 @@ class JoinedLane {
   uint64_t most_held_bytes_ = 0;
   std::vector<TopicRow> rows_;
   bool lossy_ = false;
+  bool sheds_ = false;  // lossy, and its policy passes messages over
+  attach::Overflow overflow_;
+  uint64_t cut_ = 0;                 // drop_newest: from here on ...
+  uint64_t cut_end_ = 0;             // ... to here nothing is shown; at or before cut_: all is
+  uint64_t scanned_ = 0;             // conflate: before it all stand in newest_of_
+  std::vector<uint64_t> newest_of_;  // by topic: position + 1
   bool over_ = false;
   bool leaving_ = false;
   bool end_told_ = false;

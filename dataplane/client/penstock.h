@@ -183,23 +183,33 @@ typedef enum penstock_policy {
   /* It misses nothing, and holds a publisher back whose lane it leaves no room in. After block_ns
    * in which it alone held a full publisher back and let go of nothing, it is disconnected. */
   PENSTOCK_BLOCK = 0,
-  /* It holds nobody back and misses the oldest. Messages are copied out of the publisher's memory
-   * before they are shown. */
+  /* It holds nobody back and misses the oldest: "overrun". As with all that follow but DISCONNECT,
+   * messages are copied out of the publisher's memory before they are shown. */
   PENSTOCK_DROP_OLDEST = 1,
+  /* It holds nobody back and gets the newest message of each topic only; those that had a newer one
+   * when it came to them are "conflated". */
+  PENSTOCK_CONFLATE = 2,
   /* It misses nothing as long as it keeps up: when it is further behind than its limits, or holds a
    * publisher back, the node ends the subscription. For each publisher comes a gap "too_slow", then
    * penstock_recv answers PENSTOCK_EVICTED. */
-  PENSTOCK_DISCONNECT = 3
+  PENSTOCK_DISCONNECT = 3,
+  /* It holds nobody back and misses the newest: when more wait than its limits allow it gets those
+   * within, and what came behind them is "over_limit". What waits stays in the publisher's lane: it
+   * is "overrun" when the publisher gets there before the receiver does. */
+  PENSTOCK_DROP_NEWEST = 4
 } penstock_policy;
 
-/* The node looks at its subscribers every 50 ms: who is too far behind for less may go unnoticed,
- * and a full publisher is held back for up to so much longer. Bytes are those of the publisher's
- * arena: each message rounded up to 64, and what it left free where it wrapped. */
+/* The node looks at those with BLOCK and DISCONNECT every 50 ms: who is too far behind for less may
+ * go unnoticed, and a full publisher is held back for up to so much longer. The others look for
+ * themselves, before each message: one that is larger than limit_bytes is still shown. Bytes are
+ * those of the publisher's arena: each message rounded up to 64, and what it left free where it
+ * wrapped. */
 typedef struct penstock_subscriber_options {
   uint32_t policy;         /* a penstock_policy */
   uint32_t reserved;       /* 0 */
-  uint64_t limit_messages; /* DISCONNECT: of one publisher, may wait; 0: what its lane holds */
-  uint64_t limit_bytes;    /* DISCONNECT: the same in bytes */
+  uint64_t limit_messages; /* of one publisher, may wait; 0: what its lane holds (DROP_NEWEST: half
+                            * of that). Not with BLOCK and CONFLATE */
+  uint64_t limit_bytes;    /* the same in bytes */
   uint64_t block_ns;       /* BLOCK: how long it may hold a full publisher back; 0: for ever */
 } penstock_subscriber_options;
 

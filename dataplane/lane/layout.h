@@ -198,12 +198,14 @@ struct alignas(kPair) ReaderSlot {
   // program got, and those that it was spared because it did not ask for them.
   SharedWord shown;
   SharedWord skipped;
+  SharedWord shed;  // of `position`: messages that its policy passed over, overruns apart
   // A line of its own: written only when the reader goes to sleep or wakes.
   alignas(kLine) SharedWord armed;  // odd: wake me when something comes; even: I am awake
 };
 static_assert(sizeof(ReaderSlot) == 128 && offsetof(ReaderSlot, armed) == 64);
 static_assert(offsetof(ReaderSlot, generation) == 8 && offsetof(ReaderSlot, too_big) == 32);
 static_assert(offsetof(ReaderSlot, shown) == 40 && offsetof(ReaderSlot, skipped) == 48);
+static_assert(offsetof(ReaderSlot, shed) == 56);
 
 // A client's (or worker's) position table: one memfd, mapped read-only by the writers it reads.
 struct PositionTable {

@@ -35,6 +35,7 @@ LaneReader::LaneReader(const Join& join)
   slot_->too_big.store(0);
   slot_->shown.store(0);
   slot_->skipped.store(0);
+  slot_->shed.store(0);
   disarm();
   slot_->generation.store(join.generation);
 }
@@ -75,6 +76,13 @@ bool LaneReader::look(uint64_t position, Message& m) const {
   return d.stamp.load() == position + 1 && take_any(d, position, m);
 }
 
+uint64_t LaneReader::newest() const {
+  const uint64_t head = header_->head.load();
+  if (head <= next_ || head > kMaxPosition) return next_;
+  const uint64_t stamp = ring_[(head - 1) & ring_mask_].stamp.load();
+  return stamp >= head && stamp <= kMaxPosition ? head : next_;
+}
+
 uint64_t LaneReader::lag() const {
   const uint64_t head = header_->head.load();
   return head > next_ ? head - next_ : 0;
@@ -103,8 +111,11 @@ LaneReader::Next LaneReader::gap(Message& m, uint64_t to, uint64_t reason) {
   m.parts = static_cast<uint16_t>(reason);
   m.flags = kFlagGap;
   next_ = to;
-  SharedWord& count =
-      reason == static_cast<uint64_t>(Drop::kMalformed) ? slot_->malformed : slot_->overrun;
+  const auto why = static_cast<Drop>(reason);
+  const bool shed = why == Drop::kConflated || why == Drop::kOverLimit;
+  SharedWord& count = why == Drop::kMalformed ? slot_->malformed
+                      : shed                  ? slot_->shed
+                                              : slot_->overrun;
   count.store(count.load_relaxed() + m.key);
   return Next::kGap;
 }

@@ -114,6 +114,13 @@ class LaneReader {
     return stamp > next_ && stamp <= kMaxPosition;
   }
 
+  // One past the newest message, as far as its writer's word is worth; position(): nothing waits.
+  uint64_t newest() const;
+
+  // Lossy readers: goes on at `to`, and says so as a gap in `m`: the messages before it were there,
+  // and are passed over because of `why`.
+  Next skip_to(uint64_t to, Drop why, Message& m) { return gap(m, to, static_cast<uint64_t>(why)); }
+
   // Lossy readers: copies the message that next() gave into `to` (m.len bytes of room) and returns
   // whether it was still whole; if not, it was overrun meanwhile and counts as a gap.
   bool copy(const Message& m, std::byte* to);

@@ -148,7 +148,7 @@ class Game {
         s.inbox = kNodesChoice;
         const uint8_t how = i.byte();
         s.mode = static_cast<attach::Mode>(how % 2);
-        s.overflow.policy = static_cast<attach::Policy>(how / 2 % 2);
+        s.overflow.policy = static_cast<attach::Policy>(how / 2 % 2 != 0 ? i.byte() % 6 : 0);
         if (how / 4 % 8 == 0) s.inbox = odd_geometry(i);
         set_text(s.filter, i);
         g.say(s, i);

@@ -81,7 +81,8 @@ class Game {
   void subscribe(penstock_receiver*& r) {
     if (r != nullptr) return;
     penstock_subscriber_options o{};
-    o.policy = i_.byte() % 2;
+    o.policy = i_.byte() % 6;
+    o.limit_messages = o.policy % 2 == 0 ? 0 : i_.byte() % 4;
     (void)penstock_subscriber(client_, i_.byte() % 2 == 0 ? "#" : "a", &o, &r);
   }
   void query() {

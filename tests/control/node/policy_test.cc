@@ -27,6 +27,24 @@ void wait_evicted(TwoNodes& nodes, int side) {
   ASSERT_TRUE(seen()) << nodes.describe();
 }
 
+// The lane on side 0, and its mirror if there is one, have so many, and the link has them
+// delivered.
+void wait_taken(TwoNodes& nodes, uint64_t count) {
+  const auto there = [&] {
+    bool all = true;
+    for (int side = 0; side < 2; side++)
+      for (const auto& lane : nlohmann::json::parse(nodes.show(side, "lanes"))) {
+        all = all && lane["sent"] == count;
+        for (const auto& r : lane["readers"])
+          all = all && (r["kind"] != "link" || r["in_flight"] == 0);
+      }
+    return all;
+  };
+  for (int i = 0; i < 2000 && !there(); i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  ASSERT_TRUE(there()) << nodes.describe();
+}
+
 // The side of the subscriber; the publisher is on side 0.
 class Policy : public ::testing::TestWithParam<int> {
  protected:
@@ -123,15 +141,78 @@ TEST_P(Policy, WhoWasDisconnectedMaySubscribeAgain) {
   expect_identity(nodes);
 }
 
+// Policies that hold nobody back: what a stalled subscriber missed of this many.
+struct Missed {
+  uint64_t shown = 0;
+  uint64_t told = 0;
+  std::string last;
+};
+
+Missed take_all(pen::Receiver& receiver, uint32_t sent, const char* reason) {
+  Missed all;
+  pen::Message m;
+  while (receiver.recv(m, 200'000'000) == PENSTOCK_OK) {
+    if (m.is_gap()) {
+      EXPECT_TRUE(m.gap_reason_text() == std::string(reason) ||
+                  m.gap_reason_text() == std::string("overrun"))
+          << m.gap_reason_text();
+      all.told += m.gap_count;
+    } else {
+      all.shown++;
+      all.last = m.chars();
+    }
+  }
+  EXPECT_EQ(all.shown + all.told, sent) << TwoNodes::latest->describe();
+  return all;
+}
+
+TEST_P(Policy, ConflateGetsTheLastOfEachTopic) {
+  auto s = b.subscriber("x", {.policy = PENSTOCK_CONFLATE});
+  auto p = a.publisher();
+  send_all(*p, *p->topic("x"), kMany);
+  wait_taken(nodes, kMany);
+  const Missed all = take_all(*s, kMany, "conflated");
+  EXPECT_EQ(all.shown, 1u);
+  EXPECT_EQ(all.last, payload(kMany - 1, 100));
+  EXPECT_EQ(dropped(nodes, GetParam(), "conflated") + dropped(nodes, GetParam(), "overrun"),
+            kMany - 1);
+  expect_identity(nodes);
+}
+
+TEST_P(Policy, DropOldestGetsTheLastOnes) {
+  auto s = b.subscriber("x", {.policy = PENSTOCK_DROP_OLDEST, .limit_messages = 10});
+  auto p = a.publisher();
+  send_all(*p, *p->topic("x"), kMany);
+  wait_taken(nodes, kMany);
+  const Missed all = take_all(*s, kMany, "overrun");
+  EXPECT_EQ(all.shown, 10u);
+  EXPECT_EQ(all.last, payload(kMany - 1, 100));
+  expect_dropped(nodes, GetParam(), "overrun", kMany - 10);
+  expect_identity(nodes);
+}
+
+TEST_P(Policy, DropNewestGetsTheFirstOnes) {
+  auto s = b.subscriber("x", {.policy = PENSTOCK_DROP_NEWEST, .limit_messages = 10});
+  auto p = a.publisher();
+  send_all(*p, *p->topic("x"), 50);
+  wait_taken(nodes, 50);
+  const Missed all = take_all(*s, 50, "over_limit");
+  EXPECT_EQ(all.shown, 10u);
+  EXPECT_EQ(all.last, payload(9, 100));
+  expect_dropped(nodes, GetParam(), "over_limit", 40);
+  expect_identity(nodes);
+}
+
 TEST(PolicyOptions, MustSuitThePolicy) {
   TwoNodes nodes;
   auto c = attach_to(nodes, 0, "c");
   for (const pen::SubscriberOptions& wrong : {
-           pen::SubscriberOptions{.policy = static_cast<penstock_policy>(2)},
+           pen::SubscriberOptions{.policy = static_cast<penstock_policy>(5)},
            pen::SubscriberOptions{.limit_messages = 1},
            pen::SubscriberOptions{.limit_bytes = 1},
            pen::SubscriberOptions{.policy = PENSTOCK_DROP_OLDEST, .block_ns = 1},
            pen::SubscriberOptions{.policy = PENSTOCK_DISCONNECT, .block_ns = 1},
+           pen::SubscriberOptions{.policy = PENSTOCK_CONFLATE, .limit_messages = 1},
        })
     EXPECT_EQ(c.subscriber("x", wrong).code(), PENSTOCK_INVALID) << pen::last_error();
 }

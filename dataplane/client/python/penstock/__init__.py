@@ -25,7 +25,7 @@ __all__ = ["Client", "Publisher", "Pusher", "Subscriber", "Puller", "Message", "
            "NoRoute", "Closed", "Evicted"]
 
 _OK, _WOULD_BLOCK, _NO_ROUTE, _CLOSED, _TIMEOUT, _EVICTED = 0, 1, 2, 5, 10, 13
-POLICIES = {"block": 0, "drop_oldest": 1, "disconnect": 3}
+POLICIES = {"block": 0, "drop_oldest": 1, "conflate": 2, "disconnect": 3, "drop_newest": 4}
 _SLICE_NS = 100_000_000  # how long a call stays in C, so that ^C gets through
 
 
@@ -334,9 +334,10 @@ class Client(_Owner):
         """A Subscriber to a topic, in which * stands for one word and # for any number.
 
         The policy says what becomes of it when it is behind. "block" holds publishers back, for up
-        to `block_for` seconds (0: for ever); "drop_oldest" misses messages; "disconnect" ends the
-        subscription when more than limit_messages or limit_bytes of a publisher wait (0: what its
-        lane holds). It is told of what it missed as a gap."""
+        to `block_for` seconds (0: for ever); "drop_oldest" and "drop_newest" miss what is beyond
+        limit_messages or limit_bytes of a publisher (0: what its lane holds); "conflate" gets the
+        newest of each topic; "disconnect" ends the subscription beyond its limits (Evicted). What
+        it missed it is told as a gap."""
         if policy not in POLICIES:
             raise ValueError(f"policy is one of {', '.join(POLICIES)}, not {policy!r}")
         options = SubscriberOptions(POLICIES[policy], 0, limit_messages, limit_bytes,
