@@ -14,6 +14,7 @@ Forward::Forward(const Config& config)
       given_end_(config.join.start),
       released_end_(config.join.start),
       missed_(config.missed),
+      shed_(config.shed),
       use_(config.join.geometry.topics, config.every_topic ? TopicUse::kSend : TopicUse::kUnknown),
       out_(config.alias, config.epoch, config.mirror, *this) {
   taken_.store(config.join.start);
@@ -26,7 +27,11 @@ void Forward::set_topic(uint32_t topic, TopicUse use) {
 // The link asks for messages when it has room and stops asking when it found none; all there is to
 // do is to tell it that some came, and to let go of a tail that nobody wanted.
 uint32_t Forward::poll(uint64_t /*now*/) {
-  if (dry_ && (reader_.ready() || (held_ && use_[held_message_.topic] != TopicUse::kUnknown))) {
+  if (shed_.may) pass_over();
+  asked_ = false;
+  if (dry_ && !full() &&
+      (passed_.count != 0 || reader_.ready() ||
+       (held_ && use_[held_message_.topic] != TopicUse::kUnknown))) {
     dry_ = false;
     path_->link.wake(&out_);
   }
@@ -37,9 +42,12 @@ uint32_t Forward::poll(uint64_t /*now*/) {
 
 size_t Forward::next(std::span<Message> out) {
   size_t n = 0;
+  asked_ = true;
   if (missed_ != 0 && !out.empty()) [[unlikely]]
     out[n++] = missed_notice();
-  while (n < out.size()) {
+  if (passed_.count != 0 && n < out.size()) [[unlikely]]
+    out[n++] = passed_notice();
+  while (n < out.size() && !full()) {
     if (held_) {
       out[n] = held_message_;
       held_ = false;
@@ -62,6 +70,7 @@ size_t Forward::next(std::span<Message> out) {
       gaps_.add(1);
     }
     given_end_ = m.position + 1;
+    given_arena_ = arena_next(m.arena_pos, m.len);
     n++;
   }
   taken_.store(held_ ? held_message_.position : reader_.position());
@@ -80,6 +89,53 @@ Message Forward::missed_notice() {
   gaps_.add(1);
   given_end_ = start;
   return m;
+}
+
+Message Forward::passed_notice() {
+  Message m{};
+  m.position = m.source = passed_.from;
+  m.key = std::exchange(passed_.count, 0);
+  m.parts = static_cast<uint16_t>(Drop::kOverrun);
+  m.flags = kFlagGap;
+  gaps_.add(1);
+  given_end_ = m.position + 1;
+  return m;
+}
+
+// Half of the lane is on its way, and what may be passed over must not be.
+bool Forward::full() const {
+  if (!shed_.may || given_end_ == released_end_) return false;
+  const LaneGeometry& lane = reader_.join().geometry;
+  if (given_end_ - released_end_ >= lane.ring_size() / 2) return true;
+  Message m;
+  return reader_.look(released_end_, m) && given_arena_ - m.arena_pos >= lane.arena_size() / 2;
+}
+
+// The newest always stays. A topic that control has not decided about, and what makes no sense, are
+// left to next().
+void Forward::pass_over() {
+  const uint64_t head = reader_.newest();
+  Message m;
+  if (held_ || head <= reader_.position() + 1 || !reader_.look(head - 1, m)) return;
+  const uint64_t end = arena_next(m.arena_pos, m.len);
+  const LaneGeometry& lane = reader_.join().geometry;
+  uint64_t messages = lane.ring_size() / 4;
+  uint64_t bytes = lane.arena_size() / 4;
+  if (!asked_ && shed_.messages != 0) messages = std::min(messages, shed_.messages);
+  if (!asked_ && shed_.bytes != 0) bytes = std::min(bytes, shed_.bytes);
+  for (uint32_t n = 0; n < kMostPassed && reader_.position() + 1 < head; n++) {
+    const uint64_t at = reader_.position();
+    if (!reader_.look(at, m) || (head - at <= messages && end - m.arena_pos <= bytes)) break;
+    const TopicUse use = use_[m.topic];
+    if (use == TopicUse::kUnknown || reader_.next(m) != LaneReader::Next::kMessage) break;
+    if (use != TopicUse::kSend) {
+      (use == TopicUse::kSkip ? skipped_ : refused_).add(1);
+      continue;
+    }
+    if (passed_.count++ == 0) passed_.from = at;
+    passed_over_.add(1);
+  }
+  taken_.store(reader_.position());
 }
 
 bool Forward::look(uint64_t source_position, Message& m) {

@@ -3,6 +3,10 @@
 //
 //   lane ──next──▶ Forward (topics the peer asked for) ──▶ OutLane ──▶ link ──▶ mirror at the peer
 //                      ◀──────────── released ────────────
+//
+// When nobody at the peer may hold a publisher back, neither may the way there: at most half of the
+// lane is in flight, and of what waits behind that the oldest is passed over when it is more than a
+// quarter, or more than the peer's limits and the link asks for nothing. The peer gets a gap.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +31,16 @@ enum class TopicUse : uint8_t {
 
 class Forward final : public LaneTask, public Feed {
  public:
+  // What may be passed over: nothing, or what exceeds so many messages or bytes (0: a quarter of
+  // the lane).
+  struct Shed {
+    bool may = false;
+    uint64_t messages = 0;
+    uint64_t bytes = 0;
+
+    bool operator==(const Shed&) const = default;
+  };
+
   struct Config {
     LaneReader::Join join;
     LinkPath* path = nullptr;
@@ -38,15 +52,17 @@ class Forward final : public LaneTask, public Feed {
     // What the peer missed while it was away, the last before the start of `join`: its readers are
     // told with the first thing that they get.
     uint64_t missed = 0;
+    Shed shed = {};
   };
   explicit Forward(const Config& config);
 
   // Between turns, or by a command.
   void set_topic(uint32_t topic, TopicUse use);
+  void set_shed(const Shed& shed) { shed_ = shed; }
 
   // LaneTask
   uint32_t poll(uint64_t now) override;
-  bool quiet() const override { return dry_ && !held_ && !reader_.ready(); }
+  bool quiet() const override { return dry_ && !held_ && passed_.count == 0 && !reader_.ready(); }
 
   // Feed
   size_t next(std::span<Message> out) override;
@@ -60,6 +76,8 @@ class Forward final : public LaneTask, public Feed {
   const Counter& skipped() const { return skipped_; }
   // That it did ask for and cannot take.
   const Counter& refused() const { return refused_; }
+  // That it got a gap in place of.
+  const Counter& passed_over() const { return passed_over_; }
   // The position up to which the lane was read; counted apart from all that became of it.
   const SharedWord& taken() const { return taken_; }
   // Gaps of the lane that went to it.
@@ -67,6 +85,11 @@ class Forward final : public LaneTask, public Feed {
 
  private:
   Message missed_notice();
+  Message passed_notice();
+  bool full() const;
+  void pass_over();
+
+  static constexpr uint32_t kMostPassed = 256;  // a turn
 
   LinkPath* path_;
   Region* region_;
@@ -75,11 +98,19 @@ class Forward final : public LaneTask, public Feed {
   Message held_message_;
   uint64_t given_end_ = 0;     // one past the last message given to the link
   uint64_t released_end_ = 0;  // one past the last that the link let go of
+  uint64_t given_arena_ = 0;   // the same in the arena
   uint64_t missed_ = 0;        // still to be told
+  Shed shed_;
+  struct {
+    uint64_t from = 0;
+    uint64_t count = 0;
+  } passed_;            // passed over, still to be told: with nothing between these and the reader
+  bool asked_ = false;  // by the link, since the last turn
   std::vector<TopicUse> use_;
   Counter skipped_;
   Counter refused_;
   Counter gaps_;
+  Counter passed_over_;
   SharedWord taken_;
   OutLane out_;
 };

@@ -213,6 +213,9 @@ class Node {
   ForwardRecord* find_forward(PeerRecord& p, uint32_t path, uint32_t alias);
   void acknowledge(PeerRecord& p, uint64_t key, Interest& interest);
   size_t skip_unwanted(LaneRecord& lane, ForwardRecord& f);
+  void set_shed(LaneRecord& lane, ForwardRecord& f, Interest* waiting);
+  std::function<void()> when_ready(const ForwardRecord& f, uint32_t topic);
+  attach::Overflow shared_overflow(Mode mode, const std::string& filter) const;
   void wish(Mode mode, const std::string& filter, Subscription& s);
   void unwish(Mode mode, const std::string& filter);
 

@@ -295,12 +295,13 @@ bool Node::on_unsubscribe(ClientRecord& c, const attach::Unsubscribe& m) {
 // A member of a group ends with its inbox, and may so have ended before.
 void Node::end_subscription(Subscription& s, bool died) {
   if (s.mode == Mode::kGroup && s.group == nullptr) return;
-  if (!s.over) unwish(s.mode, s.filter);
+  const bool wished = !std::exchange(s.over, true);
+  if (wished) unwish(s.mode, s.filter);
   if (s.mode == Mode::kGroup) {
     remove_member(s, died);
     return;
   }
-  if (!s.over) broadcasts_.remove(s.filter, &s);
+  if (wished) broadcasts_.remove(s.filter, &s);
   const auto lanes = s.lanes;  // part() takes them out
   for (const auto& [id, r] : lanes) {
     LaneRecord& lane = *r->lane;

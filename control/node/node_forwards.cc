@@ -140,7 +140,8 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
                                                           .mirror = mirror,
                                                           .region = &lane.region,
                                                           .every_topic = false,
-                                                          .missed = f.reader->start - f.owed_from});
+                                                          .missed = f.reader->start - f.owed_from,
+                                                          .shed = f.shed});
     f.forward->bells = lane.bells;
     f.forward->bell_slot = lane.bell_slot;
     errands(worker).ask(
@@ -177,16 +178,21 @@ void Node::forward_started(ForwardRecord& f, Errc how) {
   end_forward(f, Drop::kRefused, true);
 }
 
-// The peer has joined its readers: messages of the topic may flow, and who waited for it may know.
-void Node::topic_ready(ForwardRecord& f, uint32_t topic) {
-  f.topics[topic] = ForwardRecord::Use::kReady;
-  const uint32_t worker = f.peer->paths[f.path_index].worker;
-  const auto done = [this, peer = f.peer->id, alias = f.alias, topic] {
+// Who waited for this of the forward may know that it is so.
+std::function<void()> Node::when_ready(const ForwardRecord& f, uint32_t topic) {
+  return [this, peer = f.peer->id, alias = f.alias, topic] {
     const auto p = peers_.find(peer);
     for (auto& [key, interest] : p->second->interests)
       if (interest.waiting.erase({alias, topic}) != 0 && interest.waiting.empty())
         acknowledge(*p->second, key, interest);
   };
+}
+
+// The peer has joined its readers: messages of the topic may flow, and who waited for it may know.
+void Node::topic_ready(ForwardRecord& f, uint32_t topic) {
+  f.topics[topic] = ForwardRecord::Use::kReady;
+  const uint32_t worker = f.peer->paths[f.path_index].worker;
+  const auto done = when_ready(f, topic);
   if (f.forward != nullptr) {
     errands(worker).send([forward = f.forward.get(), topic](
                              Worker&, uint64_t) { forward->set_topic(topic, TopicUse::kSend); },
@@ -197,11 +203,38 @@ void Node::topic_ready(ForwardRecord& f, uint32_t topic) {
   }
 }
 
+// What the forward may pass over: nothing as long as one who reads the lane there must miss
+// nothing; that one, `waiting` if not null, hears that it is joined when that is so.
+void Node::set_shed(LaneRecord& lane, ForwardRecord& f, Interest* waiting) {
+  Forward::Shed shed{.may = true};
+  bool first = true;
+  for (const auto& [key, i] : f.peer->interests) {
+    if (i.mode != Mode::kBroadcast) continue;
+    if (std::ranges::none_of(
+            lane.topics, [&](const std::string& t) { return !t.empty() && matches(i.filter, t); }))
+      continue;
+    shed.may = shed.may && !i.overflow.holds_back();
+    const auto wider = [&](uint64_t a, uint64_t b) {
+      return first ? b : a == 0 || b == 0 ? 0 : std::max(a, b);
+    };
+    shed.messages = wider(shed.messages, i.overflow.limit_messages);
+    shed.bytes = wider(shed.bytes, i.overflow.limit_bytes);
+    first = false;
+  }
+  if (first || !shed.may) shed = {};
+  if (std::exchange(f.shed, shed) == shed || f.forward == nullptr) return;
+  if (waiting != nullptr) waiting->waiting.insert({f.alias, kNoTopic});
+  errands(f.peer->paths[f.path_index].worker)
+      .send([forward = f.forward.get(), shed](Worker&, uint64_t) { forward->set_shed(shed); },
+            when_ready(f, kNoTopic));
+}
+
 // Topics that no interest of the peer wants are skipped. Returns how many are wanted. Of one that
 // is ending nothing is asked any more: it is freed before that would run.
 size_t Node::skip_unwanted(LaneRecord& lane, ForwardRecord& f) {
   size_t wanted = 0;
   if (f.group != nullptr || f.ending) return 1;
+  set_shed(lane, f, nullptr);
   for (uint32_t t = 0; t < lane.topics.size(); t++) {
     if (lane.topics[t].empty()) continue;
     const bool want =

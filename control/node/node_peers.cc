@@ -131,6 +131,7 @@ void Node::path_up(PeerRecord& p, uint32_t index, uint64_t session, uint64_t now
     peer::SubAdd m;
     m.mode = what.first;
     m.key = wish.key;
+    m.overflow = shared_overflow(what.first, what.second);
     peer::set_text(m.filter, what.second);
     send(p, m);
   }
@@ -275,11 +276,15 @@ void Node::take(PeerRecord& p, std::span<const std::byte> bytes) {
 
 void Node::on_sub_add(PeerRecord& p, const peer::SubAdd& m) {
   const std::string_view filter = peer::text(m.filter);
-  if (m.mode > Mode::kGroup || !valid_filter(filter)) return;
+  if (m.mode > Mode::kGroup || !valid_filter(filter) || !m.overflow.valid()) return;
   if (p.interests.size() >= kMostInterests && !p.interests.contains(m.key))
     return cut(p, fmt::format("it wants more than {} filters", kMostInterests));
   Interest& interest = p.interests[m.key];
-  interest = {.mode = m.mode, .filter = std::string(filter), .waiting = {}, .acknowledged = false};
+  interest = {.mode = m.mode,
+              .filter = std::string(filter),
+              .overflow = m.overflow,
+              .waiting = {},
+              .acknowledged = false};
   if (m.mode == Mode::kGroup) {
     // The group reads every lane with a matching topic, if it did not before, and offers it.
     auto g = group_for(filter);
@@ -288,8 +293,11 @@ void Node::on_sub_add(PeerRecord& p, const peer::SubAdd& m) {
         if (s->lane->kind == LaneKind::kLane) offer(p, *s->lane, interest);
     }
   } else {
-    for (auto& [id, lane] : lanes_)
+    for (auto& [id, lane] : lanes_) {
       offer(p, *lane, interest);
+      for (auto& f : lane->forwards)
+        if (f->peer == &p && f->group == nullptr && !f->ending) set_shed(*lane, *f, &interest);
+    }
   }
   if (interest.waiting.empty()) acknowledge(p, m.key, interest);
 }
@@ -337,6 +345,28 @@ void Node::on_sub_ack(PeerRecord& p, const peer::SubAck& m) {
   }
 }
 
+// What a peer may do to all of ours with this filter: nothing, or the most that one of them allows.
+// When the last who must miss nothing goes the peer is not told before the next one comes.
+attach::Overflow Node::shared_overflow(Mode mode, const std::string& filter) const {
+  attach::Overflow all{.policy = attach::Policy::kDropOldest};
+  bool first = true;
+  for (const auto& [cid, c] : clients_) {
+    for (const auto& [sid, s] : c->subscriptions) {
+      if (s->mode != mode || s->filter != filter || s->over) continue;
+      const attach::Overflow& o = s->overflow;
+      if (o.holds_back()) return {};
+      const bool limits = o.policy == attach::Policy::kDropOldest;
+      const auto wider = [&](uint64_t a, uint64_t b) {
+        return !limits ? 0 : first ? b : a == 0 || b == 0 ? 0 : std::max(a, b);
+      };
+      all.limit_messages = wider(all.limit_messages, o.limit_messages);
+      all.limit_bytes = wider(all.limit_bytes, o.limit_bytes);
+      first = false;
+    }
+  }
+  return first ? attach::Overflow{} : all;
+}
+
 // One wish a filter, whoever of ours has it; but each new subscription asks again, because its
 // acknowledgement says that what is published from now on will come.
 void Node::wish(Mode mode, const std::string& filter, Subscription& s) {
@@ -347,6 +377,7 @@ void Node::wish(Mode mode, const std::string& filter, Subscription& s) {
     peer::SubAdd m;
     m.mode = mode;
     m.key = w.key;
+    m.overflow = shared_overflow(mode, filter);
     peer::set_text(m.filter, filter);
     send(*p, m);
     s.waiting->peers.insert(id);

@@ -190,6 +190,7 @@ Totals Node::totals(const ReaderRecord& r) const {
     t.delivered = given - flying + f.skipped().read();
     t.in_flight = flying + (head > taken ? head - taken : 0);
     if (const uint64_t n = f.refused().read(); n != 0) t.dropped[Drop::kRefused] = n;
+    if (const uint64_t n = f.passed_over().read(); n != 0) t.dropped[Drop::kOverrun] += n;
     lose_on_way(t, s);
   }
   if (r.source != nullptr && r.source->source != nullptr) {

@@ -46,7 +46,8 @@ enum class Type : uint32_t {
 struct SubAdd {
   Type type = Type::kSubAdd;
   Mode mode = Mode::kBroadcast;
-  uint64_t key = 0;  // names this interest until SubDel; unique on the sender
+  uint64_t key = 0;           // names this interest until SubDel; unique on the sender
+  attach::Overflow overflow;  // of all who share it: whether they hold a publisher back, and limits
   char filter[kTopicBytes] = {};
 };
 

@@ -298,6 +298,7 @@ struct ForwardRecord {
   uint64_t owed_from = 0;                // what lies before the reader's start from here on: a gap
   std::unique_ptr<Forward> forward;      // broadcast, once the peer is ready
   std::unique_ptr<RemoteMember> remote;  // group, once the peer is ready
+  Forward::Shed shed;                    // broadcast
   bool held = false;                     // the peer was told that the publisher waits for it
   bool ending = false;
   bool lost = false;  // because the peer is
@@ -307,7 +308,8 @@ struct ForwardRecord {
 struct Interest {
   Mode mode = Mode::kBroadcast;
   std::string filter;
-  std::set<std::pair<uint32_t, uint32_t>> waiting;  // alias, topic
+  attach::Overflow overflow = {};
+  std::set<std::pair<uint32_t, uint32_t>> waiting;  // alias, topic or kNoTopic
   bool acknowledged = false;
 };
 

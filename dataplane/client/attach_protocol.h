@@ -139,6 +139,7 @@ struct Overflow {
   constexpr bool holds_back() const {
     return policy == Policy::kBlock || policy == Policy::kDisconnect;
   }
+  bool operator==(const Overflow&) const = default;
   constexpr bool limited() const { return limit_messages != 0 || limit_bytes != 0; }
   // Nothing in it that its policy has no use for.
   constexpr bool valid() const {

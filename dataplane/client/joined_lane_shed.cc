@@ -47,14 +47,15 @@ bool JoinedLane::shed(Message& m) {
     default:
       break;
   }
-  if (to <= at) return false;
-  Message first;
-  const bool known = reader_.look(at, first);
-  (void)reader_.skip_to(to, why, m);
-  if (known) {
-    m.source = first.source;
-    m.origin = first.origin;
-  }
+  // A notice says how many it stands for: next() shows it.
+  Message first, passed;
+  uint64_t end = at;
+  while (end < to && reader_.look(end, end == at ? first : passed))
+    end++;
+  if (end == at) return false;
+  (void)reader_.skip_to(end, why, m);
+  m.source = first.source;
+  m.origin = first.origin;
   return true;
 }
 

@@ -151,8 +151,9 @@ LaneReader::Next LaneReader::odd(Message& m) {
     m.topic = 0;
     next_++;
     // However many messages it stands for: in this lane it is one.
-    SharedWord& count =
-        m.parts == static_cast<uint16_t>(Drop::kTooBig) ? slot_->too_big : slot_->malformed;
+    SharedWord& count = m.parts == static_cast<uint16_t>(Drop::kTooBig)    ? slot_->too_big
+                        : m.parts == static_cast<uint16_t>(Drop::kOverrun) ? slot_->overrun
+                                                                           : slot_->malformed;
     count.store(count.load_relaxed() + 1);
     return Next::kGap;
   }
