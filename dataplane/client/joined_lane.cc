@@ -118,6 +118,7 @@ JoinedLane::Next JoinedLane::other(const penstock_message*& out) {
         break;
     }
     arena_end_ = m.arena_pos + m.len;
+    source_end_ = m.source + 1;
     const TopicRow* row = row_of(m.topic);
     switch (row->use) {
       case Use::kWanted:
@@ -168,8 +169,26 @@ void JoinedLane::fill_gap(uint64_t position, uint64_t count, Drop why) {
   other_.gap_reason = static_cast<uint32_t>(why);
 }
 
+// The message or notice that comes next. A notice makes no message, but it is there unless the
+// writer came round while it was read.
+bool JoinedLane::look_ahead(Message& m) const {
+  const uint64_t at = reader_.position();
+  if (reader_.look(at, m)) return true;
+  return m.flags == kFlagGap && reader_.newest() - at < reader_.join().geometry.ring_size();
+}
+
+// Of an overrun in a mirror the next message says how many were missed where they were published:
+// some of what was overrun may have been notices that stood for many.
 void JoinedLane::show_gap(const Message& m) {
   const bool written = m.origin != 0;  // by the publisher or a node, not found out here
+  Message next;
+  if (!written && source_end_ != 0 && look_ahead(next) && next.origin != lane_id_ &&
+      next.source > source_end_) {
+    fill_gap(source_end_, std::max(m.key, next.source - source_end_), static_cast<Drop>(m.parts));
+    other_.lane = next.origin;
+    return;
+  }
+  if (written) source_end_ = std::max(source_end_, m.source + std::max<uint64_t>(m.key, 1));
   fill_gap(written ? m.source : m.position, std::max<uint64_t>(m.key, 1),
            static_cast<Drop>(m.parts));
   if (written) other_.lane = m.origin;

@@ -135,6 +135,7 @@ class JoinedLane {
   uint64_t newest_kept(uint64_t head) const;
   uint64_t conflate(uint64_t head);
 
+  bool look_ahead(Message& m) const;
   void show_gap(const Message& m);
   void show_loss(const Message& m, Drop why);
   bool show_end();
@@ -169,6 +170,7 @@ class JoinedLane {
   uint32_t slot_ = 0;
   uint64_t shown_ = 0;
   uint64_t skipped_ = 0;
+  uint64_t source_end_ = 0;  // one past what was told of, where it was published; 0: nothing was
   uint64_t lane_id_ = 0;
   uint64_t origin_node_ = 0;
   char publisher_[attach::kNameBytes] = {};

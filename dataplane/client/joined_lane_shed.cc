@@ -48,12 +48,13 @@ bool JoinedLane::shed(Message& m) {
       break;
   }
   // A notice says how many it stands for: next() shows it.
-  Message first, passed;
+  Message first, passed, last;
   uint64_t end = at;
-  while (end < to && reader_.look(end, end == at ? first : passed))
-    end++;
+  for (; end < to && reader_.look(end, end == at ? first : passed); end++)
+    last = end == at ? first : passed;
   if (end == at) return false;
   (void)reader_.skip_to(end, why, m);
+  source_end_ = last.source + 1;
   m.source = first.source;
   m.origin = first.origin;
   return true;

@@ -205,6 +205,20 @@ TEST_P(Policy, DropNewestGetsTheFirstOnes) {
   expect_identity(nodes);
 }
 
+// The mirror is overrun, and in it notices of what the forward passed over.
+TEST_P(Policy, AnOverrunTellsAllThatWasMissed) {
+  auto s = b.subscriber("x", {.policy = PENSTOCK_DROP_OLDEST});
+  auto p = a.publisher();
+  const uint32_t x = *p->topic("x");
+  send_all(*p, x, 1);
+  expect_all(*s, 1);
+  send_all(*p, x, kMany);
+  wait_taken(nodes, kMany + 1);
+  const Missed all = take_all(*s, kMany, "overrun");
+  EXPECT_EQ(all.last, payload(kMany - 1, 100));
+  expect_identity(nodes);
+}
+
 // A link with a round trip of 20 ms between a fast publisher and its subscribers.
 struct SlowLink : ::testing::Test {
   SlowLink() {
