@@ -18,6 +18,7 @@ Forward::Forward(const Config& config)
       use_(config.join.geometry.topics, config.every_topic ? TopicUse::kSend : TopicUse::kUnknown),
       out_(config.alias, config.epoch, config.mirror, *this) {
   taken_.store(config.join.start);
+  if (config.chain != nullptr) out_.set_seat(&seat_.emplace(*config.chain, out_));
 }
 
 void Forward::set_topic(uint32_t topic, TopicUse use) {

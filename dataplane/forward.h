@@ -10,10 +10,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "dataplane/base/counter.h"
 #include "dataplane/lane_task.h"
+#include "dataplane/link/chain.h"
 #include "dataplane/link/feed.h"
 #include "dataplane/link/out_lane.h"
 #include "dataplane/link_path.h"
@@ -53,6 +55,8 @@ class Forward final : public LaneTask, public Feed {
     // told with the first thing that they get.
     uint64_t missed = 0;
     Shed shed = {};
+    Chain* chain =
+        nullptr;  // large messages go down it; outlives this. Null: each peer gets its own
   };
   explicit Forward(const Config& config);
 
@@ -71,6 +75,8 @@ class Forward final : public LaneTask, public Feed {
   void* region() override { return region_; }
 
   OutLane& out() { return out_; }
+  // Its place in the chain, or null.
+  const ChainSeat* seat() const { return seat_ ? &*seat_ : nullptr; }
 
   // Messages that the peer did not ask for. Read by any core.
   const Counter& skipped() const { return skipped_; }
@@ -113,6 +119,7 @@ class Forward final : public LaneTask, public Feed {
   Counter passed_over_;
   SharedWord taken_;
   OutLane out_;
+  std::optional<ChainSeat> seat_;
 };
 
 }  // namespace penstock

@@ -69,6 +69,7 @@ Errc NetPort::add_link(LinkPath* path, uint64_t now) {
   path->next_hop = near ? path->config.remote : config_.gateway;
   by_index_[index] = path;
   links_.push_back(path);
+  peers_.add(&path->link);
   resolve(*path, now);
   if (config_.bytes_per_us != 0) path->link.set_inflow(&inflow_);
   path->link.start(now);
@@ -76,7 +77,7 @@ Errc NetPort::add_link(LinkPath* path, uint64_t now) {
 }
 
 void NetPort::remove_link(LinkPath* path) {
-  std::erase(links_, path);
+  if (std::erase(links_, path) != 0) peers_.remove(&path->link);
   if (path->config.link.index < kLinks) by_index_[path->config.link.index] = nullptr;
   const bool used = std::any_of(links_.begin(), links_.end(),
                                 [&](const LinkPath* p) { return p->next_hop == path->next_hop; });

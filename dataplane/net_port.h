@@ -17,6 +17,7 @@
 #include "dataplane/base/drop.h"
 #include "dataplane/base/errc.h"
 #include "dataplane/base/spsc_ring.h"
+#include "dataplane/link/peers.h"
 #include "dataplane/link_path.h"
 #include "dataplane/net/cookie.h"
 #include "dataplane/net/decap.h"
@@ -122,6 +123,7 @@ class NetPort {
   uint64_t retry_at_ = 0;  // no RETRY before
   Resolver resolver_;
   Inflow inflow_;
+  Peers peers_;
   uint64_t looked_at_ = 0;  // last receive()
   uint64_t waited_ns_ = 0;  // from the one before to that
   uint64_t seen_changes_ = 0;

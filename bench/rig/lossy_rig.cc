@@ -4,6 +4,9 @@
 //   lossy_rig wire RECEIVERS LOST IN_A_ROW       bytes sent for one of payload to one receiver
 //   lossy_rig dropped SENDERS MARKS              share of frames that the switch dropped
 //   lossy_rig time SENDERS MARKS                 time, for one that the receiver's cable would take
+//   lossy_rig chain_egress RECEIVERS MESSAGES    bytes sent for one of payload, 4 MiB a message
+//   lossy_rig chain_time RECEIVERS MESSAGES      time, for one that the sender's cable would take
+//   lossy_rig chain_killed RECEIVERS MESSAGES    seconds more when a relay dies half-way
 //
 // `--ms` is taken and not needed.
 #include <cstdio>
@@ -40,8 +43,23 @@ int main(int argc, char** argv) {
     print(what == "time" ? o.time : o.dropped, o.done, o.wrong);
     return 0;
   }
+  if (what.starts_with("chain_") && argc >= 4) {
+    const bool killed = what == "chain_killed";
+    const ChainRun run{.receivers = number(argv[2]), .messages = number(argv[3])};
+    const ChainOutcome o = run_chain(run);
+    if (killed) {
+      ChainRun second = run;
+      second.killed = run.receivers / 2;
+      const ChainOutcome k = run_chain(second);
+      print(k.seconds - o.seconds, o.done && k.done, o.wrong + k.wrong);
+    } else {
+      print(what == "chain_egress" ? o.egress : o.time, o.done, o.wrong);
+    }
+    return 0;
+  }
   std::fprintf(stderr,
                "usage: lossy_rig goodput|wire RECEIVERS LOST IN_A_ROW\n"
-               "       lossy_rig dropped|time SENDERS MARKS\n");
+               "       lossy_rig dropped|time SENDERS MARKS\n"
+               "       lossy_rig chain_egress|chain_time|chain_killed RECEIVERS MESSAGES\n");
   return 2;
 }

@@ -32,6 +32,20 @@ class BlockMap {
   }
   bool all(uint64_t arena_pos, uint64_t len) const { return count(arena_pos, len) == blocks(len); }
 
+  // How many of its first blocks have arrived, before one that has not.
+  uint64_t run(uint64_t arena_pos, uint64_t len) const {
+    uint64_t n = 0;
+    bool all = true;
+    each_word(arena_pos, len, [&](uint64_t word, uint64_t bits) {
+      if (!all) return;
+      const uint64_t missing = ~words_[word] & bits;
+      all = missing == 0;
+      const uint64_t before = all ? bits : bits & ((missing & (~missing + 1)) - 1);
+      n += static_cast<uint64_t>(std::popcount(before));
+    });
+    return n;
+  }
+
   // They have. Returns how many of them had not before.
   uint64_t set(uint64_t arena_pos, uint64_t len) {
     uint64_t n = 0;

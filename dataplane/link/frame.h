@@ -20,6 +20,14 @@ struct TxFrame {
   void* region = nullptr;
 };
 
+// What is more than a lane's own messages.
+enum class Carry : uint8_t {
+  kOwn,
+  kAnnounce,  // the first block of a message whose others a relay brings
+  kPass,      // that the peer shall be such a relay; `offset`: for whom (ChainSeat)
+  kRelayed,   // a piece of somebody else's message: of no lane, `position` names its Passing
+};
+
 // What a packet carries that must arrive: messages [position, position + count) of a lane, or one
 // piece of the message at `position`.
 struct Sent {
@@ -28,6 +36,7 @@ struct Sent {
   uint64_t offset = 0;  // of the piece
   uint32_t count = 0;   // messages, or bytes of the piece
   bool piece = false;
+  Carry carry = Carry::kOwn;
 };
 
 }  // namespace penstock

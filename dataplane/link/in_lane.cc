@@ -146,6 +146,7 @@ Drop InLane::place_waiting(uint64_t position, uint64_t arena, uint64_t span, con
   } else {
     waiting_++;
   }
+  reach_ = std::max(reach_, arena_next(arena, span));
   if (!r.gap && r.len != 0) copy_short(mirror_.at(arena, r.len), r.bytes, r.len);
   const Meta m = meta_of(r);
   w = {arena, span, m.time_ns, m.key, r.source, m.topic, 0, m.parts, m.flags, State::kWhole};
@@ -176,9 +177,15 @@ Drop InLane::on_piece(const Fragment& f) {
          0,
          State::kPieces};
     waiting_++;
+    reach_ = std::max(reach_, h.arena_position + h.message_len);
   }
   if (w.arena != h.arena_position || w.len != h.message_len) return Drop::kBadFrame;
-  if (w.state == State::kWhole || !store_piece(w, f)) {
+  return take_piece(w, h.offset, f.piece);
+}
+
+// A piece that lies in its message.
+Drop InLane::take_piece(Waiting& w, uint64_t offset, std::span<const std::byte> piece) {
+  if (w.state == State::kWhole || !store_piece(w, offset, piece)) {
     stats_.duplicates.add(1);
     return Drop::kDuplicate;
   }
@@ -198,11 +205,11 @@ Drop InLane::on_piece(const Fragment& f) {
 
 // False: all of it had come. What had come in part is stored once more: the same bytes, or a
 // message that its publisher changes under our eyes.
-bool InLane::store_piece(Waiting& w, const Fragment& f) {
-  const uint64_t arena = w.arena + f.header.offset;
-  const uint64_t fresh = blocks_.set(arena, f.piece.size());
+bool InLane::store_piece(Waiting& w, uint64_t offset, std::span<const std::byte> piece) {
+  const uint64_t arena = w.arena + offset;
+  const uint64_t fresh = blocks_.set(arena, piece.size());
   if (fresh == 0) return false;
-  std::memcpy(mirror_.at(arena, f.piece.size()), f.piece.data(), f.piece.size());
+  std::memcpy(mirror_.at(arena, piece.size()), piece.data(), piece.size());
   w.left -= static_cast<uint32_t>(fresh);
   return true;
 }

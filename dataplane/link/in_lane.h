@@ -10,6 +10,7 @@
 // granted and against the arena's arithmetic before a byte is written.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -21,6 +22,7 @@
 #include "dataplane/lane/layout.h"
 #include "dataplane/lane/writer.h"
 #include "dataplane/link/block_map.h"
+#include "dataplane/link/passing.h"
 #include "dataplane/wire/ack.h"
 #include "dataplane/wire/batch.h"
 #include "dataplane/wire/fragment.h"
@@ -28,6 +30,8 @@
 namespace penstock {
 
 class Link;
+struct Landed;
+struct Relayed;
 
 // Written by the worker, read by metrics.
 struct alignas(kPair) InLaneStats {
@@ -51,8 +55,13 @@ class InLane {
   uint32_t epoch() const { return epoch_; }
   const InLaneStats& stats() const { return stats_; }
 
+  // Before it is added: what the mirror's memory is known by to the port (a Region), so that what
+  // is passed on need not be copied. Null: it is.
+  void set_region(void* region) { region_ = region; }
+
  private:
   friend class Link;
+  friend class LinkRelay;
 
   enum class State : uint8_t { kEmpty, kPieces, kWhole };
 
@@ -76,6 +85,18 @@ class InLane {
   Drop on_batch(const BatchHeader& h, std::span<const std::byte> body);
   Drop on_piece(const Fragment& f);
 
+  // --- in_lane_relay.cc: messages that come by a relay, or go on to others ---
+  static constexpr uint64_t kGone = ~uint64_t{0};
+  // The pieces of this message come from `node`, too.
+  void expect(uint64_t position, uint64_t node);
+  // kNoLane: nobody said that it comes from there.
+  Drop on_relayed(uint64_t node, const Relayed& r);
+  // How many bytes of the message at this place have come, from `offset` on; looks at `most` of
+  // them. kGone: they are not here any more.
+  uint64_t landed(const Passing& p, uint64_t offset, uint64_t most) const;
+  const std::byte* bytes_of(const Passing& p, uint64_t offset, uint64_t len);
+  Landed report();
+
   // Looks at the mirror's readers and grants what they let go of.
   Credit grant();
   // Looks at them; true when the peer should hear of it: they let go of a good part.
@@ -87,7 +108,8 @@ class InLane {
   uint64_t take_in_order(BatchReader& in, Record& r, uint64_t& at);
   Drop place(uint64_t position, uint64_t arena, uint64_t span, const Record& r);
   Drop place_waiting(uint64_t position, uint64_t arena, uint64_t span, const Record& r);
-  bool store_piece(Waiting& w, const Fragment& f);
+  Drop take_piece(Waiting& w, uint64_t offset, std::span<const std::byte> piece);
+  bool store_piece(Waiting& w, uint64_t offset, std::span<const std::byte> piece);
   void publish(const Meta& meta, uint64_t arena, uint64_t span, uint64_t source);
   void publish_waiting();
   void look();
@@ -97,6 +119,7 @@ class InLane {
   bool giving_ = false;   // in the link's list of lanes whose readers hold something
   bool owed_ = false;     // the next ACK has to name it
   uint32_t waiting_ = 0;  // entries of ring_ that are not empty
+  uint64_t reach_ = 0;    // the arena was written up to here, or to fill_
   uint64_t head_;         // next position to publish
   uint64_t fill_;         // of the arena, when all before head_ is in it
   LaneWriter::Tail granted_;
@@ -108,6 +131,8 @@ class InLane {
   const uint64_t origin_;
   std::vector<Waiting> ring_;
   BlockMap blocks_;  // of messages in pieces, that have come
+  void* region_ = nullptr;
+  RelayedLane relay_;
   InLaneStats stats_;
 };
 

@@ -12,7 +12,8 @@ namespace {
 constexpr uint64_t kFirstLookNs = 10'000;  // at readers, when a mirror was written to
 
 bool carries_contents(FrameType type) {
-  return type == FrameType::kBatch || type == FrameType::kFragment;
+  return type == FrameType::kBatch || type == FrameType::kFragment || type == FrameType::kRelayed ||
+         type == FrameType::kAnnounce || type == FrameType::kPass;
 }
 
 }  // namespace
@@ -49,8 +50,9 @@ Drop Link::take(std::span<const std::byte> frame, std::span<const std::byte> pay
   if (hop->connection != named) return Drop::kUnknownPeer;
   if (!check(frame, payload)) return Drop::kBadChecksum;
   const auto body = frame.subspan(kHopHeaderSize);
-  // Only a fragment is sent in two pieces of memory, and so may come in two.
-  if (!payload.empty() && hop->type != FrameType::kFragment) return Drop::kBadFrame;
+  // Only a piece of a message is sent in two pieces of memory, and so may come in two.
+  const bool two = hop->type == FrameType::kFragment || hop->type == FrameType::kRelayed;
+  if (!payload.empty() && !two) return Drop::kBadFrame;
   switch (hop->type) {
     case FrameType::kHello:
       return on_hello(body, now);
@@ -83,7 +85,9 @@ Drop Link::take_session(const HopHeader& hop, std::span<const std::byte> body,
   if (d != Drop::kNone && d != Drop::kDuplicate) return d;
   const bool contents = carries_contents(hop.type);
   received_.add(hop.packet, now, contents, (hop.flags & kHopAckNow) != 0, note_.waited_ns);
-  if (contents && inflow_ != nullptr) inflow_->heard(sender_, now);
+  // Who announces what others bring sends next to nothing.
+  const bool flows = contents && hop.type != FrameType::kAnnounce && hop.type != FrameType::kPass;
+  if (flows && inflow_ != nullptr) inflow_->heard(sender_, now);
   if (note_.congested) {
     marks_++;
     stats_.marked.add(1);
@@ -100,6 +104,14 @@ Drop Link::take_contents(const HopHeader& hop, std::span<const std::byte> body,
       return on_piece(body, payload, now);
     case FrameType::kAck:
       return on_ack(body, now);
+    case FrameType::kAnnounce:
+      return relay_.on_announce(body, now);
+    case FrameType::kPass:
+      return relay_.on_pass(body);
+    case FrameType::kRelayed:
+      return relay_.on_relayed(body, payload, now);
+    case FrameType::kLanded:
+      return relay_.on_landed(body);
     case FrameType::kPing:
       return on_ping(hop, body);
     case FrameType::kPong:
@@ -136,6 +148,7 @@ Drop Link::on_piece(std::span<const std::byte> body, std::span<const std::byte> 
   InLane* lane = nullptr;
   if (const Drop d = find_in(f->header.alias, f->header.epoch, lane); lane == nullptr) return d;
   const Drop d = lane->on_piece(*f);
+  relay_.pass_on(lane);
   touch(lane, now);
   return d;
 }

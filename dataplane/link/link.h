@@ -36,6 +36,7 @@
 #include "dataplane/link/in_lane.h"
 #include "dataplane/link/inflow.h"
 #include "dataplane/link/lane_table.h"
+#include "dataplane/link/link_relay.h"
 #include "dataplane/link/out_lane.h"
 #include "dataplane/link/path_mtu.h"
 #include "dataplane/link/received_packets.h"
@@ -187,8 +188,13 @@ class Link {
   uint32_t path_limit() const { return mtu_.size(); }
   const LinkConfig& config() const { return config_; }
   const LinkStats& stats() const { return stats_; }
+  const RelayStats& relay_stats() const { return relay_.stats(); }
 
  private:
+  friend class ChainSeat;
+  friend class LinkRelay;
+  friend class Peers;
+
   // The other side of the connection, as its HELLO or HELLO_ACK said.
   struct Peer {
     uint64_t epoch = 0;
@@ -226,7 +232,8 @@ class Link {
     return send_ack_ || owed_ != 0 || received_.ack_at(config_.ack_delay_ns) <= now;
   }
   bool contents_waiting() const {
-    return again_head_ != again_tail_ || control_ != nullptr || round_head_ != round_tail_;
+    return again_head_ != again_tail_ || control_ != nullptr || round_head_ != round_tail_ ||
+           relay_.ready();
   }
   // Another packet of contents may go now. A probe waits for nothing: the window may be closed for
   // what is lost already.
@@ -267,6 +274,7 @@ class Link {
 
   // --- link_lanes.cc: lanes come and go ---
   void activate(OutLane* lane);
+  void rouse(OutLane* lane);
   void owe(InLane* lane);
   void detach_all();
 
@@ -379,6 +387,8 @@ class Link {
   std::vector<InLane*> giving_;  // InLanes whose readers hold something
   size_t giving_at_ = 0;
   uint32_t owed_ = 0;  // of these, such as the next ACK has to name
+
+  LinkRelay relay_{*this};
 
   std::array<LinkEvent, 8> events_;
   uint64_t events_head_ = 0;

@@ -1,6 +1,7 @@
 // Lanes come and go: by command, or all at once when a session ends.
 #include <algorithm>
 
+#include "dataplane/link/chain.h"
 #include "dataplane/link/link.h"
 
 namespace penstock {
@@ -10,6 +11,7 @@ Errc Link::add_out(OutLane* lane) {
   if (lane->state_ != OutLane::State::kDetached) return Errc::kBusy;
   if (const Errc e = out_.add(lane); e != Errc::kOk) return e;
   activate(lane);
+  if (lane->seat_ != nullptr) lane->seat_->attach(this);
   return Errc::kOk;
 }
 
@@ -24,6 +26,16 @@ void Link::activate(OutLane* lane) {
     control_ = lane;
   } else {
     round_[round_tail_++ & (round_.size() - 1)] = lane;
+  }
+}
+
+// It has something to send besides its own messages, for which it may have no credit.
+void Link::rouse(OutLane* lane) {
+  if (lane->state_ == OutLane::State::kBlocked) {
+    blocked_--;
+    activate(lane);
+  } else {
+    wake(lane);
   }
 }
 
@@ -45,6 +57,7 @@ Errc Link::remove_out(uint32_t alias) {
   }
   round_tail_ = to;
   lane->state_ = OutLane::State::kDetached;
+  if (lane->seat_ != nullptr) lane->seat_->detach();
   return Errc::kOk;
 }
 
@@ -52,6 +65,7 @@ Errc Link::remove_in(uint32_t alias) {
   InLane* lane = in_.remove(alias);
   if (lane == nullptr) return Errc::kNotFound;
   std::erase(giving_, lane);
+  relay_.leave(lane);
   if (lane->owed_) owed_--;
   lane->owed_ = lane->giving_ = false;
   return Errc::kOk;
@@ -68,7 +82,11 @@ void Link::owe(InLane* lane) {
 }
 
 void Link::detach_all() {
-  out_.for_each([](OutLane& lane) { lane.state_ = OutLane::State::kDetached; });
+  relay_.end();
+  out_.for_each([](OutLane& lane) {
+    lane.state_ = OutLane::State::kDetached;
+    if (lane.seat_ != nullptr) lane.seat_->detach();
+  });
   in_.for_each([](InLane& lane) { lane.owed_ = lane.giving_ = false; });
   out_.clear();
   in_.clear();

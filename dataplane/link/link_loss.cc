@@ -31,7 +31,10 @@ Drop Link::on_ack(std::span<const std::byte> body, uint64_t now) {
     acked.packets++;
     mtu_.acked(p.packet, p.bytes);
     if (spurious) stats_.spurious.add(1);
-    if (p.what.lane == nullptr) return;
+    if (p.what.lane == nullptr) {
+      if (p.what.carry == Carry::kRelayed && !spurious) relay_.done(p.what);
+      return;
+    }
     p.what.lane->acked(p.what);
     settle(p.what.lane);
   });
@@ -104,7 +107,7 @@ void Link::find_lost(uint64_t now) {
     stats_.lost.add(1);
     congestion_.on_lost(1);
     look_at_size(p, now);
-    if (p.what.lane != nullptr) again(p.what);
+    if (LinkRelay::wanted(p.what)) again(p.what);
   });
 }
 
@@ -124,7 +127,7 @@ void Link::probe(uint64_t now) {
     if (p == nullptr) break;
     stats_.probes.add(1);
     look_at_size(*p, now);
-    if (p->what.lane == nullptr) continue;
+    if (!LinkRelay::wanted(p->what)) continue;
     again(p->what);
     probes_owed_++;
   }
@@ -158,6 +161,7 @@ void Link::run_timers(uint64_t now) {
   if (now >= lost_session_at()) return go_down(LinkEvent::kSilent, LinkClose::kSilent, now);
   if (state_ != LinkState::kUp) return;
   if (now >= alive_at_ && !look_alive(now)) return reconnect(now);
+  if (now >= relay_.chains_at()) relay_.look_at_chains(now);
   if (now >= lost_at_) find_lost(now);
   if (now >= probe_at_) {
     probe(now);

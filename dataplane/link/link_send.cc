@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "dataplane/link/chain.h"
 #include "dataplane/link/link.h"
 #include "dataplane/wire/crc32c.h"
 #include "dataplane/wire/ping.h"
@@ -23,6 +24,20 @@ bool advance(Sent& rest, const Sent& went) {
   at = (went.piece ? went.offset : went.position) + went.count;
   rest.count = static_cast<uint32_t>(end - at);
   return rest.count != 0;
+}
+
+FrameType type_of(const Sent& what) {
+  switch (what.carry) {
+    case Carry::kAnnounce:
+      return FrameType::kAnnounce;
+    case Carry::kPass:
+      return FrameType::kPass;
+    case Carry::kRelayed:
+      return FrameType::kRelayed;
+    case Carry::kOwn:
+      break;
+  }
+  return what.piece ? FrameType::kFragment : FrameType::kBatch;
 }
 
 }  // namespace
@@ -73,12 +88,13 @@ size_t Link::send_setup(std::span<TxFrame> frames, uint64_t now) {
 // or a saturated link would never say it.
 size_t Link::send_session(std::span<TxFrame> frames, uint64_t now) {
   const size_t due = (ack_due(now) ? 1u : 0u) + (send_ping_ ? 1u : 0u) + (send_pong_ ? 1u : 0u) +
-                     (mtu_.next_at() <= now ? 1u : 0u);
+                     (mtu_.next_at() <= now ? 1u : 0u) + (relay_.report_at() <= now ? 1u : 0u);
   const auto room = frames.first(frames.size() - std::min(frames.size(), due));
   size_t n = send_again(room, now);
   n += send_lanes(room.subspan(n), now);
   if (n != 0) arm_probe();
   if (n < frames.size() && ack_due(now)) send_ack(frames[n++], now);
+  if (relay_.report_at() <= now) n += relay_.send_landed(frames.subspan(n), now);
   if (n < frames.size() && send_pong_) {
     send_pong_ = false;
     send_token(frames[n++], FrameType::kPong, 0, pong_token_, now);
@@ -98,15 +114,22 @@ size_t Link::send_again(std::span<TxFrame> frames, uint64_t now) {
   while (n < frames.size() && may_send(now) && again_head_ != again_tail_) {
     Sent& front = again_[again_head_ & (again_.size() - 1)];
     Sent what = front;
-    if (what.lane != nullptr) what.lane->rewrite(what, frames[n], body_room());
-    if (what.lane == nullptr || what.count == 0) {
+    if (what.lane != nullptr) {
+      what.lane->rewrite(what, frames[n], body_room());
+    } else if (what.carry == Carry::kRelayed) {
+      relay_.rewrite(what, frames[n]);
+    }
+    if (!LinkRelay::wanted(what) || what.count == 0) {
+      if (what.carry == Carry::kRelayed) relay_.done(front);
       again_head_++;
       continue;
     }
-    what.lane->stats_.retransmitted.add(1);
+    if (what.lane != nullptr) what.lane->stats_.retransmitted.add(1);
     stats_.retransmitted.add(1);
     send_contents(frames[n++], what, true, now);
-    if (!advance(front, what)) again_head_++;
+    if (advance(front, what)) continue;
+    if (what.carry == Carry::kRelayed) relay_.done(front);
+    again_head_++;
   }
   return n;
 }
@@ -118,6 +141,10 @@ size_t Link::send_lanes(std::span<TxFrame> frames, uint64_t now) {
     OutLane& lane = *control_;
     n += send_lane(lane, frames, now);
     if (lane.state_ != OutLane::State::kActive) control_ = nullptr;
+  }
+  if (relay_.ready()) {
+    const auto turn = frames.subspan(n);
+    n += relay_.send(turn.first(std::min(kLaneTurn, turn.size())), now);
   }
   while (n < frames.size() && round_head_ != round_tail_ && may_send(now)) {
     OutLane* lane = round_[round_head_++ & (round_.size() - 1)];
@@ -135,12 +162,14 @@ size_t Link::send_lane(OutLane& lane, std::span<TxFrame> frames, uint64_t now) {
     switch (lane.peek()) {
       case OutLane::Next::kDry:
         lane.state_ = OutLane::State::kDry;
+        if (lane.seat_ != nullptr) lane.seat_->stopped();
         return n;
       case OutLane::Next::kBlocked:
         lane.state_ = OutLane::State::kBlocked;
         lane.stats_.blocked.add(1);
         blocked_++;
         arm_credit_probe(now);
+        if (lane.seat_ != nullptr) lane.seat_->stopped();
         return n;
       case OutLane::Next::kBatch: {
         uint32_t size = 0;
@@ -151,6 +180,15 @@ size_t Link::send_lane(OutLane& lane, std::span<TxFrame> frames, uint64_t now) {
       }
       case OutLane::Next::kPiece:
         send_contents(f, lane.write_piece(f, body_room()), false, now);
+        break;
+      case OutLane::Next::kAnnounce:
+        send_contents(f, lane.write_announce(f, body_room()), false, now);
+        break;
+      case OutLane::Next::kPass:
+        send_contents(f, lane.write_pass(f), false, now);
+        break;
+      case OutLane::Next::kRest:
+        send_contents(f, lane.write_rest(f, body_room()), false, now);
     }
     n++;
   }
@@ -168,8 +206,7 @@ void Link::send_contents(TxFrame& frame, const Sent& what, bool again, uint64_t 
     pace_at_ = now + pause;
   const bool last = !may_send(now) || next_packet_ >= allowed_;
   const uint8_t flags = again || last ? uint8_t{kHopAckNow} : uint8_t{0};
-  finish(frame, what.piece ? FrameType::kFragment : FrameType::kBatch, flags, peer_.connection,
-         now);
+  finish(frame, type_of(what), flags, peer_.connection, now);
 }
 
 void Link::send_ack(TxFrame& frame, uint64_t now) {
@@ -256,7 +293,8 @@ uint64_t Link::next_deadline() const {
   if (state_ != LinkState::kUp) return kNever;
   const uint64_t paced = pace_at_ > last_call_ && contents_waiting() ? pace_at_ : kNever;
   return std::min({mtu_.next_at(), alive_at_, lost_at_, probe_at_, credit_probe_at_,
-                   credit_look_at_, paced, received_.ack_at(config_.ack_delay_ns)});
+                   credit_look_at_, paced, relay_.next_deadline(),
+                   received_.ack_at(config_.ack_delay_ns)});
 }
 
 }  // namespace penstock

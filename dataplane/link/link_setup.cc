@@ -56,6 +56,7 @@ Link::Link(const LinkConfig& config)
   assert(config.index < 4096 && config.self_epoch != 0);
   touched_.reserve(config.max_lanes);
   giving_.reserve(config.max_lanes);
+  relay_.reserve(config.max_lanes);
 }
 
 void Link::start(uint64_t now) {
@@ -242,7 +243,7 @@ void Link::go_down(LinkEvent::Why why, LinkClose close, uint64_t now) {
 // it keeps its positions and places, what has arrived of it is known there.
 void Link::reconnect(uint64_t now) {
   packets_.each_in_flight([this](const SentPacket& p) {
-    if (p.what.lane != nullptr) again(p.what);
+    if (LinkRelay::wanted(p.what)) again(p.what);
   });
   begin_connection(now);
 }

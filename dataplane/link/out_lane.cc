@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "dataplane/base/drop.h"
+#include "dataplane/link/chain.h"
 #include "dataplane/wire/batch.h"
 #include "dataplane/wire/fragment.h"
 #include "dataplane/wire/hop_header.h"
@@ -110,12 +111,16 @@ bool OutLane::has_room(uint64_t position, uint64_t end, const Start& consumed) c
 }
 
 OutLane::Next OutLane::peek() {
+  if (seat_ != nullptr && seat_->urgent()) [[unlikely]] {
+    if (const Next next = peek_urgent(); next != Next::kDry) return next;
+  }
   if (staged_at_ == staged_end_ && !refill()) return Next::kDry;
   const Message& m = staged_[staged_at_];
   if (piece_at_ != 0) return Next::kPiece;
   const uint64_t end = arena_next(arena_place(fill_, m.len, arena_size_), m.len);
   if (!has_room(next_, end, consumed_)) return Next::kBlocked;
-  return fits_batch(m) ? Next::kBatch : Next::kPiece;
+  if (fits_batch(m)) return Next::kBatch;
+  return seat_ == nullptr ? Next::kPiece : peek_large(m);
 }
 
 // What the loop counts stands in local variables: a store of a byte may change any member, as far
@@ -173,16 +178,20 @@ void OutLane::put_piece(const Message& m, const Sent& piece, TxFrame& frame) {
 
 Sent OutLane::write_piece(TxFrame& frame, uint32_t body_room) {
   const Message& m = staged_[staged_at_];
-  if (piece_at_ == 0) {
-    record(next_) = {m.position,    arena_place(fill_, m.len, arena_size_),
-                     m.len,         static_cast<uint32_t>(BlockMap::blocks(m.len)),
-                     Kind::kPieces, 0};
-  }
+  if (piece_at_ == 0) begin_pieces(m, false);
   const Sent what{this, next_, piece_at_, piece_size(m.len - piece_at_, body_room), true};
   put_piece(m, what, frame);
   piece_at_ += what.count;
   if (piece_at_ >= m.len) finish_pieces();
   return what;
+}
+
+// The message at next_ goes in pieces from now on.
+void OutLane::begin_pieces(const Message& m, bool announced) {
+  record(next_) = {m.position,    arena_place(fill_, m.len, arena_size_),
+                   m.len,         static_cast<uint32_t>(BlockMap::blocks(m.len)),
+                   Kind::kPieces, 0};
+  if (seat_ != nullptr) seat_->begun(m, next_, record(next_).arena, announced);
 }
 
 // The message at next_ is sent whole, or no longer worth it.
@@ -201,10 +210,13 @@ void OutLane::give_up(uint64_t position) {
   s.kind = Kind::kBroken;
   s.left = 1;
   stats_.broken.add(1);
+  if (seat_ != nullptr) seat_->gave_up(position);
   if (position == next_) finish_pieces();
 }
 
 void OutLane::rewrite(Sent& sent, TxFrame& frame, uint32_t body_room) {
+  if (sent.carry != Carry::kOwn) [[unlikely]]
+    return rewrite_chain(sent, frame, body_room);
   if (sent.piece && !rewrite_piece(sent, frame, body_room)) return;
   if (!sent.piece) rewrite_batch(sent, frame, body_room);
 }
@@ -264,7 +276,7 @@ void OutLane::acked(const Sent& sent) {
   if (sent.position + (sent.piece ? 1 : sent.count) <= delivered_) return;
   if (sent.piece) {
     SentMessage& s = record(sent.position);
-    if (s.kind != Kind::kPieces || s.left == 0) return;
+    if (s.kind != Kind::kPieces || s.left == 0 || sent.carry == Carry::kPass) return;
     s.left -= static_cast<uint32_t>(blocks_.set(s.arena + sent.offset, sent.count));
     if (s.left == 0) blocks_.clear(s.arena, s.len);
     return;

@@ -27,7 +27,9 @@
 
 namespace penstock {
 
+class ChainSeat;
 class Link;
+struct Landed;
 
 // Written by the worker, read by metrics. sent = delivered + in flight; what is in flight when the
 // link goes down is lost and its owner counts it as such. A gap notice counts like a message.
@@ -64,13 +66,18 @@ class OutLane {
   const LaneGeometry& mirror() const { return geometry_; }
   const OutLaneStats& stats() const { return stats_; }
 
+  // Before it is added to a link: its place among those that send the same lane. Null: none.
+  void set_seat(ChainSeat* seat) { seat_ = seat; }
+
   // Everything that the feed gave is at the peer.
   bool idle() const { return stats_.in_flight() == 0; }
   // The mirror has no room for the next message.
   bool blocked() const { return state_ == State::kBlocked; }
 
  private:
+  friend class ChainSeat;
   friend class Link;
+  friend class LinkRelay;
 
   // Where the lane stands with its link.
   enum class State : uint8_t {
@@ -98,7 +105,7 @@ class OutLane {
   };
   static_assert(sizeof(SentMessage) == 32);
 
-  enum class Next : uint8_t { kDry, kBlocked, kBatch, kPiece };
+  enum class Next : uint8_t { kDry, kBlocked, kBatch, kPiece, kAnnounce, kPass, kRest };
 
   // What can be sent next; asks the feed when nothing is staged.
   Next peek();
@@ -110,6 +117,16 @@ class OutLane {
   // The same contents once more. `sent.count` 0 afterwards: all of it has arrived meanwhile. It may
   // be less than before: the caller comes back for the rest.
   void rewrite(Sent& sent, TxFrame& frame, uint32_t body_room);
+
+  // --- out_lane_chain.cc: what goes down a chain (chain.h) ---
+  Next peek_urgent();
+  Next peek_large(const Message& m);
+  Sent write_announce(TxFrame& frame, uint32_t body_room);
+  Sent write_pass(TxFrame& frame);
+  Sent write_rest(TxFrame& frame, uint32_t body_room);
+  void rewrite_chain(Sent& sent, TxFrame& frame, uint32_t body_room);
+  void on_landed(const Landed& l);
+  void begin_pieces(const Message& m, bool announced);
 
   // The peer has it. Then settle() once for each lane that was touched.
   void acked(const Sent& sent);
@@ -143,6 +160,7 @@ class OutLane {
   uint64_t ring_mask_;
   uint64_t arena_size_;
   Feed& feed_;
+  ChainSeat* seat_ = nullptr;
   std::array<Message, 32> staged_;
   std::vector<SentMessage> ring_;  // messages in flight, by position
   BlockMap blocks_;                // of messages in pieces, that have arrived

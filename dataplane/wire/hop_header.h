@@ -34,6 +34,10 @@ enum class FrameType : uint8_t {
   kPong = 7,
   kClose = 8,
   kRetry = 9,
+  kAnnounce = 10,
+  kPass = 11,
+  kRelayed = 12,
+  kLanded = 13,
 };
 
 // HopHeader.flags
@@ -73,7 +77,7 @@ inline std::optional<HopHeader> parse_hop(std::span<const std::byte> frame) {
   const std::byte* p = frame.data();
   const unsigned type = load_le<uint8_t>(p) & 31u;
   const auto flags = load_le<uint8_t>(p + 1);
-  if (type < 1 || type > 9 || (flags & ~unsigned{kHopAckNow}) != 0) return std::nullopt;
+  if (type < 1 || type > 13 || (flags & ~unsigned{kHopAckNow}) != 0) return std::nullopt;
   return HopHeader{static_cast<FrameType>(type),    flags,
                    load_le<uint16_t>(p + 2),        load_le<uint32_t>(p + 4),
                    load_le<uint64_t>(p + 8),        load_le<uint32_t>(p + 16),

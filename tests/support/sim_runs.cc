@@ -1,5 +1,7 @@
 #include "tests/support/sim_runs.h"
 
+#include <algorithm>
+
 #include "tests/support/sim_star.h"
 
 namespace penstock::test {
@@ -84,6 +86,54 @@ IncastOutcome run_incast(const IncastRun& r) {
   o.dropped = dropped / (dropped + static_cast<double>(to.stats().rx_frames.read() - came));
   const double ideal = static_cast<double>(r.senders * kSize * r.messages) / kBytesPerNs;
   o.time = static_cast<double>(star.now() - begin) / ideal;
+  return o;
+}
+
+ChainOutcome run_chain(const ChainRun& r) {
+  SimStar::Config c;
+  c.seed = 11;
+  c.hosts = r.receivers + 1;
+  c.port = port();
+  if (r.chain) c.chain_from = 256 << 10;
+  c.link.dead_after_ns = 500'000'000;
+  SimStar star(c);
+  const LaneGeometry lane{.ring_log2 = 10, .arena_log2 = 26, .topics = 1};
+  auto& source = star.publish(0, lane, r.size, r.messages);
+  for (uint32_t i = 1; i <= r.receivers; i++)
+    star.subscribe(i, source, lane);
+  ChainOutcome o;
+  if (!star.connect()) return o;
+  if (r.lost != 0) {
+    for (uint32_t i = 1; i <= 2; i++)
+      star.port(i).faults.lose = r.lost;
+  }
+  if (r.slow != 0) star.port(r.slow).set_rate(1);
+  const uint64_t begin = star.now();
+  const uint64_t before = star.port(0).stats().tx_bytes.read();
+  if (r.killed != 0) {
+    const auto half = [&] { return star.flows().back()->got >= r.messages / 2; };
+    if (!star.run(kLimitNs, half)) return o;
+    star.kill(r.killed);
+  }
+  const double ideal = static_cast<double>(r.size * r.messages) / kBytesPerNs;
+  const auto others = [&] {
+    return std::ranges::all_of(star.flows(),
+                               [&](const auto& f) { return f->done() || f->host == r.slow; });
+  };
+  if (!star.run(kLimitNs, others)) return o;
+  o.others = static_cast<double>(star.now() - begin) / ideal;
+  o.done = star.run(kLimitNs);
+  o.wrong = wrong(star);
+  o.trace = star.net().trace();
+  o.time = static_cast<double>(star.now() - begin) / ideal;
+  o.seconds = static_cast<double>(star.now() - begin) / 1e9;
+  const uint64_t sent = star.port(0).stats().tx_bytes.read() - before;
+  o.egress = static_cast<double>(sent) / static_cast<double>(r.size * r.messages);
+  for (auto& f : star.flows())
+    if (f->forward.seat() != nullptr) o.fell_back += f->forward.seat()->stats().fell_back.read();
+  for (uint32_t i = 1; i <= r.receivers; i++)
+    for (uint32_t j = 1; j <= r.receivers; j++)
+      if (i != j && r.chain) o.relayed += star.relay_stats(i, j).bytes_out.read();
   return o;
 }
 

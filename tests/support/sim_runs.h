@@ -40,4 +40,29 @@ struct IncastOutcome {
 
 IncastOutcome run_incast(const IncastRun& r);
 
+// One source, and large messages that go down a chain of its receivers.
+struct ChainRun {
+  uint32_t receivers = 8;
+  uint64_t size = 4 << 20;
+  uint64_t messages = 16;
+  uint32_t lost = 0;    // frames of a million, between the first two receivers and back
+  uint32_t killed = 0;  // this host dies when half has come; 0: none
+  uint32_t slow = 0;    // the cable of this host takes a hundredth; 0: of none
+  bool chain = true;
+};
+
+struct ChainOutcome {
+  bool done = false;
+  uint64_t wrong = 0;
+  double egress = 0;  // bytes that the source sent, for one of payload
+  double time = 0;  // for one that its cable would take to send the payload once: the last receiver
+  double seconds = 0;
+  double others = 0;       // the same, of the last of those that are neither killed nor slow
+  uint64_t relayed = 0;    // bytes
+  uint64_t fell_back = 0;  // messages
+  uint64_t trace = 0;
+};
+
+ChainOutcome run_chain(const ChainRun& r);
+
 }  // namespace penstock::test

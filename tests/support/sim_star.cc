@@ -32,7 +32,7 @@ bool right(const Message& m, uint64_t size, uint64_t message) {
 }  // namespace
 
 SimStar::Flow::Flow(Source& from, uint32_t to, uint32_t alias, LinkPath& path,
-                    const LaneGeometry& geometry)
+                    const LaneGeometry& geometry, bool chained)
     : source(from),
       host(to),
       mirror(geometry, 1000 + to),
@@ -42,9 +42,12 @@ SimStar::Flow::Flow(Source& from, uint32_t to, uint32_t alias, LinkPath& path,
                .epoch = 1,
                .mirror = geometry,
                .region = &from.lane.region(),
-               .every_topic = true}),
+               .every_topic = true,
+               .chain = chained ? &from.chain : nullptr}),
       in(alias, 1, mirror.writer(), 1),
-      reader(mirror.read()) {}
+      reader(mirror.read()) {
+  in.set_region(&mirror.region());
+}
 
 SimStar::SimStar(const Config& config) : config_(config), net_(config.seed) {
   net_.advance(now_);
@@ -94,15 +97,25 @@ LinkPath& SimStar::path(uint32_t host, uint32_t peer) {
 
 SimStar::Source& SimStar::publish(uint32_t host, const LaneGeometry& geometry, uint64_t size,
                                   uint64_t total) {
-  sources_.push_back(std::make_unique<Source>(host, geometry, size, total));
+  sources_.push_back(std::make_unique<Source>(host, geometry, size, total,
+                                              std::max<uint64_t>(config_.chain_from, 1)));
   (void)hosts_[host]->port->map_region(sources_.back()->lane.region());
   return *sources_.back();
 }
 
 SimStar::Flow& SimStar::subscribe(uint32_t host, Source& source, const LaneGeometry& mirror) {
   (void)path(host, source.host);
+  if (config_.chain_from != 0) {
+    for (auto& f : flows_) {
+      if (&f->source != &source) continue;
+      (void)path(host, f->host);
+      (void)path(f->host, host);
+    }
+  }
   flows_.push_back(std::make_unique<Flow>(source, host, static_cast<uint32_t>(flows_.size() + 1),
-                                          path(source.host, host), mirror));
+                                          path(source.host, host), mirror,
+                                          config_.chain_from != 0));
+  (void)hosts_[host]->port->map_region(flows_.back()->mirror.region());
   return *flows_.back();
 }
 
@@ -121,8 +134,20 @@ void SimStar::take_notices(uint32_t host) {
   }
 }
 
+// What control does when a peer is missed: its reader holds the publisher back no longer.
+void SimStar::bury() {
+  for (auto& f : flows_) {
+    Host& from = *hosts_[f->source.host];
+    if (!f->dead || !f->out_added || from.paths[f->host]->link.up()) continue;
+    from.worker->tasks().remove(&f->forward);
+    f->source.lane.desk().leave(f->forward.reader().join().index);
+    f->out_added = false;
+  }
+}
+
 bool SimStar::application() {
   bool busy = false;
+  bury();
   for (auto& s : sources_) {
     while (s->published < s->total) {
       std::byte* to = s->lane.writer().loan(s->size);
@@ -135,6 +160,7 @@ bool SimStar::application() {
   for (auto& f : flows_) {
     Message m;
     bool some = false;
+    if (f->paused || f->dead) continue;
     while (f->reader.next(m) != LaneReader::Next::kEmpty) {
       if (!right(m, f->source.size, f->got)) f->wrong++;
       f->got++;
@@ -177,18 +203,33 @@ bool SimStar::connect() {
       [&] {
         for (uint32_t i = 0; i < hosts_.size(); i++)
           take_notices(i);
-        return std::ranges::all_of(flows_, [](const auto& f) { return f->out_added; });
+        return std::ranges::all_of(flows_, [](const auto& f) { return f->out_added; }) &&
+               std::ranges::all_of(hosts_, [](const auto& h) {
+                 return std::ranges::all_of(
+                     h->paths, [](const auto& p) { return p == nullptr || p->link.up(); });
+               });
       },
       20'000'000'000);
 }
 
 bool SimStar::run(uint64_t limit_ns) {
+  return run(limit_ns,
+             [&] { return std::ranges::all_of(flows_, [](const auto& f) { return f->done(); }); });
+}
+
+bool SimStar::run(uint64_t limit_ns, const std::function<bool()>& done) {
   return run_until(
       [&] {
         application();
-        return std::ranges::all_of(flows_, [](const auto& f) { return f->done(); });
+        return done();
       },
       limit_ns);
+}
+
+void SimStar::kill(uint32_t host) {
+  hosts_[host]->port->faults.cut = true;
+  for (auto& f : flows_)
+    f->dead |= f->host == host;
 }
 
 }  // namespace penstock::test

@@ -27,27 +27,30 @@ class SimStar {
     uint64_t seed = 1;
     uint32_t hosts = 2;
     SimPortConfig port;
-    LinkConfig link;      // ids and sizes are set by the star
-    bool credits = true;  // receivers share what their port can take
+    LinkConfig link;          // ids and sizes are set by the star
+    bool credits = true;      // receivers share what their port can take
+    uint64_t chain_from = 0;  // messages from this size on go down a chain; 0: none do
   };
 
   // What one host publishes, to any number of others.
   struct Source {
-    Source(uint32_t on, const LaneGeometry& geometry, uint64_t len, uint64_t count)
-        : host(on), size(len), total(count), lane(geometry, 100 + on) {}
+    Source(uint32_t on, const LaneGeometry& geometry, uint64_t len, uint64_t count, uint64_t from)
+        : host(on), size(len), total(count), lane(geometry, 100 + on), chain(from) {}
 
     uint32_t host;
     uint64_t size;   // of each message
     uint64_t total;  // messages
     uint64_t published = 0;
     TestLane lane;
+    Chain chain;
   };
 
   // One receiver of a source.
   struct Flow {
-    Flow(Source& from, uint32_t to, uint32_t alias, LinkPath& path, const LaneGeometry& geometry);
+    Flow(Source& from, uint32_t to, uint32_t alias, LinkPath& path, const LaneGeometry& geometry,
+         bool chained);
 
-    bool done() const { return got == source.total; }
+    bool done() const { return dead || got == source.total; }
 
     Source& source;
     uint32_t host;
@@ -57,6 +60,8 @@ class SimStar {
     LaneReader reader;
     bool out_added = false;
     bool in_added = false;
+    bool dead = false;    // its host is
+    bool paused = false;  // it does not read
     uint64_t got = 0;
     uint64_t wrong = 0;    // not the next one, or not its bytes
     uint64_t done_at = 0;  // virtual time of the last
@@ -70,8 +75,12 @@ class SimStar {
 
   // Every link that subscribe() made is up.
   bool connect();
+  // The host is gone: nothing comes from it or to it any more.
+  void kill(uint32_t host);
   // Publishes and reads as fast as it goes until all flows are done; false: not within `limit_ns`.
   bool run(uint64_t limit_ns);
+  // The same until `done`.
+  bool run(uint64_t limit_ns, const std::function<bool()>& done);
 
   uint64_t now() const { return now_; }
   SimNet& net() { return net_; }
@@ -79,6 +88,9 @@ class SimStar {
   std::vector<std::unique_ptr<Flow>>& flows() { return flows_; }
   const LinkStats& link_stats(uint32_t host, uint32_t peer) const {
     return hosts_[host]->paths[peer]->link.stats();
+  }
+  const RelayStats& relay_stats(uint32_t host, uint32_t peer) const {
+    return hosts_[host]->paths[peer]->link.relay_stats();
   }
 
  private:
@@ -94,6 +106,7 @@ class SimStar {
   static IpAddress address(uint32_t host);
   LinkPath& path(uint32_t host, uint32_t peer);
   void take_notices(uint32_t host);
+  void bury();
   bool application();
   void step();
   bool run_until(const std::function<bool()>& done, uint64_t limit_ns);

@@ -13,6 +13,7 @@
 #include "dataplane/wire/hello.h"
 #include "dataplane/wire/hop_header.h"
 #include "dataplane/wire/ping.h"
+#include "dataplane/wire/relay.h"
 #include "tests/dataplane/wire/format_examples.h"
 
 namespace penstock {
@@ -50,7 +51,7 @@ HopHeader hop_of(const Bytes& frame) {
 
 TEST(Format, HasAnExampleOfEveryFrameAndItsChecksumIsRight) {
   const auto all = format_examples();
-  EXPECT_EQ(all.size(), 9u);
+  EXPECT_EQ(all.size(), 13u);
   for (const auto& [name, frame] : all) {
     EXPECT_TRUE(parse_hop(frame)) << name;
     EXPECT_TRUE(check(frame, {})) << name;
@@ -139,6 +140,73 @@ TEST(Format, Fragment) {
                       write_fragment(head, out);
                       std::memcpy(&out[kFragmentHeaderSize], f->piece.data(), f->piece.size());
                       return kFragmentHeaderSize + f->piece.size();
+                    }),
+            frame);
+}
+
+TEST(Format, Announce) {
+  const Bytes frame = example("announce");
+  const HopHeader hop{FrameType::kAnnounce, 0, 0x0102, 0x00b1e005, 5, 0x2002, 0};
+  const FragmentHeader head{5, 3, 104, 14720, 300000, 0, 1700000000000000004u, 0, 52, 2, 1, 64};
+  EXPECT_EQ(hop_of(frame), hop);
+  const auto a = parse_announce(body(frame));
+  ASSERT_TRUE(a);
+  EXPECT_EQ(a->fragment.header, head);
+  EXPECT_EQ(a->relay, 8u);
+  EXPECT_EQ(a->fragment.piece.front(), std::byte{0xb0});
+  EXPECT_EQ(written(hop,
+                    [&](auto out) {
+                      write_fragment(head, out);
+                      size_t at = kFragmentHeaderSize;
+                      std::memcpy(&out[at], a->fragment.piece.data(), a->fragment.piece.size());
+                      at += a->fragment.piece.size();
+                      store_le(&out[at], a->relay);
+                      return at + kAnnounceTailSize;
+                    }),
+            frame);
+}
+
+TEST(Format, Pass) {
+  const Bytes frame = example("pass");
+  const HopHeader hop{FrameType::kPass, 0, 0x0102, 0x00c2f006, 6, 0x2003, 0};
+  const Pass pass{4, 1, 90, 8000 * 64, 300000, 9, 0x00b1e005, 5, 3, 104};
+  EXPECT_EQ(hop_of(frame), hop);
+  EXPECT_EQ(parse_pass(body(frame)), pass);
+  EXPECT_EQ(written(hop,
+                    [&](auto out) {
+                      write_pass(pass, out);
+                      return kPassSize;
+                    }),
+            frame);
+}
+
+TEST(Format, Relayed) {
+  const Bytes frame = example("relayed");
+  const HopHeader hop{FrameType::kRelayed, 0, 0x0d0c, 0x00d30007, 9, 0x2004, 0};
+  const RelayedHeader head{0x00b1e005, 5, 3, 32, 104, 299968};
+  EXPECT_EQ(hop_of(frame), hop);
+  const auto r = parse_relayed(body(frame));
+  ASSERT_TRUE(r);
+  EXPECT_EQ(r->header, head);
+  EXPECT_EQ(written(hop,
+                    [&](auto out) {
+                      write_relayed(head, out);
+                      std::memcpy(&out[kRelayedHeaderSize], r->piece.data(), r->piece.size());
+                      return kRelayedHeaderSize + r->piece.size();
+                    }),
+            frame);
+}
+
+TEST(Format, Landed) {
+  const Bytes frame = example("landed");
+  const HopHeader hop{FrameType::kLanded, 0, 0x0b0a, 0x01a5c003, 7, 0x2005, 0};
+  const Landed landed{5, 3, 104, 65536};
+  EXPECT_EQ(hop_of(frame), hop);
+  EXPECT_EQ(parse_landed(body(frame)), landed);
+  EXPECT_EQ(written(hop,
+                    [&](auto out) {
+                      write_landed(landed, out);
+                      return kLandedSize;
                     }),
             frame);
 }
