@@ -106,7 +106,7 @@ class ScriptedPeer {
 
   Hello hello() const {
     return {.max_frame = kFrame,
-            .node = kPeerId,
+            .node = link.config().peer_id,
             .epoch = epoch,
             .connection = connection,
             .nonce = nonce,
