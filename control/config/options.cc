@@ -109,6 +109,10 @@ constexpr Option kOptions[] = {
      [](Target t) -> Slot { return &t.config->link.ack_delay_ns; }},
     {"link.window", Kind::kInteger, "256", 1, 256, "", kRestart, "Packets in flight on one path.",
      [](Target t) -> Slot { return &t.config->link.window; }},
+    {"link.chain_from", Kind::kSize, "256KiB", 0, 64 * kGiB, "", kRestart,
+     "Messages from this size on that several nodes get are sent once and go from node to node; 0: "
+     "none.",
+     [](Target t) -> Slot { return &t.config->link.chain_from_bytes; }},
 
     {"log.level", Kind::kChoice, "info", 0, 0, "trace|debug|info|warn|error|off", kLive,
      "The least that is worth a line.", [](Target t) -> Slot { return &t.config->log.level; }},

@@ -116,6 +116,7 @@ NodeConfig node_config(const Config& c, uint64_t epoch, const Plan& plan) {
   n.mirror = c.mirror.geometry();
   n.inbox = c.inbox.geometry();
   n.max_arena_bytes = c.max_arena_bytes;
+  n.chain_from_bytes = c.link.chain_from_bytes;
   n.huge_pages = c.memory.hugepages != HugePages::kNever;
   IdleConfig idle;
   idle.mode = c.workers.idle;

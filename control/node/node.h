@@ -31,6 +31,7 @@ struct NodeConfig {
   LaneGeometry mirror;  // at most
   LaneGeometry inbox;   // for pullers that ask for nothing else
   uint64_t max_arena_bytes = uint64_t{1} << 30;
+  uint64_t chain_from_bytes = 0;  // messages from this size on go down a chain; 0: none
   bool huge_pages = false;
   uint32_t max_clients = 1024;
   uint32_t max_lanes = 256;          // of one client

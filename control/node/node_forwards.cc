@@ -133,6 +133,8 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
   const uint32_t worker = f.peer->paths[f.path_index].worker;
   const uint64_t session = f.peer->paths[f.path_index].session;
   if (f.group == nullptr) {
+    if (lane.chain == nullptr && config_.chain_from_bytes != 0)
+      lane.chain = std::make_unique<Chain>(config_.chain_from_bytes);
     f.forward = std::make_unique<Forward>(Forward::Config{.join = worker_join(*f.reader),
                                                           .path = f.path,
                                                           .alias = f.alias,
@@ -141,7 +143,8 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
                                                           .region = &lane.region,
                                                           .every_topic = false,
                                                           .missed = f.reader->start - f.owed_from,
-                                                          .shed = f.shed});
+                                                          .shed = f.shed,
+                                                          .chain = lane.chain.get()});
     f.forward->bells = lane.bells;
     f.forward->bell_slot = lane.bell_slot;
     errands(worker).ask(

@@ -100,6 +100,10 @@ std::string Node::show_lanes() {
                          {"in_flight", s.in_flight()},
                          {"retransmitted", s.retransmitted.read()},
                          {"skipped", r->forward->forward->skipped().read()}};
+          if (const ChainSeat* seat = r->forward->forward->seat()) {
+            row["link"]["announced"] = seat->stats().announced.read();
+            row["link"]["fell_back"] = seat->stats().fell_back.read();
+          }
         }
       } else if (r->source != nullptr) {
         row["who"] = "group " + clean(r->source->group->filter);
@@ -161,6 +165,7 @@ std::string Node::show_links() {
       const PathRecord& path = p->paths[i];
       const LinkPath& l = *path.path;
       const LinkStats& s = l.link.stats();
+      const RelayStats& r = l.link.relay_stats();
       json drops = json::object();
       size_t out = 0, in = 0;
       for (const auto& [lane_id, lane] : lanes_) {
@@ -202,6 +207,11 @@ std::string Node::show_links() {
                      {"reconnects", s.reconnects.read()},
                      {"lanes_out", out},
                      {"lanes_in", in},
+                     {"relayed_out", r.bytes_out.read()},
+                     {"relayed_in", r.bytes_in.read()},
+                     {"relays_refused", r.refused.read()},
+                     {"relays_gone", r.gone.read()},
+                     {"relayed_unexpected", r.unexpected.read()},
                      {"corrupt", s.drops.read(Drop::kBadChecksum)},
                      {"drops", drops}});
     }

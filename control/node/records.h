@@ -141,6 +141,7 @@ struct LaneRecord {
   uint32_t bell_slot = 0;
   std::vector<std::string> topics;                            // by id; empty: not declared
   std::map<uint32_t, std::unique_ptr<ReaderRecord>> readers;  // by mark
+  std::unique_ptr<Chain> chain;                               // the worker's, for its forwards
   std::vector<std::unique_ptr<ForwardRecord>> forwards;       // to peers, broadcast and group
   Totals left;                                                // of readers that are no more
   std::map<uint64_t, Missed> missed;                          // by node id

@@ -15,6 +15,7 @@ using test::run_cluster;
 
 struct Sum {
   uint64_t seeds = 0;
+  uint64_t relayed = 0;
   test::ClusterLedger::Counts counts;
   std::array<uint64_t, test::kFaults> faults{};
 };
@@ -34,7 +35,10 @@ class Cluster : public ::testing::TestWithParam<uint64_t> {
     for (size_t f = 0; f < test::kFaults; f++)
       std::cout << (f == 0 ? " " : ", ") << text(static_cast<test::Fault>(f)) << " "
                 << sum.faults[f];
-    std::cout << "\n";
+    std::cout << "\nrelayed " << sum.relayed << " bytes\n";
+    if (sum.seeds >= 40) {
+      EXPECT_NE(sum.relayed, 0u);
+    }
   }
 };
 
@@ -42,6 +46,7 @@ TEST_P(Cluster, LosesNothingInSilenceAndDrains) {
   const uint64_t seed = GetParam();
   const ClusterOutcome o = run_cluster(seed);
   sum.seeds++;
+  sum.relayed += o.relayed;
   sum.counts.add(o.counts);
   for (size_t f = 0; f < test::kFaults; f++)
     sum.faults[f] += o.faults[f];

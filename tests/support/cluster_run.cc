@@ -101,6 +101,7 @@ SimCluster::Config Run::config(uint64_t seed) {
   // Without partitions and deaths nobody is to be given up, and so nothing is to be missed.
   const bool calm = plan_.nodes == 0 && !plan_.partitions;
   c.link.dead_after_ns = calm ? 10'000 * kMs : pick(r_, {20U, 60U, 300U}) * kMs;
+  if (c.seed % 3 != 0) c.chain_from_bytes = 1'500;  // just above what goes whole
   config_ = c;
   return c;
 }
@@ -309,6 +310,7 @@ void Run::end() {
   out_.trace = cluster_.net().trace();
   out_.counts = ledger.counts();
   out_.wrong = cluster_.books();
+  out_.relayed = cluster_.relayed();
   out_.text = ledger.text() + cluster_.state();
   out_.held = cluster_.stop();
   count(Fault::kFrames, cluster_.net().lost());

@@ -33,9 +33,10 @@ struct ClusterOutcome {
   uint64_t trace = 0;
   bool drained = false;  // in time
   ClusterLedger::Counts counts;
-  uint64_t held = 0;  // frames and references that nobody gave back
-  std::string wrong;  // books that do not balance, clients that were mistreated
-  std::string text;   // to find out why
+  uint64_t relayed = 0;  // bytes that went down a chain
+  uint64_t held = 0;     // frames and references that nobody gave back
+  std::string wrong;     // books that do not balance, clients that were mistreated
+  std::string text;      // to find out why
   std::array<uint64_t, kFaults> faults{};
 };
 

@@ -73,6 +73,7 @@ std::unique_ptr<SimCluster::Host> SimCluster::make(uint32_t i, uint32_t life) {
   c.lane = config_.lane;
   c.mirror = config_.mirror;
   c.inbox = config_.inbox;
+  c.chain_from_bytes = config_.chain_from_bytes;
   c.workers.assign(config_.workers, IdleConfig{});
   const auto log = [this, h = host.get()](std::string_view line) {
     if (!h->old) ledger_.heard(h->index, line);
@@ -259,6 +260,15 @@ std::string SimCluster::books() const {
     }
   }
   return wrong;
+}
+
+uint64_t SimCluster::relayed() const {
+  uint64_t bytes = 0;
+  for (const auto& h : hosts_)
+    if (h != nullptr)
+      for (const auto& link : nlohmann::json::parse(h->node->show("links")))
+        bytes += link["relayed_out"].get<uint64_t>();
+  return bytes;
 }
 
 size_t SimCluster::stop() {

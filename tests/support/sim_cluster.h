@@ -34,6 +34,7 @@ class SimCluster {
     LaneGeometry lane{.ring_log2 = 6, .arena_log2 = 17, .topics = 4};
     LaneGeometry mirror{.ring_log2 = 5, .arena_log2 = 14, .topics = 4};
     LaneGeometry inbox{.ring_log2 = 4, .arena_log2 = 14, .topics = 4};
+    uint64_t chain_from_bytes = 0;
   };
 
   // One life of a node.
@@ -92,6 +93,8 @@ class SimCluster {
   // sent = delivered + dropped + in flight for every reader of every node, and nothing in flight.
   // Empty: so it is.
   std::string books() const;
+  // Bytes that the nodes there are have passed on for others.
+  uint64_t relayed() const;
   std::string state() const;
   // All nodes end. Returns the frames and references that were not given back.
   size_t stop();
