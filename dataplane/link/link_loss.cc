@@ -32,7 +32,7 @@ Drop Link::on_ack(std::span<const std::byte> body, uint64_t now) {
     mtu_.acked(p.packet, p.bytes);
     if (spurious) stats_.spurious.add(1);
     if (p.what.lane == nullptr) {
-      if (p.what.carry == Carry::kRelayed && !spurious) relay_.done(p.what);
+      if (p.what.carry == Carry::kRelayed && !spurious) relay_.done(p.what, true);
       return;
     }
     p.what.lane->acked(p.what);

@@ -12,6 +12,7 @@ namespace {
 
 constexpr uint64_t kReportBytes = 64 << 10;
 constexpr uint64_t kReportNs = 100'000;
+constexpr uint32_t kMostAgain = 16;
 
 }  // namespace
 
@@ -221,6 +222,12 @@ bool LinkRelay::put(const Sent& what, TxFrame& frame) {
 // A piece that was lost. Count 0: nothing of it has to arrive any more.
 void LinkRelay::rewrite(Sent& what, TxFrame& frame) {
   Passing* p = passings_.find(what.position);
+  if (p != nullptr && ++p->again > kMostAgain) {
+    // Its receiver does not take it, and other lanes wait behind it.
+    drop(static_cast<size_t>(p - passings_.list.data()));
+    stats_.gone.add(1);
+    p = nullptr;
+  }
   if (p != nullptr) what.count = std::min(what.count, piece_size(*p, what.offset));
   if (p == nullptr || !put(what, frame)) {
     what.count = 0;
@@ -230,9 +237,11 @@ void LinkRelay::rewrite(Sent& what, TxFrame& frame) {
 }
 
 // A packet, or what was to be sent once more, is done with.
-void LinkRelay::done(const Sent& what) {
+void LinkRelay::done(const Sent& what, bool arrived) {
   Passing* p = passings_.find(what.position);
-  if (p == nullptr || --p->on_way != 0 || p->sent != p->len) return;
+  if (p == nullptr) return;
+  p->again = arrived ? 0 : p->again;
+  if (--p->on_way != 0 || p->sent != p->len) return;
   drop(static_cast<size_t>(p - passings_.list.data()));
 }
 

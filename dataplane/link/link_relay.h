@@ -48,7 +48,7 @@ class LinkRelay {
   // A piece once more; count 0: nothing of it has to arrive any more.
   void rewrite(Sent& what, TxFrame& frame);
   // A packet, or what was to be sent once more, is done with.
-  void done(const Sent& what);
+  void done(const Sent& what, bool arrived);
   size_t send_landed(std::span<TxFrame> frames, uint64_t now);
   static bool wanted(const Sent& what) {
     return what.lane != nullptr || what.carry == Carry::kRelayed;

@@ -120,7 +120,7 @@ size_t Link::send_again(std::span<TxFrame> frames, uint64_t now) {
       relay_.rewrite(what, frames[n]);
     }
     if (!LinkRelay::wanted(what) || what.count == 0) {
-      if (what.carry == Carry::kRelayed) relay_.done(front);
+      if (what.carry == Carry::kRelayed) relay_.done(front, false);
       again_head_++;
       continue;
     }
@@ -128,7 +128,7 @@ size_t Link::send_again(std::span<TxFrame> frames, uint64_t now) {
     stats_.retransmitted.add(1);
     send_contents(frames[n++], what, true, now);
     if (advance(front, what)) continue;
-    if (what.carry == Carry::kRelayed) relay_.done(front);
+    if (what.carry == Carry::kRelayed) relay_.done(front, false);
     again_head_++;
   }
   return n;

@@ -27,6 +27,7 @@ struct Passing {
   uint64_t to_position = 0;
   uint64_t sent = 0;    // bytes
   uint32_t on_way = 0;  // pieces not acknowledged, those to be sent again included
+  uint32_t again = 0;   // pieces sent once more since the last that arrived
 };
 
 // Of a link: messages that go on to its peer, oldest first.
@@ -64,7 +65,7 @@ struct alignas(kPair) RelayStats {
   Counter frames_in, bytes_in;    // such as came from it
   Counter unexpected;             // of these, such as nobody had announced
   Counter refused;                // PASS from the peer that could not be followed
-  Counter gone;                   // messages overwritten before they were through
+  Counter gone;  // messages that ended before they were through: overwritten, or not taken
 };
 
 }  // namespace penstock

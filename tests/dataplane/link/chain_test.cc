@@ -77,7 +77,6 @@ class ChainTest : public ::testing::Test {
 };
 
 // --- the receiver: node 2 is the source, node 3 the relay ---
-
 class ReceiverTest : public ChainTest {
  protected:
   ReceiverTest() : mirror(kLane), reader(mirror.read()), in(5, 1, mirror.writer(), 42) {
@@ -160,7 +159,6 @@ TEST_F(ReceiverTest, TakesNothingOutsideOfTheMessage) {
   EXPECT_TRUE(nothing_came());
 }
 
-// They are acknowledged, or they would come for ever; and counted.
 TEST_F(ReceiverTest, ForgetsWhatIsForAnotherSessionOrLane) {
   EXPECT_EQ(announce(3), Drop::kNone);
   RelayedHeader session = header(64, 4032), epoch = session, alias = session;
@@ -175,7 +173,6 @@ TEST_F(ReceiverTest, ForgetsWhatIsForAnotherSessionOrLane) {
 }
 
 // --- the relay: node 2 is the source, node 3 the receiver ---
-
 class RelayTest : public ChainTest {
  protected:
   RelayTest() : mirror(kLane), reader(mirror.read()), in(5, 1, mirror.writer(), 42) {
@@ -229,6 +226,10 @@ TEST_F(RelayTest, SendsAgainWhatWasLostOnItsHop) {
   const auto again = passed_on();
   ASSERT_FALSE(again.empty());
   EXPECT_EQ(again[0].header.offset, 0u);
+  for (int i = 0; i < 40; i++, pass_time(1000 * kMs), three.give_ping())
+    (void)passed_on();
+  EXPECT_TRUE(passed_on().empty());
+  EXPECT_EQ(three.link.relay_stats().gone.read(), 1u);
 }
 
 TEST_F(RelayTest, EndsWhenItsMirrorIsOverwritten) {
@@ -293,7 +294,6 @@ TEST_F(RelayTest, EndsWithTheSessionOfTheSource) {
 }
 
 // --- the source: lanes to nodes 2 and 3 ---
-
 class SourceTest : public ChainTest {
  protected:
   struct Out {
