@@ -169,6 +169,10 @@ FrameWords describe(const TakenFrame& f, const Numbering& n) {
         w.must.emplace_back("reason", str(static_cast<uint64_t>(c->reason)));
       break;
     case FrameType::kRetry:
+    case FrameType::kAnnounce:  // of chains, which one link alone has not
+    case FrameType::kPass:
+    case FrameType::kRelayed:
+    case FrameType::kLanded:
       break;
   }
   return w;
