@@ -126,8 +126,11 @@ void ClusterLedger::acknowledged(uint64_t subscription) {
     }
     g.members[s.node]++;
   } else {
-    for (uint64_t p = 1; p <= publishers_.size(); p++)
-      if (Flow& f = flow(s, p); f.expected == kUnknown) f.expected = publishers_[p - 1].sent.size();
+    for (uint64_t p = 1; p <= publishers_.size(); p++) {
+      Flow& f = flow(s, p);
+      f.asked = publishers_[p - 1].sent.size();
+      if (whole(s, f, publishers_[p - 1])) f.owed = f.asked;
+    }
   }
   s.acknowledged = true;
 }
