@@ -201,6 +201,7 @@ class Node {
     send_bytes(p, std::as_bytes(std::span(&message, 1)));
   }
   void offer(PeerRecord& p, LaneRecord& lane, Interest& interest);
+  void wait_for_end(ForwardRecord& f, Interest& interest);
   ForwardRecord* forward_for(PeerRecord& p, LaneRecord& lane, GroupRecord* g);
   void ask_topic(ForwardRecord& f, uint32_t topic);
   void ask_again(LaneRecord& lane);

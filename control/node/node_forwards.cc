@@ -22,19 +22,30 @@ void Node::offer(PeerRecord& p, LaneRecord& lane, Interest& interest) {
     if (lane.topics[t].empty() || !matches(interest.filter, lane.topics[t])) continue;
     ForwardRecord* f = forward_for(p, lane, g);
     if (f == nullptr) return;
+    if (f->ending) return wait_for_end(*f, interest);
     ask_topic(*f, t);
     if (f->topics[t] == ForwardRecord::Use::kAsked && !interest.acknowledged)
       interest.waiting.insert({f->alias, t});
   }
 }
 
+// As long as the one before is not off its worker it may still bring messages there; a new one that
+// began now would bring them twice. Who asked now waits, who was promised them before is told.
+void Node::wait_for_end(ForwardRecord& f, Interest& interest) {
+  f.again = true;
+  if (!interest.acknowledged) {
+    interest.waiting.insert({f.alias, kNoTopic});
+  } else if (f.group == nullptr) {
+    f.lane->missed.try_emplace(f.peer->id, Missed{f.epoch, f.lane->head()});
+  }
+}
+
 // A broadcast forward joins the lane now: what is published from here on it holds until the peer is
-// ready.
+// ready. One that is ending: there can be no other yet.
 ForwardRecord* Node::forward_for(PeerRecord& p, LaneRecord& lane, GroupRecord* g) {
   for (auto& f : lane.forwards) {
     if (f->peer != &p || f->group != g) continue;
-    if (!f->ending) return f.get();
-    if (f->lost) return nullptr;  // offered again when it is known what it has not brought there
+    if (!f->ending || f->lost || g == nullptr) return f.get();
   }
   const uint32_t worker = g != nullptr ? g->worker : lane.worker;
   uint32_t index = 0;
@@ -371,10 +382,14 @@ void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
               if (f.lost && !lane.closed) note_missed(lane, f);
               part(*f.reader, undelivered);
             }
-            const bool again = f.lost;
+            const std::pair waits{f.alias, kNoTopic};
+            const bool again = f.again;
             std::erase_if(lane.forwards, [&](const auto& e) { return e.get() == &f; });
-            for (auto& [key, interest] : peer.interests)
+            for (auto& [key, interest] : peer.interests) {
               if (again) offer(peer, lane, interest);
+              if (interest.waiting.erase(waits) != 0 && interest.waiting.empty())
+                acknowledge(peer, key, interest);
+            }
             lane_progress(lane);
           });
 }

@@ -302,7 +302,8 @@ struct ForwardRecord {
   Forward::Shed shed;                    // broadcast
   bool held = false;                     // the peer was told that the publisher waits for it
   bool ending = false;
-  bool lost = false;  // because the peer is
+  bool lost = false;   // because the peer is
+  bool again = false;  // somebody wants it once more, when it is gone
 };
 
 // What a peer wants, and who of ours waits until it has it.

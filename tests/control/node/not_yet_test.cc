@@ -163,5 +163,40 @@ TEST_F(NotYet, APeerThatPutsALaneOffIsAskedAgain) {
   EXPECT_EQ(reader["dropped"].size(), 0u) << reader.dump();
 }
 
+// The worker still sends what the last wish was for when the next one comes.
+TEST_F(NotYet, WhatIsWantedAgainAtOnceDoesNotComeTwice) {
+  test::Guest g;
+  publisher(g);
+  LaneWriter lane(g.lanes[0].memory.data(), test::HostilePeer::kLane, nullptr);
+  const auto take = [&](const peer::LaneTopic& asked) {
+    peer.take(asked);
+    auto ready = answer<peer::LaneReady>(asked);
+    ready.mirror = test::HostilePeer::kLane;
+    say(ready);
+    settle(8);
+  };
+  say(wish(1, "t"));
+  settle(4);
+  ASSERT_EQ(peer.asked.size(), 1u);
+  take(peer.asked[0]);
+  peer::SubDel enough;
+  enough.key = 1;
+  say(enough);
+  say(wish(2, "t"));
+  turn();
+  ASSERT_NE(node->poll(now), 0u);  // hears both
+  ASSERT_EQ(lane.send({}, std::vector<std::byte>(8)), Errc::kOk);
+  reinterpret_cast<BellPage*>(g.bells.data())->worker[0].bits[0].set_bits(~uint64_t{0});
+  settle(8);
+  ASSERT_EQ(peer.asked.size(), 2u) << log;
+  EXPECT_EQ(peer.acknowledged, std::vector<uint64_t>{1}) << "it is not ready for the lane";
+  take(peer.asked[1]);
+  EXPECT_EQ(peer.acknowledged, (std::vector<uint64_t>{1, 2}));
+  ASSERT_EQ(lane.send({}, std::vector<std::byte>(8)), Errc::kOk);
+  settle(8);
+  const auto row = show("lanes")[0];
+  EXPECT_EQ(row["readers"][0]["delivered"], 1) << "the first was the last forward's: " << row;
+}
+
 }  // namespace
 }  // namespace penstock

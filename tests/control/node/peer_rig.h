@@ -116,10 +116,10 @@ class PeerRig : public ::testing::Test {
     g.attach(*node, now);
     g.say(attach::Hello{});
     settle(1);
+    while (g.hear()) {  // maps its pages before they are sealed
+    }
     g.say(attach::Mapped{});
     settle(1);
-    while (g.hear()) {
-    }
   }
   nlohmann::json show(const char* what) { return nlohmann::json::parse(node->show(what)); }
 
