@@ -18,6 +18,9 @@ struct TxFrame {
   const std::byte* payload = nullptr;
   uint32_t payload_len = 0;
   void* region = nullptr;
+  // The crc_part() of the frame's last bytes, so many, where it was needed before; 0: it was not.
+  uint32_t part = 0;
+  uint32_t part_len = 0;
 };
 
 // What is more than a lane's own messages.

@@ -33,6 +33,7 @@ InLane::InLane(uint32_t alias, uint32_t epoch, LaneWriter& mirror, uint64_t orig
       mirror_(mirror),
       origin_(origin),
       ring_(mirror.geometry().ring_size()),
+      digests_(mirror.geometry().ring_size()),
       blocks_(arena_size_) {}
 
 // Whether a message may lie there: in the room that was granted, contiguous, and for the next one
@@ -155,7 +156,7 @@ Drop InLane::place_waiting(uint64_t position, uint64_t arena, uint64_t span, con
   return Drop::kNone;
 }
 
-Drop InLane::on_piece(const Fragment& f) {
+Drop InLane::on_piece(const Fragment& f, uint32_t part) {
   const FragmentHeader& h = f.header;
   if (static_cast<int64_t>(h.position - head_) < 0) {
     stats_.duplicates.add(1);
@@ -176,22 +177,26 @@ Drop InLane::on_piece(const Fragment& f) {
          h.parts,
          0,
          State::kPieces};
+    digest(w) = {};
     waiting_++;
     reach_ = std::max(reach_, h.arena_position + h.message_len);
   }
   if (w.arena != h.arena_position || w.len != h.message_len) return Drop::kBadFrame;
-  return take_piece(w, h.offset, f.piece);
+  if (h.digest) digest(w).say(*h.digest);
+  return take_piece(w, h.offset, f.piece, part);
 }
 
 // A piece that lies in its message.
-Drop InLane::take_piece(Waiting& w, uint64_t offset, std::span<const std::byte> piece) {
-  if (w.state == State::kWhole || !store_piece(w, offset, piece)) {
+Drop InLane::take_piece(Waiting& w, uint64_t offset, std::span<const std::byte> piece,
+                        uint32_t part) {
+  if (w.state == State::kWhole || !store_piece(w, offset, piece, part)) {
     stats_.duplicates.add(1);
     return Drop::kDuplicate;
   }
   if (w.left != 0) return Drop::kNone;
   blocks_.clear(w.arena, w.len);
   w.state = State::kWhole;
+  if (wrong(w)) overrule(w);
   const uint64_t old_head = head_;
   publish_waiting();
   if (head_ == old_head) {
@@ -203,15 +208,48 @@ Drop InLane::take_piece(Waiting& w, uint64_t offset, std::span<const std::byte> 
   return Drop::kNone;
 }
 
-// False: all of it had come. What had come in part is stored once more: the same bytes, or a
-// message that its publisher changes under our eyes.
-bool InLane::store_piece(Waiting& w, uint64_t offset, std::span<const std::byte> piece) {
+// False: all of it had come. What came is not stored once more, so that the digest is over what
+// lies in the mirror.
+bool InLane::store_piece(Waiting& w, uint64_t offset, std::span<const std::byte> piece,
+                         uint32_t part) {
   const uint64_t arena = w.arena + offset;
-  const uint64_t fresh = blocks_.set(arena, piece.size());
-  if (fresh == 0) return false;
+  const uint64_t blocks = BlockMap::blocks(piece.size());
+  const uint64_t had = blocks_.count(arena, piece.size());
+  if (had == blocks) return false;
+  if (had != 0) {
+    store_blocks(w, offset, piece);
+    return true;
+  }
   std::memcpy(mirror_.at(arena, piece.size()), piece.data(), piece.size());
-  w.left -= static_cast<uint32_t>(fresh);
+  w.left -= static_cast<uint32_t>(blocks_.set(arena, piece.size()));
+  if (w.len > kDigestFrom) digest(w).add(offset, piece.size(), part, w.len);
   return true;
+}
+
+// Of a piece the blocks that had not come.
+void InLane::store_blocks(Waiting& w, uint64_t offset, std::span<const std::byte> piece) {
+  for (; !piece.empty(); offset += kArenaAlign) {
+    const auto block = piece.first(std::min(piece.size(), kArenaAlign));
+    piece = piece.subspan(block.size());
+    store_piece(w, offset, block, crc_part(block));
+  }
+}
+
+// The message came whole, but is not what its sender sent first.
+bool InLane::wrong(const Waiting& w) {
+  if (w.len <= kDigestFrom) return false;
+  const Digest& d = digest(w);
+  return d.said() && *d.said() != d.whole(w.len);
+}
+
+// Nothing of the message is shown: a gap goes in its place.
+void InLane::overrule(Waiting& w) {
+  stats_.malformed.add(1);
+  w.topic = 0;
+  w.parts = static_cast<uint16_t>(Drop::kMalformed);
+  w.flags = kFlagGap;
+  w.time = 0;
+  w.key = 1;
 }
 
 void InLane::publish(const Meta& meta, uint64_t arena, uint64_t span, uint64_t source) {
@@ -232,15 +270,13 @@ void InLane::publish_waiting() {
     if (w.state != State::kWhole) return;
     w.state = State::kEmpty;
     waiting_--;
-    Meta meta{w.topic, w.parts, w.flags, w.time, w.key};
     // What came early could only be checked against the credit. Where it now proves to lie wrong,
     // nothing of it is shown.
     if (w.arena != arena_place(fill_, w.len, arena_size_)) {
-      stats_.malformed.add(1);
-      meta = {0, static_cast<uint16_t>(Drop::kMalformed), kFlagGap, 0, 1};
+      overrule(w);
       w.arena = std::max(w.arena, arena_place(fill_, w.len, arena_size_));
     }
-    publish(meta, w.arena, w.len, w.source);
+    publish({w.topic, w.parts, w.flags, w.time, w.key}, w.arena, w.len, w.source);
   }
 }
 

@@ -22,6 +22,7 @@
 #include "dataplane/lane/layout.h"
 #include "dataplane/lane/writer.h"
 #include "dataplane/link/block_map.h"
+#include "dataplane/link/digest.h"
 #include "dataplane/link/passing.h"
 #include "dataplane/wire/ack.h"
 #include "dataplane/wire/batch.h"
@@ -40,7 +41,7 @@ struct alignas(kPair) InLaneStats {
   Counter gaps;          // of `delivered`, notices that messages will not come
   Counter duplicates;    // messages and pieces that were there already
   Counter out_of_order;  // whole messages that had to wait for one before them
-  Counter malformed;     // whole messages whose place made no sense: published as gaps
+  Counter malformed;     // whole, with a place or a digest that made no sense: published as gaps
 };
 
 class InLane {
@@ -83,14 +84,15 @@ class InLane {
   // Take a frame's contents. kNone: acknowledge it; kDuplicate too: there was nothing new in it.
   // Otherwise part of it was refused and it must not be acknowledged.
   Drop on_batch(const BatchHeader& h, std::span<const std::byte> body);
-  Drop on_piece(const Fragment& f);
+  // `part` is the crc_part() of the piece, if the message is larger than kDigestFrom.
+  Drop on_piece(const Fragment& f, uint32_t part);
 
   // --- in_lane_relay.cc: messages that come by a relay, or go on to others ---
   static constexpr uint64_t kGone = ~uint64_t{0};
   // The pieces of this message come from `node`, too.
   void expect(uint64_t position, uint64_t node);
   // kNoLane: nobody said that it comes from there.
-  Drop on_relayed(uint64_t node, const Relayed& r);
+  Drop on_relayed(uint64_t node, const Relayed& r, uint32_t part);
   // How many bytes of the message at this place have come, from `offset` on; looks at `most` of
   // them. kGone: they are not here any more.
   uint64_t landed(const Passing& p, uint64_t offset, uint64_t most) const;
@@ -108,8 +110,12 @@ class InLane {
   uint64_t take_in_order(BatchReader& in, Record& r, uint64_t& at);
   Drop place(uint64_t position, uint64_t arena, uint64_t span, const Record& r);
   Drop place_waiting(uint64_t position, uint64_t arena, uint64_t span, const Record& r);
-  Drop take_piece(Waiting& w, uint64_t offset, std::span<const std::byte> piece);
-  bool store_piece(Waiting& w, uint64_t offset, std::span<const std::byte> piece);
+  Drop take_piece(Waiting& w, uint64_t offset, std::span<const std::byte> piece, uint32_t part);
+  bool store_piece(Waiting& w, uint64_t offset, std::span<const std::byte> piece, uint32_t part);
+  void store_blocks(Waiting& w, uint64_t offset, std::span<const std::byte> piece);
+  Digest& digest(const Waiting& w) { return digests_[static_cast<size_t>(&w - ring_.data())]; }
+  bool wrong(const Waiting& w);
+  void overrule(Waiting& w);
   void publish(const Meta& meta, uint64_t arena, uint64_t span, uint64_t source);
   void publish_waiting();
   void look();
@@ -130,7 +136,8 @@ class InLane {
   LaneWriter& mirror_;
   const uint64_t origin_;
   std::vector<Waiting> ring_;
-  BlockMap blocks_;  // of messages in pieces, that have come
+  std::vector<Digest> digests_;  // beside ring_
+  BlockMap blocks_;              // of messages in pieces, that have come
   void* region_ = nullptr;
   RelayedLane relay_;
   InLaneStats stats_;

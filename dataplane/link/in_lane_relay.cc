@@ -13,7 +13,7 @@ void InLane::expect(uint64_t position, uint64_t node) {
 }
 
 // Where the message lies, and what else there is to know of it, its source has said.
-Drop InLane::on_relayed(uint64_t node, const Relayed& r) {
+Drop InLane::on_relayed(uint64_t node, const Relayed& r, uint32_t part) {
   const RelayedHeader& h = r.header;
   if (static_cast<int64_t>(h.position - head_) < 0) return Drop::kDuplicate;
   if (h.position - head_ > ring_mask_) return Drop::kNoCredit;
@@ -23,7 +23,7 @@ Drop InLane::on_relayed(uint64_t node, const Relayed& r) {
   if (!expected || node == 0 || w.state == State::kEmpty) return Drop::kNoLane;
   if (h.offset >= w.len || h.piece_len > w.len - h.offset) return Drop::kBadFrame;
   if (h.piece_len % kArenaAlign != 0 && h.piece_len != w.len - h.offset) return Drop::kBadFrame;
-  return take_piece(w, h.offset, r.piece);
+  return take_piece(w, h.offset, r.piece, part);
 }
 
 uint64_t InLane::landed(const Passing& p, uint64_t offset, uint64_t most) const {

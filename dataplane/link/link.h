@@ -369,7 +369,8 @@ class Link {
   uint32_t marks_ = 0;         // of packets that came, in this connection
   Inflow* inflow_ = nullptr;
   Inflow::Sender sender_;
-  FrameNote note_;  // of the frame that is being taken
+  FrameNote note_;     // of the frame that is being taken
+  uint32_t part_ = 0;  // crc_part() of its piece, when that is of a large message
   ReceivedPackets received_;
   SentPackets packets_;
   std::vector<Sent> again_;  // ring: contents to be sent once more

@@ -5,6 +5,7 @@
 #include "dataplane/link/chain.h"
 #include "dataplane/link/link.h"
 #include "dataplane/link/peers.h"
+#include "dataplane/wire/crc32c.h"
 #include "dataplane/wire/relay.h"
 
 namespace penstock {
@@ -24,7 +25,7 @@ Drop LinkRelay::on_announce(std::span<const std::byte> body, uint64_t now) {
   const FragmentHeader& h = a->fragment.header;
   InLane* lane = nullptr;
   if (const Drop d = link_.find_in(h.alias, h.epoch, lane); lane == nullptr) return d;
-  const Drop d = lane->on_piece(a->fragment);
+  const Drop d = lane->on_piece(a->fragment, crc_part(a->fragment.piece));
   pass_on(lane);
   if (d == Drop::kNone || d == Drop::kDuplicate) lane->expect(h.position, a->relay);
   link_.touch(lane, now);
@@ -57,7 +58,7 @@ Drop LinkRelay::on_relayed(std::span<const std::byte> body, std::span<const std:
     const auto* e = source->in_.find(r->header.alias);
     if (e != nullptr && e->epoch == r->header.epoch) lane = e->lane;
   }
-  if (lane != nullptr) d = lane->on_relayed(link_.config_.peer_id, *r);
+  if (lane != nullptr) d = lane->on_relayed(link_.config_.peer_id, *r, link_.part_);
   if (d == Drop::kNone) {
     source->relay_.came(lane, r->piece.size(), now);
   } else if (d != Drop::kDuplicate) {

@@ -47,7 +47,7 @@ size_t Link::transmit(std::span<TxFrame> frames, uint64_t now) {
   run_timers(now);
   for (TxFrame& f : frames) {
     assert(f.room >= config_.max_frame);
-    f.len = f.payload_len = 0;
+    f.len = f.payload_len = f.part_len = 0;
     f.payload = nullptr;
     f.region = nullptr;
   }
@@ -274,7 +274,12 @@ void Link::finish(TxFrame& frame, FrameType type, uint8_t flags, uint32_t connec
   write_hop({type, flags, static_cast<uint16_t>(config_.self_epoch), connection, next_packet_++,
              static_cast<uint32_t>(now >> kTickShift), 0},
             header);
-  seal(header, {frame.payload, frame.payload_len});
+  if (frame.part_len != 0) {
+    const uint32_t copied = frame.payload_len != 0 ? 0 : frame.part_len;
+    seal(header.first(header.size() - copied), frame.part, frame.part_len);
+  } else {
+    seal(header, {frame.payload, frame.payload_len});
+  }
   stats_.tx_frames.add(1);
   stats_.tx_bytes.add(uint64_t{frame.len} + frame.payload_len);
 }

@@ -78,6 +78,7 @@ OutLane::OutLane(uint32_t alias, uint32_t epoch, const LaneGeometry& mirror, Fee
       arena_size_(mirror.arena_size()),
       feed_(feed),
       ring_(mirror.ring_size()),
+      digests_(mirror.ring_size()),
       blocks_(mirror.arena_size()),
       geometry_(mirror) {}
 
@@ -162,18 +163,38 @@ void OutLane::put_piece(const Message& m, const Sent& piece, TxFrame& frame) {
   const SentMessage& s = record(piece.position);
   const uint32_t len = piece.count;
   std::byte* at = frame.data + kHopHeaderSize;
-  write_fragment({alias_, epoch_, piece.position, s.arena, s.len, piece.offset, m.time_ns, m.key,
-                  m.source, m.topic, m.parts, len},
-                 {at, kFragmentHeaderSize});
+  const std::byte* bytes = m.data + piece.offset;
   frame.len = kHopHeaderSize + kFragmentHeaderSize;
   frame.region = feed_.region();
   if (frame.region == nullptr) {
+    bytes = at + kFragmentHeaderSize;
     std::memcpy(at + kFragmentHeaderSize, m.data + piece.offset, len);
     frame.len += len;
-    return;
+  } else {
+    frame.payload = bytes;
+    frame.payload_len = len;
   }
-  frame.payload = m.data + piece.offset;
-  frame.payload_len = len;
+  FragmentHeader h{alias_,    epoch_, piece.position, s.arena, s.len,   piece.offset,
+                   m.time_ns, m.key,  m.source,       m.topic, m.parts, len};
+  if (s.len > kDigestFrom) h.digest = put_digest(piece, {bytes, len}, frame);
+  write_fragment(h, {at, kFragmentHeaderSize});
+}
+
+// The digest is over the bytes as they went the first time, piece after piece. Nothing is said
+// before the message's end, nor of one that did not go so.
+std::optional<uint32_t> OutLane::put_digest(const Sent& piece, std::span<const std::byte> bytes,
+                                            TxFrame& frame) {
+  SentMessage& s = record(piece.position);
+  uint32_t& digest = digests_[piece.position & ring_mask_];
+  const bool last = piece.offset + bytes.size() == s.len;
+  frame.part = crc_part(bytes);
+  frame.part_len = piece.count;
+  if (piece.position == next_ && piece.offset == piece_at_) {
+    digest_.add(piece.offset, bytes.size(), frame.part, s.len);
+    if (last) digest = digest_.whole(s.len);
+    s.digested = last;
+  }
+  return last && s.digested ? std::optional(digest) : std::nullopt;
 }
 
 Sent OutLane::write_piece(TxFrame& frame, uint32_t body_room) {
@@ -191,6 +212,7 @@ void OutLane::begin_pieces(const Message& m, bool announced) {
   record(next_) = {m.position,    arena_place(fill_, m.len, arena_size_),
                    m.len,         static_cast<uint32_t>(BlockMap::blocks(m.len)),
                    Kind::kPieces, 0};
+  digest_ = {};
   if (seat_ != nullptr) seat_->begun(m, next_, record(next_).arena, announced);
 }
 

@@ -12,6 +12,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "dataplane/lane/layout.h"
 #include "dataplane/lane/message.h"
 #include "dataplane/link/block_map.h"
+#include "dataplane/link/digest.h"
 #include "dataplane/link/feed.h"
 #include "dataplane/link/frame.h"
 #include "dataplane/wire/ack.h"
@@ -101,7 +103,8 @@ class OutLane {
     uint64_t len;
     uint32_t left;  // blocks (or 1) not yet acknowledged
     Kind kind;
-    uint8_t reason;  // of a gap
+    uint8_t reason;         // of a gap
+    bool digested = false;  // its digest is in digests_
   };
   static_assert(sizeof(SentMessage) == 32);
 
@@ -138,6 +141,8 @@ class OutLane {
   bool refill();
   bool has_room(uint64_t position, uint64_t end, const Start& consumed) const;
   void put_piece(const Message& m, const Sent& piece, TxFrame& frame);
+  std::optional<uint32_t> put_digest(const Sent& piece, std::span<const std::byte> bytes,
+                                     TxFrame& frame);
   void finish_pieces();
   void give_up(uint64_t position);
   bool rewrite_piece(Sent& sent, TxFrame& frame, uint32_t body_room);
@@ -163,6 +168,8 @@ class OutLane {
   ChainSeat* seat_ = nullptr;
   std::array<Message, 32> staged_;
   std::vector<SentMessage> ring_;  // messages in flight, by position
+  std::vector<uint32_t> digests_;  // beside ring_, of those larger than kDigestFrom
+  Digest digest_;                  // of what is sent of the message at next_
   BlockMap blocks_;                // of messages in pieces, that have arrived
   LaneGeometry geometry_;
   OutLaneStats stats_;

@@ -85,7 +85,7 @@ void OutLane::rewrite_chain(Sent& sent, TxFrame& frame, uint32_t body_room) {
   if (frame.payload_len != 0) std::memcpy(frame.data + frame.len, frame.payload, frame.payload_len);
   frame.len += frame.payload_len;
   frame.payload = nullptr;
-  frame.payload_len = 0;
+  frame.payload_len = frame.part_len = 0;
   frame.region = nullptr;
   store_le(frame.data + frame.len, relay);
   frame.len += kAnnounceTailSize;

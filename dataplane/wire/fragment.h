@@ -19,9 +19,9 @@
 //    +-----------------------------------------------+
 //    | source                                        |
 //    +-----------------------+-----------+-----------+
-//    | topic                 | parts     | 0         |
+//    | topic                 | parts     | flags     |
 //    +-----------------------+-----------+-----------+
-//    | piece_len             | 0                     |
+//    | piece_len             | digest                |
 //    +-----------------------+-----------------------+   80   then the piece
 #pragma once
 
@@ -49,11 +49,16 @@ struct FragmentHeader {
   uint32_t topic = 0;
   uint16_t parts = 1;
   uint32_t piece_len = 0;  // bytes of this piece: whole blocks, or up to the message's end
+  std::optional<uint32_t> digest = {};  // of the message, only in a piece that reaches its end
 
   bool operator==(const FragmentHeader&) const = default;
 };
 
 inline constexpr uint64_t kFragmentAlign = 64;  // a block of the arena
+
+// Messages larger than this have a digest.
+inline constexpr uint64_t kDigestFrom = 65536;
+inline constexpr uint16_t kFragmentDigest = 1;  // flag: the digest is there
 
 struct Fragment {
   FragmentHeader header;
@@ -65,6 +70,7 @@ constexpr bool valid(const FragmentHeader& h) {
   if (h.piece_len == 0 || h.parts == 0 || h.offset >= h.message_len) return false;
   const uint64_t rest = h.message_len - h.offset;
   if (h.offset % kFragmentAlign != 0 || h.piece_len > rest) return false;
+  if (h.digest && (h.message_len <= kDigestFrom || h.piece_len != rest)) return false;
   return h.piece_len == rest || h.piece_len % kFragmentAlign == 0;
 }
 
@@ -83,9 +89,9 @@ inline void write_fragment(const FragmentHeader& h, std::span<std::byte> out) {
   store_le(p + 56, h.source);
   store_le(p + 64, h.topic);
   store_le(p + 68, h.parts);
-  store_le(p + 70, uint16_t{0});
+  store_le(p + 70, h.digest ? kFragmentDigest : uint16_t{0});
   store_le(p + 72, h.piece_len);
-  store_le(p + 76, uint32_t{0});
+  store_le(p + 76, h.digest.value_or(0));
 }
 
 // The fragment in a frame, or nothing. `body` is what follows the hop header; the piece is its
@@ -94,15 +100,17 @@ inline std::optional<Fragment> parse_fragment(std::span<const std::byte> body,
                                               std::span<const std::byte> payload = {}) {
   if (body.size() < kFragmentHeaderSize) return std::nullopt;
   const std::byte* p = body.data();
-  const FragmentHeader h{
-      load_le<uint32_t>(p),      load_le<uint32_t>(p + 4),  load_le<uint64_t>(p + 8),
-      load_le<uint64_t>(p + 16), load_le<uint64_t>(p + 24), load_le<uint64_t>(p + 32),
-      load_le<uint64_t>(p + 40), load_le<uint64_t>(p + 48), load_le<uint64_t>(p + 56),
-      load_le<uint32_t>(p + 64), load_le<uint16_t>(p + 68), load_le<uint32_t>(p + 72)};
+  FragmentHeader h{load_le<uint32_t>(p),      load_le<uint32_t>(p + 4),  load_le<uint64_t>(p + 8),
+                   load_le<uint64_t>(p + 16), load_le<uint64_t>(p + 24), load_le<uint64_t>(p + 32),
+                   load_le<uint64_t>(p + 40), load_le<uint64_t>(p + 48), load_le<uint64_t>(p + 56),
+                   load_le<uint32_t>(p + 64), load_le<uint16_t>(p + 68), load_le<uint32_t>(p + 72)};
   const auto rest = body.subspan(kFragmentHeaderSize);
   if (!rest.empty() && !payload.empty()) return std::nullopt;
   const auto piece = payload.empty() ? rest : payload;
-  if (load_le<uint16_t>(p + 70) != 0 || load_le<uint32_t>(p + 76) != 0) return std::nullopt;
+  const auto flags = load_le<uint16_t>(p + 70);
+  const auto digest = load_le<uint32_t>(p + 76);
+  if ((flags & ~kFragmentDigest) != 0 || (flags == 0 && digest != 0)) return std::nullopt;
+  if (flags != 0) h.digest = digest;
   if (piece.size() != h.piece_len || !valid(h)) {
     return std::nullopt;
   }

@@ -15,8 +15,9 @@ BUGS = [
         "  if (received_.has(hop.packet)) {",
         "  if (received_.has(hop.packet) && received_.largest() - hop.packet > kAckBits) {"),
     Bug("piece_counted_twice", "a piece that comes twice fills no hole (InLane)", "dataplane/link/in_lane.cc",
-        "  w.left -= static_cast<uint32_t>(fresh);",
-        "  w.left -= std::min(w.left, static_cast<uint32_t>(BlockMap::blocks(f.piece.size())));"),
+        "  const uint64_t had = blocks_.count(arena, piece.size());\n",
+        "  const uint64_t had = 0;\n"
+        "  w.left -= std::min(w.left, static_cast<uint32_t>(blocks_.count(arena, piece.size())));\n"),
     Bug("published_out_of_order", "nothing is published before all that precedes it", "dataplane/link/in_lane.cc",
         "  if (waiting_ != 0 || position != head_) return place_waiting(position, arena, span, r);",
         "  if (waiting_ != 0) return place_waiting(position, arena, span, r);"),
@@ -29,7 +30,7 @@ BUGS = [
     Bug("old_epoch_accepted", "a frame from an earlier life of the peer is dropped", "dataplane/link/link.cc",
         "  if (hop.incarnation != static_cast<uint16_t>(peer_.epoch)) return Drop::kStaleEpoch;\n", ""),
     Bug("crc_not_checked", "a damaged frame did not come", "dataplane/link/link.cc",
-        "  if (!check(frame, payload)) return Drop::kBadChecksum;\n", ""),
+        "  if (!intact(hop->type, frame, payload, part_)) return Drop::kBadChecksum;\n", ""),
     Bug("credit_as_a_delta", "a credit is absolute", "dataplane/link/out_lane.cc",
         "  consumed_ = {credit.position, credit.arena_position};",
         "  consumed_ = {std::min(next_, consumed_.position + credit.position),\n"

@@ -128,7 +128,8 @@ TEST(Format, Batch) {
 TEST(Format, Fragment) {
   const Bytes frame = example("fragment");
   const HopHeader hop{FrameType::kFragment, 0, 0x0102, 0x00b1e005, 3, 0x2001, 0};
-  const FragmentHeader head{5, 3, 103, 6656, 8010, 8000, 1700000000000000003u, 0, 51, 2, 1, 10};
+  const FragmentHeader head{5, 3,  103, 6656, 99978, 99968,     1700000000000000003u,
+                            0, 51, 2,   1,    10,    0x0badf00d};
   EXPECT_EQ(hop_of(frame), hop);
   const auto f = parse_fragment(body(frame));
   ASSERT_TRUE(f);

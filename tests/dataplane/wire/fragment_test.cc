@@ -72,6 +72,24 @@ TEST(Fragment, RefusesReservedBytesThatAreNotZero) {
   EXPECT_TRUE(parse_fragment(b));
 }
 
+TEST(Fragment, HasADigestOnlyWhereALargeMessageEnds) {
+  const auto parsed = [](uint64_t message_len, uint64_t offset, uint32_t len) {
+    FragmentHeader h = head(message_len, offset, len);
+    h.digest = 0;
+    const Bytes b = frame(h, len);
+    const auto f = parse_fragment(b);
+    EXPECT_TRUE(!f || f->header == h);
+    return f.has_value();
+  };
+  EXPECT_TRUE(parsed(kDigestFrom + 1, kDigestFrom, 1));
+  EXPECT_TRUE(parsed(kDigestFrom + 1, 0, kDigestFrom + 1));
+  EXPECT_FALSE(parsed(kDigestFrom, kDigestFrom - 64, 64));
+  EXPECT_FALSE(parsed(kDigestFrom + 1, kDigestFrom - 64, 64));
+  Bytes b = frame(head(kDigestFrom + 1, kDigestFrom, 1), 1);
+  b[76] = std::byte{1};
+  EXPECT_FALSE(parse_fragment(b)) << "a digest that is not said to be there";
+}
+
 TEST(Fragment, TakesThePieceFromASecondSegment) {
   const FragmentHeader h = head(10, 0, 10);
   const Bytes front = frame(h, 0);
