@@ -15,6 +15,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -131,6 +132,8 @@ class ChainSeat {
   bool first_pass(uint64_t& id, uint64_t& position);
   bool make_pass(uint64_t id, uint64_t position, Pass& out);
   Large* rest();
+  // The digest of a message that this lane did not send whole, from one that did.
+  std::optional<uint32_t> digest_of(uint64_t position);
 
   Large* find(uint64_t position);
   bool done(const Large& l) const;

@@ -13,6 +13,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -97,6 +98,8 @@ class InLane {
   // them. kGone: they are not here any more.
   uint64_t landed(const Passing& p, uint64_t offset, uint64_t most) const;
   const std::byte* bytes_of(const Passing& p, uint64_t offset, uint64_t len);
+  // The digest that was said of it, for its piece that reaches the end.
+  std::optional<uint32_t> digest_of(const Passing& p, uint64_t offset, uint64_t len) const;
   Landed report();
 
   // Looks at the mirror's readers and grants what they let go of.

@@ -23,6 +23,8 @@ Drop InLane::on_relayed(uint64_t node, const Relayed& r, uint32_t part) {
   if (!expected || node == 0 || w.state == State::kEmpty) return Drop::kNoLane;
   if (h.offset >= w.len || h.piece_len > w.len - h.offset) return Drop::kBadFrame;
   if (h.piece_len % kArenaAlign != 0 && h.piece_len != w.len - h.offset) return Drop::kBadFrame;
+  if (h.digest && (w.len <= kDigestFrom || h.piece_len != w.len - h.offset)) return Drop::kBadFrame;
+  if (h.digest) digest(w).say(*h.digest);
   return take_piece(w, h.offset, r.piece, part);
 }
 
@@ -40,6 +42,11 @@ uint64_t InLane::landed(const Passing& p, uint64_t offset, uint64_t most) const 
 
 const std::byte* InLane::bytes_of(const Passing& p, uint64_t offset, uint64_t len) {
   return mirror_.at(p.arena + offset, len);
+}
+
+std::optional<uint32_t> InLane::digest_of(const Passing& p, uint64_t offset, uint64_t len) const {
+  if (p.len <= kDigestFrom || offset + len != p.len) return std::nullopt;
+  return digests_[p.position & ring_mask_].said();
 }
 
 // All before the head are here; of the message there, its beginning.

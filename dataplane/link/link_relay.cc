@@ -203,7 +203,8 @@ bool LinkRelay::put(const Sent& what, TxFrame& frame) {
   }
   if (here < what.count) return false;
   std::byte* at = frame.data + kHopHeaderSize;
-  write_relayed({p->connection, p->alias, p->epoch, what.count, p->to_position, what.offset},
+  write_relayed({p->connection, p->alias, p->epoch, what.count, p->to_position, what.offset,
+                 p->from->digest_of(*p, what.offset, what.count)},
                 {at, kRelayedHeaderSize});
   const std::byte* bytes = p->from->bytes_of(*p, what.offset, what.count);
   frame.len = kHopHeaderSize + kRelayedHeaderSize;

@@ -194,7 +194,9 @@ std::optional<uint32_t> OutLane::put_digest(const Sent& piece, std::span<const s
     if (last) digest = digest_.whole(s.len);
     s.digested = last;
   }
-  return last && s.digested ? std::optional(digest) : std::nullopt;
+  if (!last) return std::nullopt;
+  if (s.digested) return digest;
+  return seat_ != nullptr ? seat_->digest_of(piece.position) : std::nullopt;
 }
 
 Sent OutLane::write_piece(TxFrame& frame, uint32_t body_room) {

@@ -79,15 +79,16 @@ inline std::optional<Pass> parse_pass(std::span<const std::byte> body) {
 }
 
 // Relay to receiver: a piece of a message that its source has announced.
-inline constexpr size_t kRelayedHeaderSize = 32;
+inline constexpr size_t kRelayedHeaderSize = 40;
 
 struct RelayedHeader {
   uint32_t connection = 0;  // of the receiver's link with the source
   uint32_t alias = 0;       // of the lane on that link
   uint32_t epoch = 0;
   uint32_t piece_len = 0;
-  uint64_t position = 0;  // of the message, in the receiver's mirror
-  uint64_t offset = 0;    // of the piece, in the message: a whole number of blocks
+  uint64_t position = 0;                // of the message, in the receiver's mirror
+  uint64_t offset = 0;                  // of the piece, in the message: a whole number of blocks
+  std::optional<uint32_t> digest = {};  // as its source said, in a piece that reaches the end
 
   bool operator==(const RelayedHeader&) const = default;
 };
@@ -105,15 +106,20 @@ inline void write_relayed(const RelayedHeader& h, std::span<std::byte> out) {
   store_le(p + 12, h.piece_len);
   store_le(p + 16, h.position);
   store_le(p + 24, h.offset);
+  store_le(p + 32, uint32_t{h.digest ? kFragmentDigest : uint16_t{0}});
+  store_le(p + 36, h.digest.value_or(0));
 }
 
 inline std::optional<Relayed> parse_relayed(std::span<const std::byte> body,
                                             std::span<const std::byte> payload = {}) {
   if (body.size() < kRelayedHeaderSize) return std::nullopt;
   const std::byte* p = body.data();
-  const RelayedHeader h{load_le<uint32_t>(p),      load_le<uint32_t>(p + 4),
-                        load_le<uint32_t>(p + 8),  load_le<uint32_t>(p + 12),
-                        load_le<uint64_t>(p + 16), load_le<uint64_t>(p + 24)};
+  RelayedHeader h{load_le<uint32_t>(p),      load_le<uint32_t>(p + 4),  load_le<uint32_t>(p + 8),
+                  load_le<uint32_t>(p + 12), load_le<uint64_t>(p + 16), load_le<uint64_t>(p + 24)};
+  const auto flags = load_le<uint32_t>(p + 32);
+  const auto digest = load_le<uint32_t>(p + 36);
+  if ((flags & ~uint32_t{kFragmentDigest}) != 0 || (flags == 0 && digest != 0)) return std::nullopt;
+  if (flags != 0) h.digest = digest;
   const auto rest = body.subspan(kRelayedHeaderSize);
   if (!rest.empty() && !payload.empty()) return std::nullopt;
   const auto piece = payload.empty() ? rest : payload;

@@ -184,7 +184,7 @@ TEST(Format, Pass) {
 TEST(Format, Relayed) {
   const Bytes frame = example("relayed");
   const HopHeader hop{FrameType::kRelayed, 0, 0x0d0c, 0x00d30007, 9, 0x2004, 0};
-  const RelayedHeader head{0x00b1e005, 5, 3, 32, 104, 299968};
+  const RelayedHeader head{0x00b1e005, 5, 3, 32, 104, 299968, 0x0badf00d};
   EXPECT_EQ(hop_of(frame), hop);
   const auto r = parse_relayed(body(frame));
   ASSERT_TRUE(r);
