@@ -13,6 +13,7 @@
 #include "dataplane/wire/hello.h"
 #include "dataplane/wire/hop_header.h"
 #include "dataplane/wire/ping.h"
+#include "dataplane/wire/relay.h"
 
 namespace {
 
@@ -49,6 +50,36 @@ void fragment(Bytes body, std::span<std::byte> out) {
   require_same(f->piece, body.subspan(kFragmentHeaderSize));
   const auto cut = parse_fragment(body.first(kFragmentHeaderSize), f->piece);
   require(cut && cut->header == f->header && cut->piece.data() == f->piece.data());
+}
+
+void announce(Bytes body, std::span<std::byte> out) {
+  const auto a = parse_announce(body);
+  if (!a) return;
+  write_fragment(a->fragment.header, out);
+  require_same(out.first(kFragmentHeaderSize), body.first(kFragmentHeaderSize));
+  require(kFragmentHeaderSize + a->fragment.piece.size() + kAnnounceTailSize == body.size());
+}
+
+void pass(Bytes body, std::span<std::byte> out) {
+  const auto p = parse_pass(body);
+  if (!p) return;
+  write_pass(*p, out);
+  require_same(out.first(kPassSize), body);
+}
+
+void relayed(Bytes body, std::span<std::byte> out) {
+  const auto r = parse_relayed(body);
+  if (!r) return;
+  write_relayed(r->header, out);
+  require_same(out.first(kRelayedHeaderSize), body.first(kRelayedHeaderSize));
+  require_same(r->piece, body.subspan(kRelayedHeaderSize));
+}
+
+void landed(Bytes body, std::span<std::byte> out) {
+  const auto l = parse_landed(body);
+  if (!l) return;
+  write_landed(*l, out);
+  require_same(out.first(kLandedSize), body);
 }
 
 void ack(Bytes body, std::span<std::byte> out) {
@@ -106,6 +137,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case FrameType::kBatch:
       batch(body, out);
+      break;
+    case FrameType::kAnnounce:
+      announce(body, out);
+      break;
+    case FrameType::kPass:
+      pass(body, out);
+      break;
+    case FrameType::kRelayed:
+      relayed(body, out);
+      break;
+    case FrameType::kLanded:
+      landed(body, out);
       break;
     case FrameType::kFragment:
       fragment(body, out);
