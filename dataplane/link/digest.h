@@ -2,8 +2,8 @@
 // by both ends of a link; no byte is read for it that the checksum of its frame does not read.
 //
 //   [ beginning, piece after piece ][ ... ][ a piece that came early ][ ... ]
-//                                  ^ end_    rest_: as if zeros stood around it, up to the last
-//                                  byte
+//                                  ^ end_    rest_: such pieces, each as if zeros stood behind
+//                                            it, up to the end of the message
 #pragma once
 
 #include <cstdint>

@@ -181,7 +181,7 @@ void OutLane::put_piece(const Message& m, const Sent& piece, TxFrame& frame) {
 }
 
 // The digest is over the bytes as they went the first time, piece after piece. Nothing is said
-// before the message's end, nor of one that did not go so.
+// before the message's end; of one that did not go so, what another lane of the chain knows.
 std::optional<uint32_t> OutLane::put_digest(const Sent& piece, std::span<const std::byte> bytes,
                                             TxFrame& frame) {
   SentMessage& s = record(piece.position);

@@ -31,6 +31,8 @@ BUGS = [
         "  if (hop.incarnation != static_cast<uint16_t>(peer_.epoch)) return Drop::kStaleEpoch;\n", ""),
     Bug("crc_not_checked", "a damaged frame did not come", "dataplane/link/link.cc",
         "  if (!intact(hop->type, frame, payload, part_)) return Drop::kBadChecksum;\n", ""),
+    Bug("digest_not_checked", "a large message is what its sender sent first", "dataplane/link/in_lane.cc",
+        "  if (wrong(w)) overrule(w);\n", ""),
     Bug("credit_as_a_delta", "a credit is absolute", "dataplane/link/out_lane.cc",
         "  consumed_ = {credit.position, credit.arena_position};",
         "  consumed_ = {std::min(next_, consumed_.position + credit.position),\n"
