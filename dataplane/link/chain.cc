@@ -246,7 +246,8 @@ std::optional<uint32_t> ChainSeat::digest_of(uint64_t position) {
   for (const ChainSeat* s : chain_.seats_) {
     for (uint64_t i = s->begun_; i != s->first(); i--) {
       const Large& l = s->large_[(i - 1) % s->large_.size()];
-      if (l.source != mine->source || s->lane_.next_ - l.position >= s->lane_.ring_.size()) continue;
+      if (l.source != mine->source || s->lane_.next_ - l.position >= s->lane_.ring_.size())
+        continue;
       const uint64_t slot = l.position & s->lane_.ring_mask_;
       if (s->lane_.ring_[slot].digested) return s->lane_.digests_[slot];
     }

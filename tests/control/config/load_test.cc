@@ -46,7 +46,8 @@ const Bad kKeys[] = {
      "c.toml:3: node.arena: unknown key (did you mean inbox.arena?); allowed in node: id, name, "
      "socket, socket_group, socket_mode, state_dir"},
     {"UnknownKeyLikeNothing", config_with("[link]\nxyzzyplugh = 4\n"),
-     "c.toml:4: link.xyzzyplugh: unknown key; allowed in link: dead_after, ack_delay, window, chain_from"},
+     "c.toml:4: link.xyzzyplugh: unknown key; allowed in link: dead_after, ack_delay, window, "
+     "chain_from"},
     {"UnknownTable", config_with("[lnae]\n"),
      "c.toml:3: lnae: unknown table (did you mean lane?); allowed: node, workers, memory, lane, "
      "mirror, inbox, link, log, port, peer"},
