@@ -47,7 +47,7 @@ BUGS = [
         "    if (is_gap(m) && next != from) {\n      staged_at_++;\n      continue;\n    }\n"
         "    if (is_gap(m)) [[unlikely]] {\n      if (!out.append"),
     Bug("recut_rest_forgotten", "what was cut anew goes to its end", "dataplane/link/link_send.cc",
-        "    if (!advance(front, what)) again_head_++;", "    (void)advance(front, what);\n    again_head_++;"),
+        "    if (advance(front, what)) continue;\n", "    (void)advance(front, what);\n"),
     Bug("spurious_ack_counted_twice", "a packet leaves the flight once", "dataplane/link/sent_packets.h",
         "      if (!given_up) in_flight_--;", "      if (in_flight_ != 0) in_flight_--;"),
     Bug("no_probe_timeout", "a lost tail is noticed by silence", "dataplane/link/link_loss.cc",
