@@ -36,7 +36,7 @@ void Node::wait_for_end(ForwardRecord& f, Interest& interest) {
   if (!interest.acknowledged) {
     interest.waiting.insert({f.alias, kNoTopic});
   } else if (f.group == nullptr) {
-    f.lane->missed.try_emplace(f.peer->id, Missed{f.epoch, f.lane->head()});
+    f.lane->miss(f.peer->id, {f.peer->epoch, f.lane->head()});
   }
 }
 
@@ -52,7 +52,7 @@ ForwardRecord* Node::forward_for(PeerRecord& p, LaneRecord& lane, GroupRecord* g
   while (index < p.paths.size() && (p.paths[index].worker != worker || !p.paths[index].up))
     index++;
   if (index == p.paths.size()) {  // offered again when a path of that worker is up
-    if (g == nullptr) lane.missed.try_emplace(p.id, Missed{p.epoch, lane.head()});
+    if (g == nullptr) lane.miss(p.id, {p.epoch, lane.head()});
     return nullptr;
   }
   auto f = std::make_unique<ForwardRecord>();
@@ -329,7 +329,7 @@ void Node::tell_held(LaneRecord& lane, uint64_t head, uint64_t slowest) {
 // sent may have been the notice of what it missed before.
 void Node::note_missed(LaneRecord& lane, const ForwardRecord& f) {
   const bool some = f.forward != nullptr && f.forward->out().stats().delivered.read() != 0;
-  lane.missed[f.peer->id] = {f.epoch, some ? totals(*f.reader).position : f.owed_from};
+  lane.miss(f.peer->id, {f.epoch, some ? totals(*f.reader).position : f.owed_from});
 }
 
 // Takes the forward off its worker; nobody waits for it any more. What the peer has not got is

@@ -62,7 +62,7 @@ void Node::topic_added(LaneRecord& lane, uint32_t topic) {
     const auto wanted = [&](const std::string& filter) { return matches(filter, name); };
     const auto goes = [&](const auto& f) { return f->peer == p.get() && f->group == nullptr; };
     if (std::ranges::none_of(lane.forwards, goes) && std::ranges::any_of(p->absent, wanted))
-      lane.missed.try_emplace(id, Missed{p->absent_epoch, lane.head()});
+      lane.miss(id, {p->absent_epoch, lane.head()});
   }
   for (auto& f : lane.forwards)
     skip_unwanted(lane, *f);

@@ -196,6 +196,12 @@ struct LaneRecord {
   uint64_t bytes_from(uint64_t position) const;
   // The furthest that somebody has been seen: what a lane holds whose header was scribbled on.
   uint64_t reached() const;
+  // What a peer misses since its latest life counts, from the first on.
+  void miss(uint64_t node, const Missed& m) {
+    Missed& known = missed.try_emplace(node, m).first->second;
+    if (m.peer_epoch > known.peer_epoch) known = m;
+    if (m.peer_epoch == known.peer_epoch) known.from = std::min(known.from, m.from);
+  }
 };
 
 inline uint64_t LaneRecord::bytes_from(uint64_t position) const {

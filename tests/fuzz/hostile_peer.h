@@ -63,11 +63,13 @@ class HostilePeer {
   bool up() const { return channel_ != nullptr; }
   // It goes without a word, or with one.
   void hang_up(uint64_t now) { path_->link.close(LinkClose::kStopped, now); }
-  // It forgets the session and calls again, its epoch as before.
-  void begin_anew(uint64_t now) {
+  // It forgets the session and calls again, its epoch as before or another.
+  void begin_anew(uint64_t now, uint64_t epoch = 1) {
     end();
     net_.remove_link(path_.get());
-    path_ = path(port_, kSelf, kSelf + ++lives_ * 1000);
+    LinkPath::Config c = path(port_, kSelf, kSelf + ++lives_ * 1000)->config;
+    c.link.self_epoch = epoch;
+    path_ = std::make_unique<LinkPath>(c, port_.info().max_frame);
     (void)net_.add_link(path_.get(), now);
   }
 

@@ -163,6 +163,36 @@ TEST_F(NotYet, APeerThatPutsALaneOffIsAskedAgain) {
   EXPECT_EQ(reader["dropped"].size(), 0u) << reader.dump();
 }
 
+// It has missed other things in an earlier life, which are nobody's any more.
+TEST_F(TwoPaths, APeerIsToldWhatItMissesInItsNewLifeUntilThePathIsUp) {
+  answer_path_1();
+  test::Guest g;
+  publisher(g);
+  LaneWriter lane(g.lanes[0].memory.data(), test::HostilePeer::kLane, nullptr);
+  say(wish(1, "t"));
+  settle(4);
+  ASSERT_EQ(peer.asked.size(), 1u);
+  ASSERT_EQ(peer.asked[0].path, 1u);
+  far_1_->link.close(LinkClose::kStopped, now);
+  settle(8);
+  peer.begin_anew(now, 2);
+  for (int i = 0; i < 500 && !peer.up(); i++)
+    settle(1);
+  settle(50);
+  say(wish(1, "t"));
+  settle(50);
+  ASSERT_EQ(peer.acknowledged, std::vector<uint64_t>{1}) << log << show("links");
+  ASSERT_EQ(lane.send({}, std::vector<std::byte>(8)), Errc::kOk);
+  answer_path_1(2);
+  settle(8);
+  ASSERT_EQ(peer.asked.size(), 1u) << log;
+  auto ready = answer<peer::LaneReady>(peer.asked[0]);
+  ready.mirror = test::HostilePeer::kLane;
+  say(ready);
+  settle(8);
+  EXPECT_EQ(show("lanes")[0]["readers"][0]["link"]["sent"], 1) << "the notice" << show("lanes");
+}
+
 // The worker still sends what the last wish was for when the next one comes.
 TEST_F(NotYet, WhatIsWantedAgainAtOnceDoesNotComeTwice) {
   test::Guest g;

@@ -59,12 +59,12 @@ class PeerRig : public ::testing::Test {
   }
 
   // Somebody answers on path 1.
-  void answer_path_1() {
+  void answer_path_1(uint64_t epoch = 1) {
     SimPort& port = net_.add_port();
     NetPort::Config c = HostilePeer::net_config(port, HostilePeer::kSelf);
     c.station.v4 = address_1(HostilePeer::kSelf);
     far_port_1_ = std::make_unique<NetPort>(port, c);
-    far_1_ = path_1(port, HostilePeer::kSelf);
+    far_1_ = path_1(port, HostilePeer::kSelf, epoch);
     (void)far_port_1_->add_link(far_1_.get(), now);
     for (int i = 0; i < 50'000 && show("links")[1]["state"] != "up"; i++)
       settle(1);
@@ -164,8 +164,9 @@ class PeerRig : public ::testing::Test {
                     .queue = 0,
                     .net = &net});
   }
-  static std::unique_ptr<LinkPath> path_1(const Port& port, uint64_t id) {
-    LinkPath::Config c = HostilePeer::path(port, id, id + 100)->config;
+  static std::unique_ptr<LinkPath> path_1(const Port& port, uint64_t id, uint64_t epoch = 1) {
+    LinkPath::Config c = HostilePeer::path(port, id, id + 100 * epoch)->config;
+    c.link.self_epoch = epoch;
     c.link.path = 1;
     c.link.worker = id == HostilePeer::kNode ? 1 : 0;
     c.remote = address_1(3 - id);
