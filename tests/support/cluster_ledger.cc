@@ -266,7 +266,10 @@ void ClusterLedger::gap(uint64_t subscription, uint64_t publisher, uint64_t coun
 }
 
 // Something came from that node: from here on it knows what the subscription wants, in this life.
+// Not by what others asked for, before it could, nor by what was still in a mirror when it was
+// lost.
 void ClusterLedger::meet(Subscription& s, const Publisher& from) {
+  if (!s.acknowledged || !connected(s.node, from.node)) return;
   if (!s.met.insert({from.node, from.life}).second) return;
   for (uint64_t id = 1; id <= publishers_.size(); id++) {
     const Publisher& p = publishers_[id - 1];
