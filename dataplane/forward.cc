@@ -31,8 +31,7 @@ uint32_t Forward::poll(uint64_t /*now*/) {
   if (shed_.may) pass_over();
   asked_ = false;
   if (dry_ && !full() &&
-      (passed_.count != 0 || reader_.ready() ||
-       (held_ && use_[held_message_.topic] != TopicUse::kUnknown))) {
+      (passed_.count != 0 || reader_.ready() || (held_ && decided(held_message_)))) {
     dry_ = false;
     path_->link.wake(&out_);
   }
@@ -77,6 +76,10 @@ size_t Forward::next(std::span<Message> out) {
   taken_.store(held_ ? held_message_.position : reader_.position());
   dry_ = n == 0;
   return n;
+}
+
+bool Forward::decided(const Message& m) const {
+  return (m.flags & kFlagGap) != 0 || use_[m.topic] != TopicUse::kUnknown;
 }
 
 // It stands before the first message, with no place of its own in the lane.
@@ -128,7 +131,13 @@ void Forward::pass_over() {
     const uint64_t at = reader_.position();
     if (!reader_.look(at, m) || (head - at <= messages && end - m.arena_pos <= bytes)) break;
     const TopicUse use = use_[m.topic];
-    if (use == TopicUse::kUnknown || reader_.next(m) != LaneReader::Next::kMessage) break;
+    if (use == TopicUse::kUnknown) break;
+    const LaneReader::Next next = reader_.next(m);
+    if (next == LaneReader::Next::kGap) {  // its publisher scribbled: told like any other
+      held_message_ = m;
+      held_ = true;
+    }
+    if (next != LaneReader::Next::kMessage) break;
     if (use != TopicUse::kSend) {
       (use == TopicUse::kSkip ? skipped_ : refused_).add(1);
       continue;

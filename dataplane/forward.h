@@ -90,6 +90,7 @@ class Forward final : public LaneTask, public Feed {
   const Counter& gaps() const { return gaps_; }
 
  private:
+  bool decided(const Message& m) const;
   Message missed_notice();
   Message passed_notice();
   bool full() const;

@@ -155,6 +155,10 @@ void NetPort::give(LinkPath* path, const Datagram& d, uint64_t now) {
     drops_.add(wire_version(d.head) == kWireVersion ? Drop::kUnknownPeer : Drop::kBadVersion);
     return;
   }
+  if (d.from() != path->config.remote) {  // whatever it says: it is not the peer's
+    drops_.add(Drop::kForeign);
+    return;
+  }
   path->link.on_frame(d.head.data(), static_cast<uint32_t>(d.head.size()), d.tail.data(),
                       static_cast<uint32_t>(d.tail.size()), now,
                       {.waited_ns = waited_ns_, .congested = d.congested});
@@ -175,11 +179,7 @@ bool NetPort::take_hello(const Frame& frame, const Datagram& d, uint64_t now) {
   LinkPath* path = nullptr;
   for (LinkPath* p : links_)
     if (p->config.link.peer_id == h->node && p->config.link.path == h->path) path = p;
-  if (path != nullptr && d.from() != path->config.remote) {
-    drops_.add(Drop::kForeign);
-    return true;
-  }
-  if (path != nullptr && h->protocol == kProtocol &&
+  if (path != nullptr && d.from() == path->config.remote && h->protocol == kProtocol &&
       !cookies_.good(h->cookie, d.from(), d.from_port, asked_by(*h), now)) {
     drops_.add(Drop::kNoCookie);
     ask_for_cookie(*path, d, *h, now);

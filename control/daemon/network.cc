@@ -1,6 +1,7 @@
 #include "control/daemon/network.h"
 
 #include <fmt/format.h>
+#include <random>
 
 namespace penstock {
 namespace {
@@ -120,6 +121,7 @@ void Network::join(Node& node, const Config& config, uint64_t epoch) {
     for (Queue& b : queues_)
       if (a.port == b.port && a.worker != b.worker) a.net->add_sibling(b.worker, *b.net);
 
+  std::random_device random;
   uint32_t index = 0;
   for (const PeerOptions& peer : config.peers) {
     std::vector<PathRecord> paths;
@@ -138,7 +140,7 @@ void Network::join(Node& node, const Config& config, uint64_t epoch) {
       c.link.ack_delay_ns = config.link.ack_delay_ns;
       c.link.window = config.link.window;
       c.link.congestion = crosses_a_network(devices_[q.port]->spec().kind);
-      c.link.seed = epoch * 0x9e3779b97f4a7c15u + config.node.id;
+      c.link.seed = uint64_t{random()} << 32 | random();  // nobody shall guess connection ids
       c.remote = peer.address;
       c.local_udp = source_port(p.udp_port, path);
       c.remote_udp = peer.udp_port;

@@ -3,8 +3,7 @@
 //
 //   drop_oldest     position ── passed over ──▶ within the limit ── head
 //   drop_newest     position ── within the limit ──▶ passed over, when it gets there ── head
-//   conflate        position ── older than another of their topic: passed over ──▶ the newest ──
-//   head
+//   conflate        position ── all but the newest of each topic: passed over ── head
 #include <algorithm>
 
 #include "dataplane/client/joined_lane.h"
@@ -85,8 +84,8 @@ uint64_t JoinedLane::oldest_kept(uint64_t head) const {
   return last;
 }
 
-// One past the last position that is within the limits of this one, which always is. What cannot be
-// read has no size: next() tells what it is.
+// One past the last position that is within the limits of this one, which always is; by halves,
+// too. What cannot be read has no size: next() tells what it is.
 uint64_t JoinedLane::newest_kept(uint64_t head) const {
   const uint64_t at = reader_.position();
   uint64_t end = head;
@@ -94,10 +93,21 @@ uint64_t JoinedLane::newest_kept(uint64_t head) const {
   Message m;
   if (overflow_.limit_bytes == 0 || !reader_.look(at, m)) return end;
   const uint64_t begin = m.arena_pos;
-  for (uint64_t position = at + 1; position < end; position++)
-    if (reader_.look(position, m) && arena_next(m.arena_pos, m.len) - begin > overflow_.limit_bytes)
-      return position;
-  return end;
+  const auto fits = [&](uint64_t position) {
+    return !reader_.look(position, m) ||
+           arena_next(m.arena_pos, m.len) - begin <= overflow_.limit_bytes;
+  };
+  if (end <= at + 1 || fits(end - 1)) return end;
+  uint64_t first = at + 1;  // the first that does not fit lies in [first, end)
+  while (first < end - 1) {
+    const uint64_t middle = first + (end - 1 - first) / 2;
+    if (fits(middle)) {
+      first = middle + 1;
+    } else {
+      end = middle + 1;
+    }
+  }
+  return first;
 }
 
 // Each message is looked at once when it is new, and once when it is its turn. Topics that nobody

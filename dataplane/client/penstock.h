@@ -23,7 +23,8 @@
  * all before in a subscriber that may drop, and for more than 16 parts in penstock_sendv.
  *
  * Pointers: an `out` is written only on PENSTOCK_OK. Strings are zero-terminated UTF-8 and copied;
- * option structs may be NULL or all zero, which means defaults. */
+ * option structs may be NULL or all zero, which means defaults. Until 1.0 a program has to be built
+ * with the header of the library that it runs with. */
 #ifndef PENSTOCK_H
 #define PENSTOCK_H
 
@@ -243,7 +244,7 @@ PENSTOCK_API void penstock_receiver_close(penstock_receiver* receiver);
  * client; in a handler, until it returns.
  *
  * When gap_count is not 0 it is no message but a notice (parts 0, len 0): up to gap_count messages
- * of that lane, from `position` on, will not come, for gap_reason. The notice comes in order,
+ * (PENSTOCK_GAP_UNKNOWN: nobody knows) from `position` on will not come, for gap_reason. The notice comes in order,
  * before the next message of that lane. "evicted" is the last of a lane: the node has removed this
  * receiver from it, because the position that it claims cannot be. So is "too_slow", and the
  * subscription ends; and "peer_down" with PENSTOCK_GAP_UNKNOWN: the sender's node was lost, and

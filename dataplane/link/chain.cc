@@ -20,6 +20,8 @@ void ChainSeat::attach(Link* link) {
 void ChainSeat::detach() {
   if (link_ == nullptr) return;
   const uint64_t now = link_->last_call_;
+  for (uint64_t i = first(); i != begun_; i++)
+    leave_upstream(*in_ring(i));
   std::erase(chain_.seats_, this);
   if (chain_.root_ == this) chain_.root_ = nullptr;
   link_ = nullptr;
@@ -165,6 +167,7 @@ uint64_t ChainSeat::relay_of(uint64_t position) {
 void ChainSeat::gave_up(uint64_t position) {
   Large* l = find(position);
   if (l == nullptr) return;
+  leave_upstream(*l);
   l->source = kNever;
   l->mode = Mode::kDirect;
   l->from = nullptr;
@@ -190,7 +193,9 @@ bool ChainSeat::first_pass(uint64_t& id, uint64_t& position) {
   for (ChainSeat* s : chain_.seats_) {
     for (uint64_t i = s->first(); i != s->begun_; i++) {
       const Large& l = *s->in_ring(i);
-      if (l.mode != Mode::kOwed || l.from != this) continue;
+      // Only what make_pass() can say: the message may have come meanwhile, the peer be away.
+      if (l.mode != Mode::kOwed || l.from != this || !s->relayed(l)) continue;
+      if (!s->link_->up() || find(l.from_position) == nullptr) continue;
       id = s->id_;
       position = l.from_position;
       return true;
@@ -202,7 +207,7 @@ bool ChainSeat::first_pass(uint64_t& id, uint64_t& position) {
 bool ChainSeat::make_pass(uint64_t id, uint64_t position, Pass& out) {
   const Large* mine = find(position);
   for (ChainSeat* s : chain_.seats_) {
-    if (s->id_ != id || mine == nullptr) continue;
+    if (s->id_ != id || mine == nullptr || !s->link_->up()) continue;
     for (uint64_t i = s->first(); i != s->begun_; i++) {
       Large& l = *s->in_ring(i);
       if (l.from != this || l.from_position != position || !s->relayed(l)) continue;
@@ -255,13 +260,17 @@ std::optional<uint32_t> ChainSeat::digest_of(uint64_t position) {
   return std::nullopt;
 }
 
-void ChainSeat::fall_back(Large& l, uint64_t now) {
-  if (l.from != nullptr) {
-    l.from->avoid_until_ = now + kAvoidNs;
-    Large* up = l.from->find(l.from_position);
-    if (up != nullptr && up->children != 0) up->children--;
-  }
+// It is not, or no longer, passed to this one.
+void ChainSeat::leave_upstream(Large& l) {
+  if (l.from == nullptr) return;
+  Large* up = l.from->find(l.from_position);
+  if (up != nullptr && up->children != 0) up->children--;
   l.from = nullptr;
+}
+
+void ChainSeat::fall_back(Large& l, uint64_t now) {
+  if (l.from != nullptr) l.from->avoid_until_ = now + kAvoidNs;
+  leave_upstream(l);
   l.mode = Mode::kRest;
   l.rest_at = 0;
   l.direct_since = now;

@@ -145,6 +145,7 @@ class ChainSeat {
   Large* in_ring(uint64_t i) { return &large_[i % large_.size()]; }
   uint64_t first() const { return begun_ - std::min<uint64_t>(begun_, large_.size()); }
   void arm(uint64_t at);
+  void leave_upstream(Large& l);
   void fall_back(Large& l, uint64_t now);
   void fall_back_from(const ChainSeat* relay, uint64_t now);
   Step wait(uint64_t now);

@@ -155,6 +155,8 @@ Drop Link::on_batch(std::span<const std::byte> body, uint64_t now) {
   InLane* lane = nullptr;
   if (const Drop d = find_in(h->alias, h->epoch, lane); lane == nullptr) return d;
   const Drop d = lane->on_batch(*h, body);
+  if (lane->relay_.passings != 0) [[unlikely]]
+    relay_.pass_on(lane);  // a gap may stand where a message was on its way
   touch(lane, now);
   return d;
 }

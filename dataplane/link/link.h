@@ -7,10 +7,9 @@
 //      ▼                                                          control lane, lanes round robin,
 //   SentPackets ──acked──▶ OutLanes ──lost──▶ resend ring         ACK last: off the critical path
 //
-//   kIdle ──start──▶ kConnecting ◀── silent for long, called anew, restarted, closed by the peer
-//   ──┐
-//                        │  HELLO ▶ ◀ HELLO_ACK (either side may start, or both) │ └──▶ kUp
-//                        ─────────────────────────────────────────────────────────────────┘
+//   kIdle ──start──▶ kConnecting ──HELLO ▶ ◀ HELLO_ACK──▶ kUp
+//                         ▲   (either side may start, or both)  │
+//                         └── silent, called anew, restarted, closed by the peer
 //
 // A connection is named by the id that each side chose for it. What comes from an old one is
 // dropped. A session outlives its connections: while both sides hold its lanes it goes on with the

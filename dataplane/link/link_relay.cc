@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint64_t kReportBytes = 64 << 10;
 constexpr uint64_t kReportNs = 100'000;
-constexpr uint32_t kMostAgain = 16;
+constexpr uint32_t kMostAgain = 16;  // times, each piece, while none arrives
 
 }  // namespace
 
@@ -224,7 +224,7 @@ bool LinkRelay::put(const Sent& what, TxFrame& frame) {
 // A piece that was lost. Count 0: nothing of it has to arrive any more.
 void LinkRelay::rewrite(Sent& what, TxFrame& frame) {
   Passing* p = passings_.find(what.position);
-  if (p != nullptr && ++p->again > kMostAgain) {
+  if (p != nullptr && ++p->again > kMostAgain * std::max(1U, p->on_way)) {
     // Its receiver does not take it, and other lanes wait behind it.
     drop(static_cast<size_t>(p - passings_.list.data()));
     stats_.gone.add(1);

@@ -226,7 +226,7 @@ TEST_F(RelayTest, SendsAgainWhatWasLostOnItsHop) {
   const auto again = passed_on();
   ASSERT_FALSE(again.empty());
   EXPECT_EQ(again[0].header.offset, 0u);
-  for (int i = 0; i < 40; i++, pass_time(1000 * kMs), three.give_ping())
+  for (int i = 0; i < 150; i++, pass_time(1000 * kMs), three.give_ping())
     (void)passed_on();
   EXPECT_TRUE(passed_on().empty());
   EXPECT_EQ(three.link.relay_stats().gone.read(), 1u);
@@ -350,6 +350,18 @@ TEST_F(SourceTest, SendsToOneAndAnnouncesToTheOther) {
   EXPECT_FALSE(b.out.idle());
   EXPECT_EQ(landed({8, 1, 1, 0}), Drop::kNone);
   EXPECT_TRUE(b.out.idle());
+}
+
+// Its receiver says that it has it before there was time to ask the relay.
+TEST_F(SourceTest, AsksNobodyToPassOnWhatHasCome) {
+  send();
+  (void)two.take();
+  (void)three.take();
+  EXPECT_EQ(landed({8, 1, 1, 0}), Drop::kNone);
+  EXPECT_TRUE(b.out.idle());
+  EXPECT_TRUE(two.take().empty());
+  send();
+  EXPECT_EQ(count(two.take(), FrameType::kFragment), 4u) << "and it goes on";
 }
 
 TEST_F(SourceTest, SmallMessagesGoToEach) {
