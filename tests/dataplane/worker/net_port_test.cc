@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <vector>
 
+#include "dataplane/wire/close.h"
 #include "dataplane/wire/crc32c.h"
 #include "drivers/sim/sim_net.h"
 
@@ -107,6 +108,29 @@ TEST_F(Door, AForgedHelloChangesNothing) {
   EXPECT_EQ(a.downs, 0);
   EXPECT_TRUE(a.path->link.up() && b.path->link.up());
   EXPECT_GE(dropped(Drop::kNoCookie), 50u);
+}
+
+// All that a frame of the session has to name can be guessed, but not sent from elsewhere.
+TEST_F(Door, ACloseFromElsewhereEndsNothing) {
+  for (const char* from : {"10.0.0.3", "10.0.0.2"}) {
+    Encap encap({a.port.config().station.mac, b.port.config().station.mac, *parse_ip(from),
+                 *parse_ip("10.0.0.1"), kUdp, kUdp},
+                {});
+    std::vector<std::byte> frame(encap.size() + kHopHeaderSize + kCloseSize);
+    const auto hop = std::span(frame).subspan(encap.size());
+    write_close({LinkClose::kStopped, 0}, hop.subspan(kHopHeaderSize).first<kCloseSize>());
+    write_hop({.type = FrameType::kClose,
+               .incarnation = 1,
+               .connection = a.path->link.connection(),
+               .packet = 99},
+              hop);
+    seal(hop, {});
+    encap.write(frame, {});
+    a.sim.inject(frame);
+    settle();
+    EXPECT_EQ(a.downs, from == std::string_view("10.0.0.2") ? 1 : 0) << from;
+  }
+  EXPECT_EQ(dropped(Drop::kForeign), 1u);
 }
 
 TEST_F(Door, APeerSpeaksFromWhereItIs) {
