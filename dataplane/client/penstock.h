@@ -244,11 +244,11 @@ PENSTOCK_API void penstock_receiver_close(penstock_receiver* receiver);
  * client; in a handler, until it returns.
  *
  * When gap_count is not 0 it is no message but a notice (parts 0, len 0): up to gap_count messages
- * (PENSTOCK_GAP_UNKNOWN: nobody knows) from `position` on will not come, for gap_reason. The notice comes in order,
- * before the next message of that lane. "evicted" is the last of a lane: the node has removed this
- * receiver from it, because the position that it claims cannot be. So is "too_slow", and the
- * subscription ends; and "peer_down" with PENSTOCK_GAP_UNKNOWN: the sender's node was lost, and
- * nobody here knows whether it had more. */
+ * (PENSTOCK_GAP_UNKNOWN: nobody knows) from `position` on will not come, for gap_reason. The notice
+ * comes in order, before the next message of that lane. "evicted" is the last of a lane: the node
+ * has removed this receiver from it, because the position that it claims cannot be. So is
+ * "too_slow", and the subscription ends; and "peer_down" with PENSTOCK_GAP_UNKNOWN: the sender's
+ * node was lost, and nobody here knows whether it had more. */
 #define PENSTOCK_GAP_UNKNOWN UINT64_MAX
 typedef struct penstock_message {
   const void* data;      /* the first part, never NULL */
