@@ -65,8 +65,8 @@ class HostilePeer {
   void hang_up(uint64_t now) { path_->link.close(LinkClose::kStopped, now); }
   // It forgets the session and calls again, its epoch as before or another.
   void begin_anew(uint64_t now, uint64_t epoch = 1) {
-    end();
     net_.remove_link(path_.get());
+    end();  // its lanes were the link's until now
     LinkPath::Config c = path(port_, kSelf, kSelf + ++lives_ * 1000)->config;
     c.link.self_epoch = epoch;
     path_ = std::make_unique<LinkPath>(c, port_.info().max_frame);
