@@ -112,7 +112,10 @@ bool Forward::full() const {
   const LaneGeometry& lane = reader_.join().geometry;
   if (given_end_ - released_end_ >= lane.ring_size() / 2) return true;
   Message m;
-  return reader_.look(released_end_, m) && given_arena_ - m.arena_pos >= lane.arena_size() / 2;
+  if (!reader_.look(released_end_, m)) return false;
+  // A notice takes no place in the arena, so the last message given may lie behind this one.
+  return static_cast<int64_t>(given_arena_ - m.arena_pos) >=
+         static_cast<int64_t>(lane.arena_size() / 2);
 }
 
 // The newest always stays. A topic that control has not decided about, and what makes no sense, are
@@ -145,7 +148,7 @@ void Forward::pass_over() {
     if (passed_.count++ == 0) passed_.from = at;
     passed_over_.add(1);
   }
-  taken_.store(reader_.position());
+  taken_.store(held_ ? held_message_.position : reader_.position());
 }
 
 bool Forward::look(uint64_t source_position, Message& m) {

@@ -55,8 +55,8 @@ class Forward final : public LaneTask, public Feed {
     // told with the first thing that they get.
     uint64_t missed = 0;
     Shed shed = {};
-    Chain* chain =
-        nullptr;  // large messages go down it; outlives this. Null: each peer gets its own
+    // Large messages go down it; outlives this. Null: each peer gets its own.
+    Chain* chain = nullptr;
   };
   explicit Forward(const Config& config);
 

@@ -177,8 +177,7 @@ class Program {
       pen::SubscriberOptions& s = o.subscriber;
       sub->add_option("--policy", s.policy,
                       "when it is behind: block (hold publishers back), drop_oldest, drop_newest, "
-                      "conflate (only "
-                      "the newest of each topic), disconnect")
+                      "conflate (only the newest of each topic), disconnect")
           ->transform(CLI::CheckedTransformer(policies()))
           ->type_name("POLICY");
       sub->add_option("--limit-messages", s.limit_messages,

@@ -38,8 +38,8 @@ inline std::optional<Announce> parse_announce(std::span<const std::byte> body) {
 inline constexpr size_t kPassSize = 64;
 
 struct Pass {
-  uint32_t alias =
-      0;  // of the lane on this link; what follows is the message in the relay's mirror
+  // Of the lane on this link; what follows is the message in the relay's mirror.
+  uint32_t alias = 0;
   uint32_t epoch = 0;
   uint64_t position = 0;
   uint64_t arena_position = 0;
