@@ -56,6 +56,25 @@ class BlockMap {
     return n;
   }
 
+  // The usual case of set(): they have, and none had before. False: some had; nothing is changed.
+  bool claim(uint64_t arena_pos, uint64_t len) {
+    const uint64_t block = arena_pos / kArenaAlign & mask_;
+    const uint64_t first = block % 64;
+    const uint64_t n = blocks(len);
+    if (first + n <= 64 && n != 0) {
+      uint64_t& word = words_[block / 64];
+      const uint64_t bits = ~uint64_t{0} >> (64 - n) << first;
+      if ((word & bits) != 0) return false;
+      word |= bits;
+      return true;
+    }
+    uint64_t had = 0;
+    each_word(arena_pos, len, [&](uint64_t word, uint64_t bits) { had |= words_[word] & bits; });
+    if (had != 0) return false;
+    each_word(arena_pos, len, [&](uint64_t word, uint64_t bits) { words_[word] |= bits; });
+    return true;
+  }
+
   void clear(uint64_t arena_pos, uint64_t len) {
     each_word(arena_pos, len, [&](uint64_t word, uint64_t bits) { words_[word] &= ~bits; });
   }

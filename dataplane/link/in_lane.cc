@@ -213,15 +213,13 @@ Drop InLane::take_piece(Waiting& w, uint64_t offset, std::span<const std::byte> 
 bool InLane::store_piece(Waiting& w, uint64_t offset, std::span<const std::byte> piece,
                          uint32_t part) {
   const uint64_t arena = w.arena + offset;
-  const uint64_t blocks = BlockMap::blocks(piece.size());
-  const uint64_t had = blocks_.count(arena, piece.size());
-  if (had == blocks) return false;
-  if (had != 0) {
+  if (!blocks_.claim(arena, piece.size())) [[unlikely]] {
+    if (blocks_.all(arena, piece.size())) return false;
     store_blocks(w, offset, piece);
     return true;
   }
   std::memcpy(mirror_.at(arena, piece.size()), piece.data(), piece.size());
-  w.left -= static_cast<uint32_t>(blocks_.set(arena, piece.size()));
+  w.left -= static_cast<uint32_t>(BlockMap::blocks(piece.size()));
   if (w.len > kDigestFrom) digest(w).add(offset, piece.size(), part, w.len);
   return true;
 }

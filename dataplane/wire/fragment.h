@@ -29,6 +29,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "dataplane/wire/bytes.h"
 
@@ -66,12 +67,11 @@ struct Fragment {
 };
 
 // Whether the piece lies in its message and is made of whole blocks.
-constexpr bool valid(const FragmentHeader& h) {
-  if (h.piece_len == 0 || h.parts == 0 || h.offset >= h.message_len) return false;
-  const uint64_t rest = h.message_len - h.offset;
-  if (h.offset % kFragmentAlign != 0 || h.piece_len > rest) return false;
-  if (h.digest && (h.message_len <= kDigestFrom || h.piece_len != rest)) return false;
-  return h.piece_len == rest || h.piece_len % kFragmentAlign == 0;
+constexpr bool valid_piece(uint64_t message_len, uint64_t offset, uint32_t len, bool digest) {
+  if (len == 0 || offset >= message_len || offset % kFragmentAlign != 0) return false;
+  const uint64_t rest = message_len - offset;
+  if (len > rest || (digest && (message_len <= kDigestFrom || len != rest))) return false;
+  return len == rest || len % kFragmentAlign == 0;
 }
 
 // Writes the header to the first kFragmentHeaderSize bytes of `out`, which has room for them. The
@@ -95,26 +95,32 @@ inline void write_fragment(const FragmentHeader& h, std::span<std::byte> out) {
 }
 
 // The fragment in a frame, or nothing. `body` is what follows the hop header; the piece is its
-// rest, or all of `payload` when the frame came in two segments.
+// rest, or all of `payload` when the frame came in two segments. It is made where it is returned:
+// a copy would have to wait for what was just written in smaller parts.
 inline std::optional<Fragment> parse_fragment(std::span<const std::byte> body,
                                               std::span<const std::byte> payload = {}) {
   if (body.size() < kFragmentHeaderSize) return std::nullopt;
   const std::byte* p = body.data();
-  FragmentHeader h{load_le<uint32_t>(p),      load_le<uint32_t>(p + 4),  load_le<uint64_t>(p + 8),
-                   load_le<uint64_t>(p + 16), load_le<uint64_t>(p + 24), load_le<uint64_t>(p + 32),
-                   load_le<uint64_t>(p + 40), load_le<uint64_t>(p + 48), load_le<uint64_t>(p + 56),
-                   load_le<uint32_t>(p + 64), load_le<uint16_t>(p + 68), load_le<uint32_t>(p + 72)};
   const auto rest = body.subspan(kFragmentHeaderSize);
   if (!rest.empty() && !payload.empty()) return std::nullopt;
   const auto piece = payload.empty() ? rest : payload;
+  const auto message_len = load_le<uint64_t>(p + 24);
+  const auto offset = load_le<uint64_t>(p + 32);
+  const auto parts = load_le<uint16_t>(p + 68);
   const auto flags = load_le<uint16_t>(p + 70);
+  const auto piece_len = load_le<uint32_t>(p + 72);
   const auto digest = load_le<uint32_t>(p + 76);
   if ((flags & ~kFragmentDigest) != 0 || (flags == 0 && digest != 0)) return std::nullopt;
-  if (flags != 0) h.digest = digest;
-  if (piece.size() != h.piece_len || !valid(h)) {
-    return std::nullopt;
-  }
-  return Fragment{h, piece};
+  if (piece.size() != piece_len || parts == 0) return std::nullopt;
+  if (!valid_piece(message_len, offset, piece_len, flags != 0)) return std::nullopt;
+  return std::optional<Fragment>(
+      std::in_place,
+      FragmentHeader{load_le<uint32_t>(p), load_le<uint32_t>(p + 4), load_le<uint64_t>(p + 8),
+                     load_le<uint64_t>(p + 16), message_len, offset, load_le<uint64_t>(p + 40),
+                     load_le<uint64_t>(p + 48), load_le<uint64_t>(p + 56),
+                     load_le<uint32_t>(p + 64), parts, piece_len,
+                     flags != 0 ? std::optional(digest) : std::nullopt},
+      piece);
 }
 
 }  // namespace penstock
