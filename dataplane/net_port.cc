@@ -205,7 +205,7 @@ void NetPort::ask_for_cookie(LinkPath& path, const Datagram& d, const Hello& h, 
              .timestamp = static_cast<uint32_t>(now >> kTickShift)},
             hop);
   seal(hop, {});
-  path.encap.write(all, {});
+  path.encap.write(all, {}, retries_++);  // what came back by one port may all vanish
   Frame* f = send_raw(all);
   if (f != nullptr) set_offloads(*f, path);
 }
@@ -328,7 +328,7 @@ uint32_t NetPort::send_link(LinkPath& path, uint64_t now) {
     f.payload_len = tx[i].payload_len;
     f.region = static_cast<Region*>(tx[i].region);
     set_offloads(f, path);
-    path.encap.write({f.data, f.len}, {f.payload, f.payload_len});
+    path.encap.write({f.data, f.len}, {f.payload, f.payload_len}, tx[i].source_port);
     out_[out_end_++] = f;
   }
   return static_cast<uint32_t>(n);

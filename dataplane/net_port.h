@@ -121,6 +121,7 @@ class NetPort {
   Config config_;
   CookieJar cookies_;
   uint64_t retry_at_ = 0;  // no RETRY before
+  uint32_t retries_ = 0;
   Resolver resolver_;
   Inflow inflow_;
   Peers peers_;

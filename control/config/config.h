@@ -63,6 +63,7 @@ struct LinkOptions {
   uint64_t dead_after_ns = 0;
   uint64_t ack_delay_ns = 0;
   uint32_t window = 0;  // packets
+  uint32_t source_ports = 0;
   uint64_t chain_from_bytes = 0;
 };
 

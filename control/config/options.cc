@@ -109,6 +109,9 @@ constexpr Option kOptions[] = {
      [](Target t) -> Slot { return &t.config->link.ack_delay_ns; }},
     {"link.window", Kind::kInteger, "256", 1, 256, "", kRestart, "Packets in flight on one path.",
      [](Target t) -> Slot { return &t.config->link.window; }},
+    {"link.source_ports", Kind::kInteger, "1", 1, 16, "", kRestart,
+     "UDP source ports that a path spreads its packets over, where the network has several ways.",
+     [](Target t) -> Slot { return &t.config->link.source_ports; }},
     {"link.chain_from", Kind::kSize, "256KiB", 0, 64 * kGiB, "", kRestart,
      "Messages from this size on that several nodes get are sent once and go from node to node; 0: "
      "none.",

@@ -23,10 +23,8 @@ bool crosses_a_network(PortKind kind) {
          kind == PortKind::kTap;
 }
 
-// Both ends of a path must differ from those of the next path, so that switches spread them.
-uint16_t source_port(uint16_t udp_port, uint32_t path) {
-  return path == 0 ? udp_port : static_cast<uint16_t>(49152 + (udp_port + path * 257) % 16384);
-}
+// Paths differ by their source ports, so that switches spread them; so many are left for each.
+constexpr uint32_t kPortsApart = 257;
 
 }  // namespace
 
@@ -139,10 +137,11 @@ void Network::join(Node& node, const Config& config, uint64_t epoch) {
       c.link.dead_after_ns = config.link.dead_after_ns;
       c.link.ack_delay_ns = config.link.ack_delay_ns;
       c.link.window = config.link.window;
+      c.link.source_ports = config.link.source_ports;
       c.link.congestion = crosses_a_network(devices_[q.port]->spec().kind);
       c.link.seed = uint64_t{random()} << 32 | random();  // nobody shall guess connection ids
       c.remote = peer.address;
-      c.local_udp = source_port(p.udp_port, path);
+      c.local_udp = source_port(p.udp_port, path * kPortsApart);
       c.remote_udp = peer.udp_port;
       PathRecord record;
       record.net = q.net.get();

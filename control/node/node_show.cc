@@ -198,6 +198,7 @@ std::string Node::show_links() {
                      {"duplicates", s.duplicates.read()},
                      {"in_flight", s.in_flight.load()},
                      {"window", s.window.load()},
+                     {"rerouted", s.rerouted.read()},
                      {"frame", s.frame.load()},
                      {"narrowed", s.narrowed.read()},
                      {"marked", s.marked.read()},

@@ -68,6 +68,8 @@ class Congestion {
   }
 
   void on_lost(uint32_t packets) { lost_ += packets; }
+  // It was not lost.
+  void on_late() { lost_ = std::max(lost_ - 1, 0.0); }
 
   // Nothing came back for several probe timeouts: whatever the window was, it is not known now.
   void on_silence() {

@@ -21,6 +21,8 @@ struct TxFrame {
   // The crc_part() of the frame's last bytes, so many, where it was needed before; 0: it was not.
   uint32_t part = 0;
   uint32_t part_len = 0;
+  // By which of the path's source ports: 0 is the one that it was given.
+  uint16_t source_port = 0;
 };
 
 // What is more than a lane's own messages.

@@ -12,10 +12,14 @@ namespace {
 
 constexpr uint64_t kFirstLookNs = 10'000;  // at readers, when a mirror was written to
 
-bool carries_contents(FrameType type) {
-  return type == FrameType::kBatch || type == FrameType::kFragment || type == FrameType::kRelayed ||
-         type == FrameType::kAnnounce || type == FrameType::kPass;
+constexpr uint32_t bit(FrameType type) {
+  return 1u << static_cast<uint32_t>(type);
 }
+
+// Frames that carry what must arrive. Who announces what others bring sends next to nothing.
+constexpr uint32_t kFlows =
+    bit(FrameType::kBatch) | bit(FrameType::kFragment) | bit(FrameType::kRelayed);
+constexpr uint32_t kContents = kFlows | bit(FrameType::kAnnounce) | bit(FrameType::kPass);
 
 // Where the digest of a message needs the piece, it and the checksum are had from one reading. What
 // the frame says is not believed yet: either way the checksum is the same.
@@ -101,11 +105,10 @@ Drop Link::take_session(const HopHeader& hop, std::span<const std::byte> body,
   last_heard_ = now;
   const Drop d = take_contents(hop, body, payload, now);
   if (d != Drop::kNone && d != Drop::kDuplicate) return d;
-  const bool contents = carries_contents(hop.type);
+  const bool contents = (bit(hop.type) & kContents) != 0;
+  if (contents && spread_.came(d == Drop::kDuplicate, next_packet_)) stats_.rerouted.add(1);
   received_.add(hop.packet, now, contents, (hop.flags & kHopAckNow) != 0, note_.waited_ns);
-  // Who announces what others bring sends next to nothing.
-  const bool flows = contents && hop.type != FrameType::kAnnounce && hop.type != FrameType::kPass;
-  if (flows && inflow_ != nullptr) inflow_->heard(sender_, now);
+  if (inflow_ != nullptr && (bit(hop.type) & kFlows) != 0) inflow_->heard(sender_, now);
   if (note_.congested) {
     marks_++;
     stats_.marked.add(1);
@@ -168,7 +171,8 @@ Drop Link::on_piece(std::span<const std::byte> body, std::span<const std::byte> 
   InLane* lane = nullptr;
   if (const Drop d = find_in(f->header.alias, f->header.epoch, lane); lane == nullptr) return d;
   const Drop d = lane->on_piece(*f, part_);
-  relay_.pass_on(lane);
+  if (lane->relay_.passings != 0) [[unlikely]]
+    relay_.pass_on(lane);
   touch(lane, now);
   return d;
 }

@@ -25,22 +25,21 @@
 #include <span>
 #include <vector>
 
-#include "dataplane/base/counter.h"
 #include "dataplane/base/drop.h"
 #include "dataplane/base/errc.h"
-#include "dataplane/base/line.h"
-#include "dataplane/base/shared_word.h"
 #include "dataplane/lane/layout.h"
 #include "dataplane/link/congestion.h"
 #include "dataplane/link/in_lane.h"
 #include "dataplane/link/inflow.h"
 #include "dataplane/link/lane_table.h"
 #include "dataplane/link/link_relay.h"
+#include "dataplane/link/link_stats.h"
 #include "dataplane/link/out_lane.h"
 #include "dataplane/link/path_mtu.h"
 #include "dataplane/link/received_packets.h"
 #include "dataplane/link/rtt.h"
 #include "dataplane/link/sent_packets.h"
+#include "dataplane/link/spread.h"
 #include "dataplane/wire/close.h"
 #include "dataplane/wire/hello.h"
 #include "dataplane/wire/hop_header.h"
@@ -66,6 +65,7 @@ struct LinkConfig {
   bool congestion = true;      // false: the path has no queues but the two ends' own
   uint64_t queue_ns = 20'000;  // what queues in the network may add to a round trip
   uint32_t max_lanes = 1024;   // each way
+  uint32_t source_ports = 1;   // that packets are spread over, at most Spread::kMost
   uint64_t seed = 1;           // of connection ids
   uint64_t first_packet = 1;
 };
@@ -93,29 +93,6 @@ struct LinkEvent {
   LinkClose close = LinkClose::kStopped;
   uint64_t peer_epoch = 0;
   uint64_t session = 0;  // that began or ended
-};
-
-// Written by the worker, read by metrics.
-struct alignas(kPair) LinkStats {
-  Counter rx_frames, rx_bytes, tx_frames, tx_bytes;
-  Counter acks_in, acks_out;
-  Counter sessions;       // that began
-  Counter reconnects;     // connections that a session went on with
-  Counter lost;           // packets given up by the thresholds
-  Counter probes;         // packets given up by a probe timeout
-  Counter spurious;       // of these, such as arrived after all
-  Counter retransmitted;  // packets that carried something once more
-  Counter duplicates;     // packets that came twice
-  Counter credit_probes;  // PINGs because a mirror was full
-  Counter stalls;         // times this side was not run for long, and blamed itself
-  SharedWord srtt_ns, min_rtt_ns;
-  SharedWord in_flight;  // packets
-  SharedWord window;     // packets that may be
-  SharedWord frame;      // bytes of the largest that the path carries
-  SharedWord connected;  // 1 while there is a connection
-  Counter narrowed;      // times that it carried only smaller ones than before
-  Counter marked;        // packets in that the network had marked
-  DropCounters drops;    // frames
 };
 
 // What the port knows of a frame's way here.
@@ -226,7 +203,8 @@ class Link {
   void send_ack(TxFrame& frame, uint64_t now);
   size_t send_size_probe(TxFrame& frame, uint64_t now);
   void send_token(TxFrame& frame, FrameType type, uint8_t flags, uint64_t token, uint64_t now);
-  void finish(TxFrame& frame, FrameType type, uint8_t flags, uint32_t connection, uint64_t now);
+  void finish(TxFrame& frame, FrameType type, uint8_t flags, uint32_t connection, uint64_t now,
+              uint8_t port = 0);
   bool ack_due(uint64_t now) const {
     return send_ack_ || owed_ != 0 || received_.ack_at(config_.ack_delay_ns) <= now;
   }
@@ -253,7 +231,7 @@ class Link {
   void settle(OutLane* lane);
   void find_lost(uint64_t now);
   void probe(uint64_t now);
-  void look_at_size(const SentPacket& p, uint64_t now);
+  void look_at_way(const SentPacket& p, uint64_t now);
   // What is on its way or to be sent again was once a window of packets, each in one piece.
   void again(const Sent& what) {
     assert(again_tail_ - again_head_ < again_.size());
@@ -342,6 +320,7 @@ class Link {
   static constexpr uint64_t kNever = ~uint64_t{0};
   uint64_t hello_at_ = kNever;
   uint64_t hello_pause_ = 0;
+  uint32_t hellos_ = 0;         // that nobody answered
   uint64_t alive_at_ = kNever;  // when to look whether the peer lives
   uint32_t heartbeats_ = 0;     // PINGs since it was heard
   uint64_t lost_at_ = kNever;
@@ -372,6 +351,7 @@ class Link {
   uint32_t part_ = 0;  // crc_part() of its piece, when that is of a large message
   ReceivedPackets received_;
   SentPackets packets_;
+  Spread spread_;
   std::vector<Sent> again_;  // ring: contents to be sent once more
   uint64_t again_head_ = 0;
   uint64_t again_tail_ = 0;

@@ -9,7 +9,8 @@ namespace {
 
 constexpr uint32_t kDoublings = 6;
 constexpr uint32_t kHeartbeatDoublings = 16;
-constexpr uint32_t kSilence = 3;  // probe timeouts in a row
+constexpr uint32_t kHellosOneWay = 2;  // unanswered; each further one goes by another source port
+constexpr uint32_t kSilence = 3;       // probe timeouts in a row
 constexpr uint64_t kLastProbePauseNs = 1'000'000'000;
 constexpr uint32_t kCreditDoublings = 7;
 constexpr uint64_t kLastCreditProbeNs = 100'000'000;
@@ -27,12 +28,18 @@ Drop Link::on_ack(std::span<const std::byte> body, uint64_t now) {
   Congestion::Acked acked;
   acked.window_used = packets_.in_flight() >= congestion_.packets();
   uint64_t sent_at = 0;
-  const bool largest = packets_.on_ack(f->ack, sent_at, [&](const SentPacket& p, bool spurious) {
+  using State = SentPacket::State;
+  const bool largest = packets_.on_ack(f->ack, sent_at, [&](const SentPacket& p, State was) {
     acked.packets++;
     mtu_.acked(p.packet, p.bytes);
-    if (spurious) stats_.spurious.add(1);
+    spread_.acked(p.port, p.packet, p.bytes);
+    if (was != State::kInFlight) stats_.spurious.add(1);
+    if (was == State::kLost) {
+      rtt_.late(now - std::min(now, p.at));
+      congestion_.on_late();
+    }
     if (p.what.lane == nullptr) {
-      if (p.what.carry == Carry::kRelayed && !spurious) relay_.done(p.what, true);
+      if (p.what.carry == Carry::kRelayed && was == State::kInFlight) relay_.done(p.what, true);
       return;
     }
     p.what.lane->acked(p.what);
@@ -106,13 +113,15 @@ void Link::find_lost(uint64_t now) {
   lost_at_ = packets_.find_lost(now, rtt_.loss_delay(), [this, now](const SentPacket& p) {
     stats_.lost.add(1);
     congestion_.on_lost(1);
-    look_at_size(p, now);
+    look_at_way(p, now);
     if (LinkRelay::wanted(p.what)) again(p.what);
   });
 }
 
-// Only large packets vanish: the path has become narrower.
-void Link::look_at_size(const SentPacket& p, uint64_t now) {
+// Only large packets vanish: the path has become narrower. All by one source port do: its way is
+// no good.
+void Link::look_at_way(const SentPacket& p, uint64_t now) {
+  if (spread_.lost(p.port, p.packet, p.bytes, next_packet_)) stats_.rerouted.add(1);
   if (!mtu_.lost(p.packet, p.bytes, now)) return;
   stats_.narrowed.add(1);
   stats_.frame.store_relaxed(mtu_.size());
@@ -126,7 +135,7 @@ void Link::probe(uint64_t now) {
     const SentPacket* p = packets_.probe();
     if (p == nullptr) break;
     stats_.probes.add(1);
-    look_at_size(*p, now);
+    look_at_way(*p, now);
     if (!LinkRelay::wanted(p->what)) continue;
     again(p->what);
     probes_owed_++;
@@ -155,6 +164,7 @@ void Link::arm_credit_probe(uint64_t now) {
 void Link::run_timers(uint64_t now) {
   if (state_ == LinkState::kConnecting && now >= hello_at_) {
     send_hello_ = true;
+    if (++hellos_ > kHellosOneWay) spread_.change_all(next_packet_);
     hello_at_ = now + hello_pause_;
     if (session_ == 0) hello_pause_ = std::min(2 * hello_pause_, kLastHelloPauseNs);
   }

@@ -200,13 +200,14 @@ size_t Link::send_lane(OutLane& lane, std::span<TxFrame> frames, uint64_t now) {
 void Link::send_contents(TxFrame& frame, const Sent& what, bool again, uint64_t now) {
   if (packets_.in_flight() == 0 && allowed_ != kNever && now > packets_.last_at() + kIdleNs)
     allowed_ = next_packet_ + Congestion::kFirst - 1;
-  packets_.add(next_packet_, now, what, frame.len + frame.payload_len);
+  const uint8_t port = spread_.next();
+  packets_.add(next_packet_, now, what, frame.len + frame.payload_len, port);
   if (probes_owed_ != 0) probes_owed_--;
   if (const uint64_t pause = congestion_.pause_ns(rtt_.smoothed()); pause != 0) [[unlikely]]
     pace_at_ = now + pause;
   const bool last = !may_send(now) || next_packet_ >= allowed_;
   const uint8_t flags = again || last ? uint8_t{kHopAckNow} : uint8_t{0};
-  finish(frame, type_of(what), flags, peer_.connection, now);
+  finish(frame, type_of(what), flags, peer_.connection, now, port);
 }
 
 void Link::send_ack(TxFrame& frame, uint64_t now) {
@@ -238,7 +239,7 @@ void Link::send_ack(TxFrame& frame, uint64_t now) {
   const size_t size =
       write_ack(ack, {credits.data(), n}, {frame.data + kHopHeaderSize, body_room()});
   frame.len = static_cast<uint32_t>(kHopHeaderSize + size);
-  finish(frame, FrameType::kAck, 0, peer_.connection, now);
+  finish(frame, FrameType::kAck, 0, peer_.connection, now, spread_.next());
   received_.acked();
   send_ack_ = false;
   stats_.acks_out.add(1);
@@ -252,7 +253,7 @@ void Link::send_ack(TxFrame& frame, uint64_t now) {
 void Link::send_token(TxFrame& frame, FrameType type, uint8_t flags, uint64_t token, uint64_t now) {
   write_ping(token, {frame.data + kHopHeaderSize, kPingSize});
   frame.len = kHopHeaderSize + kPingSize;
-  finish(frame, type, flags, peer_.connection, now);
+  finish(frame, type, flags, peer_.connection, now, spread_.next());
 }
 
 // A PING of the size that the path may carry. Its token differs from that of another PING.
@@ -263,13 +264,14 @@ size_t Link::send_size_probe(TxFrame& frame, uint64_t now) {
   std::memset(frame.data + kHopHeaderSize, 0, size - kHopHeaderSize);
   write_ping(size_token_, {frame.data + kHopHeaderSize, kPingSize});
   frame.len = size;
-  finish(frame, FrameType::kPing, 0, peer_.connection, now);
+  finish(frame, FrameType::kPing, 0, peer_.connection, now, spread_.next());
   mtu_.sent(now, rtt_.probe_timeout(config_.min_pto_ns));
   return 1;
 }
 
-void Link::finish(TxFrame& frame, FrameType type, uint8_t flags, uint32_t connection,
-                  uint64_t now) {
+void Link::finish(TxFrame& frame, FrameType type, uint8_t flags, uint32_t connection, uint64_t now,
+                  uint8_t port) {
+  frame.source_port = spread_.number(port);
   const std::span<std::byte> header{frame.data, frame.len};
   write_hop({type, flags, static_cast<uint16_t>(config_.self_epoch), connection, next_packet_++,
              static_cast<uint32_t>(now >> kTickShift), 0},

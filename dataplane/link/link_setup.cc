@@ -48,6 +48,7 @@ Link::Link(const LinkConfig& config)
       limit_(std::clamp<uint32_t>(config.max_frame, kHelloFrameSize, kMaxFrame)),
       congestion_({.on = config.congestion, .queue_ns = config.queue_ns, .most = config.window}),
       packets_(std::bit_floor(std::clamp<uint32_t>(config.window, 1, kAckBits))),
+      spread_(config.source_ports),
       again_(std::bit_ceil(packets_.window() * cuts(limit_))),
       out_(config.max_lanes),
       in_(config.max_lanes),
@@ -83,7 +84,7 @@ void Link::begin_connection(uint64_t now) {
   limit_ = config_.max_frame;
   next_packet_ = config_.first_packet;
   packets_.reset();
-  received_ = {};
+  received_ = ReceivedPackets(!spread_.reorders());
   rtt_ = {};
   probes_ = probes_owed_ = credit_probes_ = 0;
   send_hello_ = send_hello_ack_ = send_ack_ = send_pong_ = send_ping_ = false;
@@ -97,6 +98,7 @@ void Link::begin_connection(uint64_t now) {
   allowed_ = kNever;
   pace_at_ = newest_ack_ = marks_known_ = marks_ = 0;
   hello_at_ = now;
+  hellos_ = 0;
   // A session is worth a call more often; and a pause must not look like a stall of our own.
   hello_pause_ = session_ == 0 ? kHelloPauseNs : std::min(kHelloPauseNs, silence_ns() / 4);
 }
@@ -153,6 +155,8 @@ Drop Link::on_hello(std::span<const std::byte> body, uint64_t now) {
     }
   }
   if (state_ == LinkState::kConnecting) accept(*h);
+  if (same_epoch && known_nonce_ == h->nonce)
+    spread_.change_all(next_packet_);  // our answer was lost
   known_epoch_ = h->epoch;
   known_nonce_ = h->nonce;
   send_hello_ack_ = true;
@@ -246,6 +250,7 @@ void Link::reconnect(uint64_t now) {
     if (LinkRelay::wanted(p.what)) again(p.what);
   });
   begin_connection(now);
+  spread_.change_all(next_packet_);
 }
 
 void Link::close(LinkClose reason, uint64_t now) {

@@ -16,6 +16,9 @@ class ReceivedPackets {
  public:
   static constexpr uint32_t kAckEvery = 16;
 
+  // `ordered`: a packet that comes out of order is news that the peer waits for.
+  explicit ReceivedPackets(bool ordered = true) : ordered_(ordered) {}
+
   // Where the peer may only have so many packets on the way, an ACK must not wait for too many.
   void allow(uint32_t packets) { every_ = std::clamp<uint32_t>(packets / 4, 1, kAckEvery); }
 
@@ -41,7 +44,7 @@ class ReceivedPackets {
     }
     if (!wants_ack) return;
     if (unacked_++ == 0) first_at_ = now;
-    urgent_ |= at_once || !in_order || unacked_ >= every_;
+    urgent_ |= at_once || (ordered_ && !in_order) || unacked_ >= every_;
   }
 
   // When an ACK is due, or never (~0). Urgent: since the first packet that it is for.
@@ -92,6 +95,7 @@ class ReceivedPackets {
     }
   }
 
+  bool ordered_;
   uint64_t largest_ = 0;
   uint64_t largest_at_ = 0;
   uint64_t largest_waited_ = 0;

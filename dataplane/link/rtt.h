@@ -34,11 +34,15 @@ class Rtt {
     return std::max(2 * smoothed_ + 4 * variation_, at_least);
   }
 
-  // A packet that was sent so long before one that arrived is lost.
+  // A packet that was sent so long before one that arrived is lost. Where packets overtake each
+  // other: so long as the latest of them took, within two round trips.
   uint64_t loss_delay() const {
     const uint64_t base = samples_ == 0 ? kInitialNs : std::max(smoothed_, latest_);
-    return std::max(base + base / 8, kGranularityNs);
+    const uint64_t waits = std::clamp(late_, base, 2 * base);
+    return std::max(waits + waits / 8, kGranularityNs);
   }
+  // A packet that was taken for lost had arrived: so long after it was sent we know.
+  void late(uint64_t took_ns) { late_ = std::max(late_, took_ns); }
 
   uint64_t smoothed() const { return smoothed_; }
   uint64_t min() const { return min_; }
@@ -51,6 +55,7 @@ class Rtt {
   uint64_t variation_ = 0;
   uint64_t latest_ = 0;
   uint64_t min_ = 0;
+  uint64_t late_ = 0;
   uint64_t samples_ = 0;
 };
 

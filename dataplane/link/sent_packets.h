@@ -24,6 +24,7 @@ struct SentPacket {
   Sent what;
   uint32_t bytes = 0;  // of the frame
   State state = State::kInFlight;
+  uint8_t port = 0;  // Spread
 };
 
 class SentPackets {
@@ -41,19 +42,25 @@ class SentPackets {
 
   // When !full(). The ring holds a window and the widest threshold, so at its full length the
   // oldest is not in flight: so many younger ones have come that it counts as lost.
-  void add(uint64_t packet, uint64_t now, const Sent& what, uint32_t bytes = 0) {
+  void add(uint64_t packet, uint64_t now, const Sent& what, uint32_t bytes = 0, uint8_t port = 0) {
     if (tail_ - head_ == ring_.size()) {
       assert(slot(head_).state != SentPacket::State::kInFlight);
       head_++;
     }
     SentPacket& p = slot(tail_++);
-    p = {packet, now, what, bytes, SentPacket::State::kInFlight};
+    // One by one: a copy of what was just written in smaller parts would have to wait for them.
+    p.packet = packet;
+    p.at = now;
+    p.what = what;
+    p.bytes = bytes;
+    p.state = SentPacket::State::kInFlight;
+    p.port = port;
     in_flight_++;
     last_at_ = now;
   }
 
-  // Calls `acked(packet, spurious)` for each that `a` says came and that was not known to;
-  // spurious: it had been given up. Returns whether the largest was among them, and its time of
+  // Calls `acked(packet, was)` for each that `a` says came and that was not known to; `was` is what
+  // was thought of it. Returns whether the largest was among them, and its time of
   // transmission in `largest_sent_at`.
   template <class F>
   bool on_ack(const Ack& a, uint64_t& largest_sent_at, F&& acked) {
@@ -62,15 +69,15 @@ class SentPackets {
       SentPacket& p = slot(i);
       if (p.packet > a.largest) break;
       if (p.state == SentPacket::State::kAcked || !a.has(p.packet)) continue;
-      const bool given_up = p.state != SentPacket::State::kInFlight;
-      if (p.state == SentPacket::State::kLost) widen(a.largest - p.packet);
-      if (!given_up) in_flight_--;
+      const SentPacket::State was = p.state;
+      if (was == SentPacket::State::kLost) widen(a.largest - p.packet);
+      if (was == SentPacket::State::kInFlight) in_flight_--;
       p.state = SentPacket::State::kAcked;
       if (p.packet == a.largest) {
         largest = true;
         largest_sent_at = p.at;
       }
-      acked(p, given_up);
+      acked(p, was);
     }
     largest_acked_ = std::max(largest_acked_, a.largest);
     trim();

@@ -32,6 +32,12 @@ struct ChecksumOffload {
   bool udp = false;
 };
 
+// The n-th source port of who has `first`: it tells networks that choose a way by ports (ECMP) that
+// this flow may take another one.
+constexpr uint16_t source_port(uint16_t first, uint32_t n) {
+  return n == 0 ? first : static_cast<uint16_t>(49152 + (first + n) % 16384);
+}
+
 class Encap {
  public:
   static constexpr size_t kMaxSize = kEthernetSize + kIpv6Size + kUdpSize;
@@ -49,7 +55,9 @@ class Encap {
   // Writes the headers to the first size() bytes of `frame`; the link frame stands behind them and
   // goes on in `payload`. Last of all: the UDP checksum covers every byte. The whole link frame is
   // at most 65,507 bytes.
-  void write(std::span<std::byte> frame, std::span<const std::byte> payload);
+  // `source_port`: the flow's own (0) or another one, source_port().
+  void write(std::span<std::byte> frame, std::span<const std::byte> payload,
+             uint32_t source_port = 0);
 
  private:
   std::array<std::byte, kMaxSize> template_{};
@@ -59,7 +67,8 @@ class Encap {
   uint16_t id_ = 0;
   uint16_t ip_sum_ = 0;      // of the IPv4 header but length, id and checksum
   uint16_t pseudo_sum_ = 0;  // of the addresses and the protocol
-  uint16_t udp_sum_ = 0;     // pseudo_sum_ and the ports
+  uint16_t udp_sum_ = 0;     // pseudo_sum_ and the destination's port
+  uint16_t from_port_ = 0;
 };
 
 }  // namespace penstock

@@ -95,8 +95,22 @@ void SimNet::send(SimPort& from, std::vector<std::byte> bytes) {
     if (i != from.index_ && (to == ports_.size() || to == i)) put_in_air(from, i, bytes);
 }
 
+const SimNet::Way* SimNet::way_of(const std::vector<std::byte>& bytes) const {
+  if (ways.empty() || bytes.size() < kEthernet + 24) return nullptr;
+  const bool v4 = bytes[12] == std::byte{0x08} && bytes[13] == std::byte{0x00};
+  const bool v6 = bytes[12] == std::byte{0x86} && bytes[13] == std::byte{0xdd};
+  const size_t begin = kEthernet + (v4 ? 12 : 8);
+  const size_t end = kEthernet + (v4 ? 20 : 40) + 4;
+  if ((!v4 && !v6) || bytes.size() < end) return nullptr;
+  uint64_t hash = 0xcbf29ce484222325;
+  for (size_t at = begin; at < end; at++)
+    hash = (hash ^ static_cast<uint64_t>(bytes[at])) * 0x100000001b3;
+  return &ways[(hash ^ hash >> 32) % ways.size()];
+}
+
 void SimNet::put_in_air(SimPort& from, size_t to, const std::vector<std::byte>& bytes) {
-  if (!parted_.empty() && parted_.contains({from.index_, to})) {
+  const Way* way = way_of(bytes);
+  if ((way != nullptr && way->dark) || (!parted_.empty() && parted_.contains({from.index_, to}))) {
     from.lost_++;
     return;
   }
@@ -104,6 +118,7 @@ void SimNet::put_in_air(SimPort& from, size_t to, const std::vector<std::byte>& 
   const int copies = from.chance(f.duplicate) ? 2 : 1;
   for (int i = 0; i < copies; i++) {
     uint64_t due = std::max(now_, from.up_free_) + f.delay_ns;
+    if (way != nullptr) due += way->delay_ns;
     if (f.jitter_ns != 0) due += from.random() % f.jitter_ns;
     if (from.chance(f.reorder)) due += f.reorder_ns;
     InAir frame{due, order_++, to, true, bytes};

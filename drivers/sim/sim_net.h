@@ -32,6 +32,14 @@ class SimNet {
   // Whether frames get from one port to another: a partition, one way. They do until told.
   void join(const SimPort& from, const SimPort& to, bool joined);
 
+  // Through a larger network: each flow of UDP takes one of these, by a hash of its addresses and
+  // ports (ECMP). Empty: all frames take the same.
+  struct Way {
+    uint64_t delay_ns = 0;
+    bool dark = false;  // everything vanishes
+  };
+  std::vector<Way> ways;
+
   // Moves the time to `now` (never back) and delivers what is due by then.
   void advance(uint64_t now);
   uint64_t now() const { return now_; }
@@ -64,6 +72,7 @@ class SimNet {
   };
 
   void send(SimPort& from, std::vector<std::byte> bytes);
+  const Way* way_of(const std::vector<std::byte>& bytes) const;
   void put_in_air(SimPort& from, size_t to, const std::vector<std::byte>& bytes);
   void pass_switch(InAir&& frame);
   void note(uint64_t word);

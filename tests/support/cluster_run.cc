@@ -86,6 +86,9 @@ SimCluster::Config Run::config(uint64_t seed) {
   c.port.faults.delay_ns = pick(r_, {1'000U, 20'000U});
   c.link.window = pick(r_, {8U, 64U, 256U});
   c.link.congestion = r_.chance(60);
+  c.link.source_ports = pick(r_, {1U, 1U, 4U});
+  for (uint64_t n = r_.below(4); n > 0; n--)
+    c.ways.push_back({.delay_ns = r_.below(10'000)});
   c.link.min_pto_ns = pick(r_, {100'000U, 1'000'000U});
   c.lane.ring_log2 = pick(r_, {3U, 6U});
   c.lane.arena_log2 = pick(r_, {16U, 17U});

@@ -33,6 +33,7 @@ SimCluster::SimCluster(const Config& config)
       hosts_(config.nodes),
       lives_(config.nodes),
       joined_(config.nodes * config.nodes, true) {
+  net_.ways = config.ways;
   net_.advance(now_);
   for (uint32_t i = 0; i < config.nodes; i++)
     start(i);

@@ -30,6 +30,7 @@ class SimCluster {
     uint64_t poll_ns = 20'000;  // of a control thread, likewise
     uint64_t act_ns = 100'000;  // of a client: between half and twice that
     SimPortConfig port;
+    std::vector<SimNet::Way> ways;
     LinkConfig link;  // ids and sizes are set by the cluster
     LaneGeometry lane{.ring_log2 = 6, .arena_log2 = 17, .topics = 4};
     LaneGeometry mirror{.ring_log2 = 5, .arena_log2 = 14, .topics = 4};

@@ -47,7 +47,7 @@ const Bad kKeys[] = {
      "socket, socket_group, socket_mode, state_dir"},
     {"UnknownKeyLikeNothing", config_with("[link]\nxyzzyplugh = 4\n"),
      "c.toml:4: link.xyzzyplugh: unknown key; allowed in link: dead_after, ack_delay, window, "
-     "chain_from"},
+     "source_ports, chain_from"},
     {"UnknownTable", config_with("[lnae]\n"),
      "c.toml:3: lnae: unknown table (did you mean lane?); allowed: node, workers, memory, lane, "
      "mirror, inbox, link, log, port, peer"},

@@ -41,5 +41,17 @@ TEST(Rtt, NothingIsLostWithinAMicrosecond) {
   EXPECT_EQ(r.loss_delay(), 1000u);
 }
 
+TEST(Rtt, WaitsForWhatComesLateWithinTwoRoundTrips) {
+  Rtt r;
+  r.sample(80'000, 0);
+  EXPECT_EQ(r.loss_delay(), 90'000u);
+  r.late(60'000);
+  EXPECT_EQ(r.loss_delay(), 90'000u);
+  r.late(120'000);
+  EXPECT_EQ(r.loss_delay(), 135'000u);
+  r.late(10'000'000);
+  EXPECT_EQ(r.loss_delay(), 180'000u);
+}
+
 }  // namespace
 }  // namespace penstock

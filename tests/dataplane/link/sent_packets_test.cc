@@ -21,9 +21,9 @@ struct Fixture {
   }
   std::vector<uint64_t> ack(const Ack& a) {
     std::vector<uint64_t> out;
-    packets.on_ack(a, sent_at, [&](const SentPacket& p, bool late) {
+    packets.on_ack(a, sent_at, [&](const SentPacket& p, SentPacket::State was) {
       out.push_back(p.packet);
-      spurious += late ? 1 : 0;
+      spurious += was != SentPacket::State::kInFlight ? 1 : 0;
     });
     return out;
   }
@@ -98,7 +98,9 @@ TEST(SentPackets, ALongHistoryFitsTheRing) {
       Ack a{.largest = next - 1 - static_cast<uint64_t>(round) % window};
       a.bitmap = {0x5555aaaa12345678u * static_cast<uint64_t>(round), 7, 1ull << 63, 0};
       uint64_t at = 0;
-      packets.on_ack(a, at, [&](const SentPacket&, bool spurious) { spurious ? late++ : acked++; });
+      packets.on_ack(a, at, [&](const SentPacket&, SentPacket::State was) {
+        was == SentPacket::State::kInFlight ? acked++ : late++;
+      });
       packets.find_lost(next, 1000, [&](const SentPacket&) { given_up++; });
       if (round % 50 == 0 && packets.probe() != nullptr) given_up++;
       ASSERT_EQ(acked + given_up + packets.in_flight(), next - 1);

@@ -50,6 +50,22 @@ TEST(Encap, WritesTheHeadersOfTheDocuments) {
                                          "c350 12b7 000d e7f6 68656c6c6f"));
 }
 
+TEST(Encap, OtherSourcePortsAreOfTheHighRangeAndInTheChecksum) {
+  EXPECT_EQ(source_port(kPort, 0), kPort);
+  EXPECT_EQ(source_port(65'535, 1), 49'152);
+  for (const bool v4 : {true, false}) {
+    Encap encap(flow(v4), {});
+    Bytes out(encap.size() + 5);
+    for (const uint32_t n : {0u, 1u, 16'384u, 65'535u}) {
+      encap.write(out, {}, n);
+      const Datagram d = received(out);
+      ASSERT_EQ(d.arrival, Arrival::kUdp) << n;
+      EXPECT_EQ(d.from_port, source_port(50'000, n));
+      EXPECT_GE(d.from_port, 49'152);
+    }
+  }
+}
+
 TEST(Encap, CountsItsDatagramsAndNeverLetsThemBeFragmented) {
   Encap encap(flow(true), {});
   for (uint16_t i = 1; i < 5; i++) {
