@@ -4,9 +4,9 @@
 //   lossy_rig wire RECEIVERS LOST IN_A_ROW       bytes sent for one of payload to one receiver
 //   lossy_rig dropped SENDERS MARKS              share of frames that the switch dropped
 //   lossy_rig time SENDERS MARKS                 time, for one that the receiver's cable would take
-//   lossy_rig chain_egress RECEIVERS MESSAGES    bytes sent for one of payload, 4 MiB a message
-//   lossy_rig chain_time RECEIVERS MESSAGES      time, for one that the sender's cable would take
-//   lossy_rig chain_killed RECEIVERS MESSAGES    seconds more when a relay dies half-way
+//   lossy_rig chain_egress RECEIVERS MESSAGES MIB    bytes sent for one of payload, MIB a message
+//   lossy_rig chain_time RECEIVERS MESSAGES MIB      time, for one that the sender's cable would
+//   take lossy_rig chain_killed RECEIVERS MESSAGES MIB    seconds more when a relay dies half-way
 //
 // `--ms` is taken and not needed.
 #include <cstdio>
@@ -43,9 +43,11 @@ int main(int argc, char** argv) {
     print(what == "time" ? o.time : o.dropped, o.done, o.wrong);
     return 0;
   }
-  if (what.starts_with("chain_") && argc >= 4) {
+  if (what.starts_with("chain_") && argc >= 5) {
     const bool killed = what == "chain_killed";
-    const ChainRun run{.receivers = number(argv[2]), .messages = number(argv[3])};
+    const ChainRun run{.receivers = number(argv[2]),
+                       .size = uint64_t{number(argv[4])} << 20,
+                       .messages = number(argv[3])};
     const ChainOutcome o = run_chain(run);
     if (killed) {
       ChainRun second = run;
@@ -60,6 +62,6 @@ int main(int argc, char** argv) {
   std::fprintf(stderr,
                "usage: lossy_rig goodput|wire RECEIVERS LOST IN_A_ROW\n"
                "       lossy_rig dropped|time SENDERS MARKS\n"
-               "       lossy_rig chain_egress|chain_time|chain_killed RECEIVERS MESSAGES\n");
+               "       lossy_rig chain_egress|chain_time|chain_killed RECEIVERS MESSAGES MIB\n");
   return 2;
 }

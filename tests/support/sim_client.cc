@@ -5,24 +5,9 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "tests/dataplane/topic/slow_match.h"
+#include "tests/support/sim_client_reading.h"
 
 namespace penstock::test {
-
-// One lane as one receiver reads it.
-struct SimClient::Reading {
-  attach::Join join;
-  uint64_t publisher = 0;  // 0: an inbox
-  uint64_t standing = 0;
-  bool begun = false;
-  bool over = false;  // the node may have it
-  Mapping memory;
-  Mapping page;
-  LaneReader reader;
-  uint64_t shown = 0;
-  uint64_t skipped = 0;
-  std::vector<ClusterLedger::Name> held;  // of an inbox: read and not let go of
-};
 
 SimClient::SimClient(ClusterLedger& ledger, const Where& where, uint64_t seed, uint64_t now)
     : ledger_(ledger), where_(where), random_(seed) {
@@ -292,68 +277,6 @@ uint32_t SimClient::publish(Sender& s, const Pace& pace) {
     s.writer.commit({.topic = row, .time_ns = 0, .key = s.pusher ? random_.below(4) : 0});
     ledger_.published(s.id);
     if (ending_) s.left--;
-  }
-  return n;
-}
-
-uint32_t SimClient::read(Receiver& r, const Pace& pace) {
-  uint32_t work = 0;
-  for (size_t i = 0; i < r.lanes.size(); i++) {
-    Reading& lane = *r.lanes[i];
-    const auto before = [&](const auto& other) { return other->publisher == lane.publisher; };
-    const auto here = r.lanes.begin() + static_cast<std::ptrdiff_t>(i);
-    if (lane.publisher == 0 || std::none_of(r.lanes.begin(), here, before))
-      work += read(r, lane, pace);
-  }
-  std::erase_if(r.lanes, [](const auto& lane) { return lane->over; });
-  return work;
-}
-
-uint32_t SimClient::read(Receiver& r, Reading& lane, const Pace& pace) {
-  if (!std::exchange(lane.begun, true) && lane.publisher != 0)
-    ledger_.joined(r.id, lane.publisher, lane.standing);
-  uint32_t n = 0;
-  bool empty = false;
-  for (; n < pace.read; n++) {
-    Message m;
-    const LaneReader::Next next = lane.reader.next(m);
-    empty = next == LaneReader::Next::kEmpty;
-    if (empty) {
-      if (lane.reader.finished() && lane.reader.closed() == CloseReason::kPeerDown)
-        ledger_.end_of_lane(r.id, lane.publisher);
-      break;
-    }
-    if (next == LaneReader::Next::kGap) {
-      ledger_.gap(r.id, lane.publisher, std::max<uint64_t>(m.key, 1));
-      continue;
-    }
-    std::array<char, kMaxTopicName> buffer;
-    const std::string_view topic = lane.reader.topic_name(m.topic, buffer);
-    if (lane.join.inbox == 0 && !slow_match(r.filter, topic)) {
-      lane.skipped++;
-      continue;
-    }
-    std::vector<std::byte> copy;
-    if (lane.join.lossy != 0) {
-      copy.resize(m.len);
-      if (!lane.reader.copy(m, copy.data())) {
-        ledger_.gap(r.id, lane.publisher, 1);
-        continue;
-      }
-      m.data = copy.data();
-    }
-    lane.shown++;
-    const auto name = ledger_.got(r.id, topic, {m.data, static_cast<size_t>(m.len)});
-    if (lane.join.inbox != 0) lane.held.push_back(name);
-  }
-  if (lane.reader.evicted() && !lane.over)
-    fault("evicted from lane of " + std::string(lane.join.publisher));
-  const bool done = empty && lane.reader.finished();
-  if (done || random_.chance(pace.release)) let_go(ledger_, r, lane);
-  if (done) {
-    guest_.say(attach::Released{
-        .lane_id = lane.join.lane_id, .slot = lane.join.slot, .generation = lane.join.generation});
-    lane.over = true;
   }
   return n;
 }

@@ -115,6 +115,7 @@ class SimClient {
   uint32_t publish(Sender& s, const Pace& pace);
   uint32_t read(Receiver& r, const Pace& pace);
   uint32_t read(Receiver& r, Reading& lane, const Pace& pace);
+  void tell_overrun(Receiver& r, Reading& lane, uint64_t source);
   static void let_go(ClusterLedger& ledger, const Receiver& r, Reading& lane);
   Receiver* find(uint64_t subscription);
   static uint64_t publisher_of(const attach::Join& m);

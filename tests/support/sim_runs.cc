@@ -1,6 +1,7 @@
 #include "tests/support/sim_runs.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "tests/support/sim_star.h"
 
@@ -97,7 +98,8 @@ ChainOutcome run_chain(const ChainRun& r) {
   if (r.chain) c.chain_from = 256 << 10;
   c.link.dead_after_ns = 500'000'000;
   SimStar star(c);
-  const LaneGeometry lane{.ring_log2 = 10, .arena_log2 = 26, .topics = 1};
+  const auto holds = static_cast<uint32_t>(std::bit_width(std::bit_ceil(r.size)) - 1);
+  const LaneGeometry lane{.ring_log2 = 10, .arena_log2 = std::max(26u, holds), .topics = 1};
   auto& source = star.publish(0, lane, r.size, r.messages);
   for (uint32_t i = 1; i <= r.receivers; i++)
     star.subscribe(i, source, lane);
@@ -111,7 +113,9 @@ ChainOutcome run_chain(const ChainRun& r) {
   const uint64_t begin = star.now();
   const uint64_t before = star.port(0).stats().tx_bytes.read();
   if (r.killed != 0) {
-    const auto half = [&] { return star.flows().back()->got >= r.messages / 2; };
+    const auto half = [&] {
+      return star.port(0).stats().tx_bytes.read() - before >= r.size * r.messages / 2;
+    };
     if (!star.run(kLimitNs, half)) return o;
     star.kill(r.killed);
   }

@@ -46,7 +46,7 @@ struct ChainRun {
   uint64_t size = 4 << 20;
   uint64_t messages = 16;
   uint32_t lost = 0;    // frames of a million, between the first two receivers and back
-  uint32_t killed = 0;  // this host dies when half has come; 0: none
+  uint32_t killed = 0;  // this host dies when half has left the source; 0: none
   uint32_t slow = 0;    // the cable of this host takes a hundredth; 0: of none
   bool chain = true;
 };
