@@ -192,6 +192,8 @@ class Node {
   void take(PeerRecord& p, std::span<const std::byte> message);
   void on_sub_add(PeerRecord& p, const peer::SubAdd& m);
   void on_sub_del(PeerRecord& p, const peer::SubDel& m);
+  void forget_missed(PeerRecord& p);
+  void on_sub_all(PeerRecord& p, const peer::SubAll& m);
   void on_sub_ack(PeerRecord& p, const peer::SubAck& m);
   void on_lane_ready(PeerRecord& p, const peer::LaneReady& m);
   void on_lane_refused(PeerRecord& p, const peer::LaneRefused& m);

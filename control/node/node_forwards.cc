@@ -217,57 +217,6 @@ void Node::topic_ready(ForwardRecord& f, uint32_t topic) {
   }
 }
 
-// What the forward may pass over: nothing as long as one who reads the lane there must miss
-// nothing; that one, `waiting` if not null, hears that it is joined when that is so.
-void Node::set_shed(LaneRecord& lane, ForwardRecord& f, Interest* waiting) {
-  Forward::Shed shed{.may = true};
-  bool first = true;
-  for (const auto& [key, i] : f.peer->interests) {
-    if (i.mode != Mode::kBroadcast) continue;
-    if (std::ranges::none_of(
-            lane.topics, [&](const std::string& t) { return !t.empty() && matches(i.filter, t); }))
-      continue;
-    shed.may = shed.may && !i.overflow.holds_back();
-    const auto wider = [&](uint64_t a, uint64_t b) {
-      return first ? b : a == 0 || b == 0 ? 0 : std::max(a, b);
-    };
-    shed.messages = wider(shed.messages, i.overflow.limit_messages);
-    shed.bytes = wider(shed.bytes, i.overflow.limit_bytes);
-    first = false;
-  }
-  if (first || !shed.may) shed = {};
-  if (std::exchange(f.shed, shed) == shed || f.forward == nullptr) return;
-  if (waiting != nullptr) waiting->waiting.insert({f.alias, kNoTopic});
-  errands(f.peer->paths[f.path_index].worker)
-      .send([forward = f.forward.get(), shed](Worker&, uint64_t) { forward->set_shed(shed); },
-            when_ready(f, kNoTopic));
-}
-
-// Topics that no interest of the peer wants are skipped. Returns how many are wanted. Of one that
-// is ending nothing is asked any more: it is freed before that would run.
-size_t Node::skip_unwanted(LaneRecord& lane, ForwardRecord& f) {
-  size_t wanted = 0;
-  if (f.group != nullptr || f.ending) return 1;
-  set_shed(lane, f, nullptr);
-  for (uint32_t t = 0; t < lane.topics.size(); t++) {
-    if (lane.topics[t].empty()) continue;
-    const bool want =
-        std::any_of(f.peer->interests.begin(), f.peer->interests.end(), [&](const auto& i) {
-          return i.second.mode == Mode::kBroadcast && matches(i.second.filter, lane.topics[t]);
-        });
-    if (want) {
-      wanted++;
-    } else if (f.forward != nullptr) {
-      f.topics.erase(t);
-      errands(f.peer->paths[f.path_index].worker)
-          .send([forward = f.forward.get(), t](Worker&, uint64_t) {
-            forward->set_topic(t, TopicUse::kSkip);
-          });
-    }
-  }
-  return wanted;
-}
-
 // The lane goes on without it; a lane of which nothing else is wanted does not go there at all.
 void Node::topic_refused(ForwardRecord& f, uint32_t topic) {
   f.topics[topic] = ForwardRecord::Use::kRefused;

@@ -79,7 +79,11 @@ void Node::on_notice(const LinkNotice& notice, uint64_t now) {
 }
 
 // Each link fences what it has seen itself; all of a peer's paths are to be with the same life.
+// What the one before wanted must not be taken for a wish of this one.
 void Node::fence(PeerRecord& p, uint64_t epoch) {
+  if (epoch > p.epoch)
+    for (uint32_t i = 0; i < p.paths.size(); i++)
+      path_down(p, i, LinkEvent::kPeerRestarted);
   p.epoch = std::max(p.epoch, epoch);
   for (PathRecord& path : p.paths)
     errands(path.worker).send([l = path.path.get(), e = p.epoch](Worker&, uint64_t now) {
@@ -135,6 +139,7 @@ void Node::path_up(PeerRecord& p, uint32_t index, uint64_t session, uint64_t now
     peer::set_text(m.filter, what.second);
     send(p, m);
   }
+  send(p, peer::SubAll{});
 }
 
 // The session is over: what was in flight is lost and counted, what is not yet sent is dropped for
@@ -249,6 +254,9 @@ void Node::take(PeerRecord& p, std::span<const std::byte> bytes) {
     case Type::kSubAck:
       good = with(peer::SubAck{}, &Node::on_sub_ack);
       break;
+    case Type::kSubAll:
+      good = with(peer::SubAll{}, &Node::on_sub_all);
+      break;
     case Type::kLaneTopic:
       good = with(peer::LaneTopic{}, &Node::on_lane_topic);
       break;
@@ -272,126 +280,6 @@ void Node::take(PeerRecord& p, std::span<const std::byte> bytes) {
   if (!good)
     log(fmt::format("node {} ({}) sent a control message of type {} that makes no sense: ignored",
                     p.id, p.name, static_cast<uint32_t>(peer::type_of(bytes))));
-}
-
-void Node::on_sub_add(PeerRecord& p, const peer::SubAdd& m) {
-  const std::string_view filter = peer::text(m.filter);
-  if (m.mode > Mode::kGroup || !valid_filter(filter) || !m.overflow.valid()) return;
-  if (p.interests.size() >= kMostInterests && !p.interests.contains(m.key))
-    return cut(p, fmt::format("it wants more than {} filters", kMostInterests));
-  Interest& interest = p.interests[m.key];
-  interest = {.mode = m.mode,
-              .filter = std::string(filter),
-              .overflow = m.overflow,
-              .waiting = {},
-              .acknowledged = false};
-  if (m.mode == Mode::kGroup) {
-    // The group reads every lane with a matching topic, if it did not before, and offers it.
-    auto g = group_for(filter);
-    if (g.ok()) {
-      for (auto& [id, s] : (*g)->sources)
-        if (s->lane->kind == LaneKind::kLane) offer(p, *s->lane, interest);
-    }
-  } else {
-    for (auto& [id, lane] : lanes_) {
-      offer(p, *lane, interest);
-      for (auto& f : lane->forwards)
-        if (f->peer == &p && f->group == nullptr && !f->ending) set_shed(*lane, *f, &interest);
-    }
-  }
-  if (interest.waiting.empty()) acknowledge(p, m.key, interest);
-}
-
-void Node::acknowledge(PeerRecord& p, uint64_t key, Interest& interest) {
-  if (std::exchange(interest.acknowledged, true)) return;
-  peer::SubAck m;
-  m.key = key;
-  send(p, m);
-}
-
-void Node::on_sub_del(PeerRecord& p, const peer::SubDel& m) {
-  const auto it = p.interests.find(m.key);
-  if (it == p.interests.end()) return;
-  const Interest gone = std::move(it->second);
-  p.interests.erase(it);
-  p.absent.erase(gone.filter);
-  std::vector<ForwardRecord*> unwanted;
-  for (auto& [id, lane] : lanes_) {
-    for (auto& f : lane->forwards) {
-      if (f->peer != &p || f->ending) continue;
-      if (gone.mode == Mode::kGroup) {
-        if (f->group != nullptr && f->group->filter == gone.filter) unwanted.push_back(f.get());
-      } else if (f->group == nullptr && skip_unwanted(*lane, *f) == 0) {
-        unwanted.push_back(f.get());
-      }
-    }
-  }
-  for (ForwardRecord* f : unwanted)
-    end_forward(*f, f->group != nullptr ? Drop::kNoMember : Drop::kNone, true);
-  if (gone.mode == Mode::kGroup)
-    if (const auto g = groups_.find(gone.filter); g != groups_.end())
-      end_group_if_unused(*g->second);
-}
-
-void Node::on_sub_ack(PeerRecord& p, const peer::SubAck& m) {
-  for (auto& [what, wish] : wishes_) {
-    if (wish.key != m.key) continue;
-    for (auto& [cid, c] : clients_) {
-      for (auto& [sid, s] : c->subscriptions) {
-        if (!s->waiting || s->mode != what.first || s->filter != what.second) continue;
-        if (s->waiting->peers.erase(p.id) != 0 && s->waiting->peers.empty()) finish_subscribe(*s);
-      }
-    }
-  }
-}
-
-// What a peer may do to all of ours with this filter: nothing, or the most that one of them allows.
-// When the last who must miss nothing goes the peer is not told before the next one comes.
-attach::Overflow Node::shared_overflow(Mode mode, const std::string& filter) const {
-  attach::Overflow all{.policy = attach::Policy::kDropOldest};
-  bool first = true;
-  for (const auto& [cid, c] : clients_) {
-    for (const auto& [sid, s] : c->subscriptions) {
-      if (s->mode != mode || s->filter != filter || s->over) continue;
-      const attach::Overflow& o = s->overflow;
-      if (o.holds_back()) return {};
-      const bool limits = o.policy == attach::Policy::kDropOldest;
-      const auto wider = [&](uint64_t a, uint64_t b) {
-        return !limits ? 0 : first ? b : a == 0 || b == 0 ? 0 : std::max(a, b);
-      };
-      all.limit_messages = wider(all.limit_messages, o.limit_messages);
-      all.limit_bytes = wider(all.limit_bytes, o.limit_bytes);
-      first = false;
-    }
-  }
-  return first ? attach::Overflow{} : all;
-}
-
-// One wish a filter, whoever of ours has it; but each new subscription asks again, because its
-// acknowledgement says that what is published from now on will come.
-void Node::wish(Mode mode, const std::string& filter, Subscription& s) {
-  Wish& w = wishes_[{mode, filter}];
-  if (w.users++ == 0) w.key = next_wish_++;
-  for (auto& [id, p] : peers_) {
-    if (!p->up()) continue;
-    peer::SubAdd m;
-    m.mode = mode;
-    m.key = w.key;
-    m.overflow = shared_overflow(mode, filter);
-    peer::set_text(m.filter, filter);
-    send(*p, m);
-    s.waiting->peers.insert(id);
-  }
-}
-
-void Node::unwish(Mode mode, const std::string& filter) {
-  const auto it = wishes_.find({mode, filter});
-  if (it == wishes_.end() || --it->second.users != 0) return;
-  peer::SubDel m;
-  m.key = it->second.key;
-  for (auto& [id, p] : peers_)
-    send(*p, m);
-  wishes_.erase(it);
 }
 
 }  // namespace penstock

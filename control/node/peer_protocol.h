@@ -12,7 +12,7 @@
 //   ◀──────────────────────────── LaneClose  the lane ends after this many messages
 //   LaneClosed ──────────────────────────▶   the alias may be used again
 //
-// After a link came up each side sends SubAdd for all it wants. Bytes from a peer are copied and
+// After a link came up each side sends SubAdd for all it wants, and then SubAll. Bytes from a peer are copied and
 // checked: length, type, terminated strings, ranges.
 #pragma once
 
@@ -41,6 +41,7 @@ enum class Type : uint32_t {
   kLaneClose = 7,
   kLaneClosed = 8,
   kLaneHeld = 9,
+  kSubAll = 10,
 };
 
 struct SubAdd {
@@ -55,6 +56,13 @@ struct SubDel {
   Type type = Type::kSubDel;
   uint32_t reserved = 0;
   uint64_t key = 0;
+};
+
+// That was all that it wants. What it wanted before it was cut off, and has not named since, it no
+// longer misses.
+struct SubAll {
+  Type type = Type::kSubAll;
+  uint32_t reserved = 0;
 };
 
 struct SubAck {

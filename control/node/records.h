@@ -306,6 +306,8 @@ struct ForwardRecord {
   std::unique_ptr<Forward> forward;      // broadcast, once the peer is ready
   std::unique_ptr<RemoteMember> remote;  // group, once the peer is ready
   Forward::Shed shed;                    // broadcast
+  // Changes of it that the worker has not made: nobody is told before the last of them is.
+  std::shared_ptr<uint32_t> shedding = std::make_shared<uint32_t>(0);
   bool held = false;                     // the peer was told that the publisher waits for it
   bool ending = false;
   bool lost = false;   // because the peer is

@@ -81,16 +81,20 @@ class Congestion {
   // Packets that may be in flight, at least 1.
   uint32_t packets() const { return static_cast<uint32_t>(std::max(window_, 1.0)); }
 
-  // From one packet to the next, where even one in flight would be too many; else 0.
+  // From one packet to the next, where even one in flight would be too many; else 0. At most as long
+  // as the smallest window of a short path asks for: on one that has just become longer, a packet
+  // that shows it must go before long.
   uint64_t pause_ns(uint64_t smooth_ns) const {
     if (window_ >= 1) return 0;
-    return static_cast<uint64_t>(static_cast<double>(smooth_ns) / window_);
+    const double pause = static_cast<double>(smooth_ns) / window_;
+    return static_cast<uint64_t>(std::min(pause, kLongestPause));
   }
 
   double window() const { return window_; }
 
  private:
   static constexpr double kLeast = 0.01;
+  static constexpr double kLongestPause = 2e6;
   static constexpr double kLossTolerated = 0.1;
   static constexpr uint64_t kBaseFor = 10'000'000'000;
 

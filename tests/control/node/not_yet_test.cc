@@ -193,6 +193,63 @@ TEST_F(TwoPaths, APeerIsToldWhatItMissesInItsNewLifeUntilThePathIsUp) {
   EXPECT_EQ(show("lanes")[0]["readers"][0]["link"]["sent"], 1) << "the notice" << show("lanes");
 }
 
+// It wanted the topic, was cut off, and comes back without that wish.
+TEST_F(NotYet, APeerMissesNothingThatItNoLongerWants) {
+  test::Guest g;
+  publisher(g);
+  LaneWriter lane(g.lanes[0].memory.data(), test::HostilePeer::kLane, nullptr);
+  const auto take = [&] {
+    ASSERT_EQ(peer.asked.size(), 1u) << log;
+    peer.take(peer.asked[0]);
+    auto ready = answer<peer::LaneReady>(peer.asked[0]);
+    ready.mirror = test::HostilePeer::kLane;
+    say(ready);
+    settle(8);
+  };
+  for (const bool named : {false, true}) {
+    say(wish(1, "t"));
+    settle(4);
+    take();
+    peer.begin_anew(now, 1);
+    for (int i = 0; i < 500 && !peer.up(); i++)
+      settle(1);
+    settle(50);
+    ASSERT_EQ(lane.send({}, std::vector<std::byte>(8)), Errc::kOk);
+    if (named) say(wish(1, "t"));
+    say(peer::SubAll{});
+    settle(4);
+    if (!named) say(wish(1, "t"));
+    settle(50);
+    take();
+    const auto row = show("lanes")[0]["readers"][0]["link"];
+    EXPECT_EQ(row["sent"], named ? 1 : 0) << "a notice: " << row;
+    peer.begin_anew(now, 1);
+    for (int i = 0; i < 500 && !peer.up(); i++)
+      settle(1);
+    settle(50);
+    say(peer::SubAll{});
+    settle(50);
+  }
+}
+
+// On path 1 its new life is up before anything is known of the end of the old one on path 0.
+TEST_F(TwoPaths, WhatAnEarlierLifeWantedIsNotOfferedToTheNext) {
+  answer_path_1();
+  test::Guest g;
+  publisher(g);
+  say(wish(1, "t"));
+  settle(4);
+  ASSERT_EQ(peer.asked.size(), 1u);
+  far_1_->link.close(LinkClose::kStopped, now);
+  settle(8);
+  peer.asked.clear();
+  answer_path_1(2);
+  settle(50);
+  EXPECT_EQ(peer.asked.size(), 0u) << log;
+  for (const auto& row : show("lanes"))
+    EXPECT_EQ(row["readers"].size(), 0u) << row;
+}
+
 // The worker still sends what the last wish was for when the next one comes.
 TEST_F(NotYet, WhatIsWantedAgainAtOnceDoesNotComeTwice) {
   test::Guest g;
