@@ -24,6 +24,8 @@ namespace penstock {
 struct Region {
   const std::byte* base = nullptr;
   uint64_t bytes = 0;
+  bool copied =
+      false;           // some device cannot read it: ports copy out of it. Set by control, at first
   RefCount in_flight;  // taken by tx_burst for each accepted frame, given back when the NIC is done
 };
 
@@ -66,7 +68,7 @@ struct PortInfo {
 struct PortStats {
   Counter rx_frames, rx_bytes, tx_frames, tx_bytes;
   Counter tx_full;        // frames that the device did not take at once
-  Counter tx_linearized;  // payloads copied because the device cannot chain
+  Counter tx_linearized;  // payloads copied because the device cannot chain, or reach them
   Counter rx_linearized;  // received frames copied because they came in pieces
   Counter rx_missed;      // arrived, and there was no room for it
   Counter no_buffers;     // tx_alloc got less than it asked for
@@ -96,8 +98,9 @@ class Port {
   // Gives frames back: received ones after use, or unsent ones.
   virtual void release(std::span<const Frame> frames) = 0;
 
-  // Makes `region` known to the device before the first frame refers to it (DMA mapping; most
-  // virtual devices need nothing). Control core, before the region is handed to the worker.
+  // Makes `region`, which is mapped for writing, known to the device before the first frame refers
+  // to it (DMA mapping; most virtual devices need nothing). Control core, before the region is
+  // handed to the worker. Where this fails the caller sets `copied`.
   virtual Errc map_region(const Region& region) = 0;
   virtual void unmap_region(const Region& region) = 0;
 

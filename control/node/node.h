@@ -59,6 +59,7 @@ struct PortRow {
   std::function<std::string()> status = nullptr;
   // Of the device, so only in the row of its first queue; null: it counts nothing. Control thread.
   std::function<DeviceLosses()> losses = nullptr;
+  bool copies = false;  // the device could not be shown a lane
 };
 
 class Node {

@@ -1,9 +1,13 @@
 // Lanes: made, closed when their publisher goes, freed when the last reader has let go.
+#include <fmt/format.h>
+#include <utility>
+
 #include "control/node/node.h"
 #include "dataplane/topic/filter.h"
 
 namespace penstock {
-// A lane that a client writes is mapped read-only here; one that a worker writes is ours.
+// A lane that a client writes is read-only here; one that a worker writes is ours. Devices come
+// first: one that reads memory by itself is shown none that its owner may not write.
 Result<LaneRecord*> Node::make_lane(LaneKind kind, const LaneGeometry& geometry, const char* what) {
   auto lane = std::make_unique<LaneRecord>();
   lane->id = (config_.id << 32) | next_lane_++;
@@ -24,11 +28,7 @@ Result<LaneRecord*> Node::make_lane(LaneKind kind, const LaneGeometry& geometry,
   auto map = lane->memory.map(Access::kReadWrite);
   if (!map.ok()) return map.error();
   LaneWriter::format((*map).data(), geometry, lane->id, lane->epoch);
-  if (kind == LaneKind::kLane) {
-    auto read_only = lane->memory.map(Access::kRead);
-    if (!read_only.ok()) return read_only.error();
-    map = std::move(read_only);
-  } else {
+  if (kind != LaneKind::kLane) {
     lane->writer = std::make_unique<LaneWriter>((*map).data(), geometry, lane->page());
     if (const Errc e = lane->memory.seal_writes(); e != Errc::kOk) return e;
     lane->sealed = true;
@@ -40,8 +40,17 @@ Result<LaneRecord*> Node::make_lane(LaneKind kind, const LaneGeometry& geometry,
   lane->worker = static_cast<uint32_t>(lane->id % workers_.size());
   lane->topics.resize(1);
   LaneRecord& made = *lane;
-  for (const PortRow& row : ports_)
-    (void)row.net->port().map_region(made.region);
+  for (PortRow& row : ports_) {
+    const Errc e = row.net->port().map_region(made.region);
+    if (e == Errc::kOk) continue;
+    made.region.copied = true;
+    if (!std::exchange(row.copies, true))
+      log(
+          fmt::format("port {}: the device cannot read every lane where it lies ({}); payloads are "
+                      "copied, and counted in tx_linearized",
+                      row.name, text(e)));
+  }
+  if (kind == LaneKind::kLane) made.map.forbid_writing();
   lanes_[made.id] = std::move(lane);
   return &made;
 }

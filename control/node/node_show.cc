@@ -241,7 +241,7 @@ std::string Node::show_ports() {
                                          : "down"},
                    {"worker", row.worker},
                    {"queue", row.queue},
-                   {"zero_copy", info.chains},
+                   {"zero_copy", info.chains && !row.copies},
                    {"rx_frames", s.rx_frames.read()},
                    {"rx_bytes", s.rx_bytes.read()},
                    {"tx_frames", s.tx_frames.read()},

@@ -42,6 +42,11 @@ Mapping::~Mapping() {
   if (data_ != nullptr) munmap(data_, size_);
 }
 
+// It is a net under our own mistakes, so nothing depends on whether the kernel agrees.
+void Mapping::forbid_writing() {
+  (void)mprotect(data_, size_, PROT_READ);
+}
+
 void Mapping::swap(Mapping& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);

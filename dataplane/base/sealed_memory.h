@@ -36,6 +36,9 @@ class Mapping {
   // missing (the size for a writer; the size and writing for a reader). Keeps no reference to `fd`.
   static Result<Mapping> open(int fd, uint64_t bytes, Access access);
 
+  // For us, from here on. What a device was told of before, it keeps.
+  void forbid_writing();
+
   std::byte* data() const { return data_; }
   uint64_t size() const { return size_; }  // of the file: at least what was agreed on
   explicit operator bool() const { return data_ != nullptr; }

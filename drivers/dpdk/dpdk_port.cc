@@ -169,12 +169,12 @@ DpdkPort::Offer DpdkPort::offer(std::span<const Frame> in) {
   unsigned free = 0, copies = 0;
   if (setup_.chains) {
     for (const Frame& f : in)
-      free += f.payload_len != 0;
+      free += f.payload_len != 0 && !f.region->copied;
     if (free != 0 && rte_pktmbuf_alloc_bulk(setup_.payloads, references, free) != 0) free = 0;
   }
   uint16_t n = 0;
   for (const Frame& f : in) {
-    const bool refer = f.payload_len != 0 && free != 0;
+    const bool refer = f.payload_len != 0 && free != 0 && !f.region->copied;
     copies += f.payload_len != 0 && !refer;
     prepare(f, refer ? references[--free] : nullptr);
     out[n++] = mbuf(f);

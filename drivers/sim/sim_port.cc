@@ -97,11 +97,12 @@ size_t SimPort::tx_burst(std::span<const Frame> in) {
     assert(f.len <= f.room && f.len + f.payload_len <= info_.max_frame);
     Buffer bytes(f.data, f.data + f.len);
     if (f.payload_len != 0) {
-      assert(f.region != nullptr && std::ranges::count(regions_, f.region) == 1);
+      assert(f.region != nullptr);
+      assert(f.region->copied || std::ranges::count(regions_, f.region) == 1);
       assert(f.payload >= f.region->base &&
              f.payload + f.payload_len <= f.region->base + f.region->bytes);
       bytes.insert(bytes.end(), f.payload, f.payload + f.payload_len);
-      if (!info_.chains) stats_.tx_linearized.add(1);
+      if (!info_.chains || f.region->copied) stats_.tx_linearized.add(1);
     }
     if (f.region != nullptr) f.region->in_flight.take();
     up_free_ = std::max(up_free_, net_.now()) + wire_ns(bytes.size());
@@ -125,6 +126,7 @@ void SimPort::release(std::span<const Frame> frames) {
 }
 
 Errc SimPort::map_region(const Region& region) {
+  if (!config_.maps) return Errc::kNoMemory;
   if (std::ranges::count(regions_, &region) != 0) return Errc::kBusy;
   regions_.push_back(&region);
   return Errc::kOk;

@@ -34,6 +34,7 @@ struct SimPortConfig {
   const char* name = "sim";
   uint32_t max_frame = 1514;
   bool chains = true;      // else payloads are copied and counted
+  bool maps = true;        // else it refuses regions: the device cannot reach them
   size_t tx_room = 1024;   // frames in the port at once: accepted and not given back
   uint64_t tx_ns = 0;      // how long the port keeps a frame and its reference
   size_t buffers = 4096;   // frames in the hands of the caller at once

@@ -23,6 +23,7 @@ struct TwoNodesConfig {
   uint64_t seed = 1;
   uint32_t workers = 1;
   uint64_t dead_after_ns = 10'000'000'000;
+  bool maps = true;  // lanes can be shown to the ports
   LaneGeometry lane{.ring_log2 = 6, .arena_log2 = 18, .topics = 64};
   LaneGeometry mirror{.ring_log2 = 6, .arena_log2 = 18, .topics = 64};
   LaneGeometry inbox{.ring_log2 = 6, .arena_log2 = 18, .topics = 64};
@@ -131,7 +132,7 @@ class TwoNodes {
         c, [this](std::string_view t) { log_.emplace_back(t); }, error);
     std::vector<PathRecord> paths;
     for (uint32_t w = 0; w < config_.workers; w++) {
-      SimPort& port = net_.add_port();
+      SimPort& port = net_.add_port({.maps = config_.maps});
       s.ports.push_back(&port);
       NetPort::Config n;
       n.station.mac.bytes = port.info().mac;

@@ -47,6 +47,27 @@ TEST(Node, PublishesAcross) {
   expect_identity(nodes);
 }
 
+TEST(Node, CopiesWhatTheDeviceCannotBeShown) {
+  TwoNodes nodes({.maps = false});
+  wait_up(nodes);
+  auto a = attach_to(nodes, 0, "a");
+  auto b = attach_to(nodes, 1, "b");
+  auto p = a.publisher();
+  const auto topic = p->topic("w.layer1");
+  auto s = b.subscriber("w.#");
+  std::thread sender([&] { send_all(*p, *topic, 200, 3000); });
+  expect_all(*s, 200, 3000);
+  sender.join();
+  const auto ports = nlohmann::json::parse(nodes.show(0, "ports"));
+  EXPECT_GE(ports[0]["tx_linearized"], 200);
+  EXPECT_EQ(ports[0]["zero_copy"], false);
+  EXPECT_EQ(std::ranges::count_if(nodes.log(),
+                                  [](const std::string& line) {
+                                    return line.starts_with("port sim: the device cannot read");
+                                  }),
+            2);  // once each of the two
+}
+
 TEST(Node, JoinsATopicThatComesLater) {
   TwoNodes nodes;
   wait_up(nodes);
