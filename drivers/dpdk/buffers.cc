@@ -1,5 +1,6 @@
 #include "drivers/dpdk/buffers.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace penstock {
@@ -10,6 +11,7 @@ constexpr uint32_t kHeld = 64 + 2 * kBufferCache;
 constexpr uint32_t kMbuf = 128 + 64;         // DPDK's own words before each buffer
 constexpr uint32_t kReference = kMbuf + 64;  // an mbuf without room
 constexpr uint32_t kPage = 4096;
+constexpr uint32_t kLeastOfNics = 2048;
 
 uint32_t whole_lines(uint32_t bytes) {
   return (bytes + 63) / 64 * 64;
@@ -52,6 +54,11 @@ BufferPlan plan_buffers(const PortSpec& spec) {
       break;
     case PortKind::kAfPacket:
       plan.rx_room = kHeadroom + packet_slot(spec);  // the driver asks for as much
+      break;
+    case PortKind::kPci:
+      // vmxnet3 takes no smaller ones, and e1000 would cut frames: it rounds down to a power of
+      // two.
+      plan.rx_room = kHeadroom + std::max(kLeastOfNics, plan.rx_room - kHeadroom);
       break;
     case PortKind::kRing:
       plan.rx_count = spec.queues * kHeld;  // what comes lies in the other side's buffers
