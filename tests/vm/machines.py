@@ -139,7 +139,7 @@ class Machines:
                  "rcupdate.rcu_expedited=1", f"vm.id={i}", f"vm.kernel={self.kernel}", f"vm.bed={HERE}"]
         words += [f"hugepages={o.huge}"] if o.huge else []
         words += ["intel_iommu=on"] if o.iommu else []
-        board = ["q35,kernel-irqchip=split", "-device", "intel-iommu,intremap=on"] if o.iommu else ["pc"]
+        board = ["q35,kernel-irqchip=split", "-device", f"intel-iommu,intremap=on,aw-bits={o.iommu}"] if o.iommu else ["pc"]
         return [self.program, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 "-machine", *board, "-accel", "tcg", "-cpu", "max", "-smp", str(o.cpus), "-m", str(o.memory),
                 "-kernel", str(self.kernel / "vmlinux"), "-initrd", str(self.initrd), "-append", " ".join(words),
