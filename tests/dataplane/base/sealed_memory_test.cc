@@ -111,6 +111,13 @@ TEST_P(Sealed, TheWritersMappingWritesOnAndReadersSeeIt) {
   EXPECT_EQ(std::memcmp(reader->data() + 100, "news", 4), 0);
 }
 
+TEST_P(Sealed, WhoForbidsItselfWritingGoesOnReading) {
+  std::memcpy(writer_.data(), "still here", 10);
+  writer_.forbid_writing();
+  EXPECT_EQ(std::memcmp(writer_.data(), "still here", 10), 0);
+  EXPECT_DEATH(std::memset(writer_.data(), 0, 10), "");
+}
+
 TEST_P(Sealed, OnlyItsOwnerMayOpenItAnew) {
   struct stat st {};
   ASSERT_EQ(fstat(reader_fd_.get(), &st), 0);
