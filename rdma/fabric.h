@@ -131,7 +131,7 @@ enum class FabricOp : uint8_t {
 struct FabricRequest {
   FabricOp op = FabricOp::kPut;
   bool signalled = false;  // gives a completion also when it succeeds
-  bool inlined = false;    // a put of at most max_inline bytes, copied by post(): needs no local key
+  bool inlined = false;  // a put of at most max_inline bytes, copied by post(): needs no local key
   uint32_t immediate = 0;
   std::byte* local = nullptr;
   uint32_t bytes = 0;
