@@ -19,7 +19,7 @@
 //     one after it, signalled or not, as kCanceled. Whether any of them arrived, as a whole or in
 //     part, is unknown here; only the peer can tell, once its side was stopped.
 //   * A request holds its place in the send queue until a completion for it or for a later one was
-//     polled.
+//     polled. Some devices free it earlier: do not count on it (poster.h keeps count).
 //   * A put with immediate takes one of the peer's receives, which come back as the peer polls. One
 //     that finds none is counted at the peer and ends in kReceiverNotReady: whoever keeps to
 //     credits (credits.h) never meets it.
@@ -105,7 +105,7 @@ struct Registration {
   uint64_t bytes = 0;
   uint32_t local_key = 0;
   uint32_t remote_key = 0;
-  uint64_t remote_address = 0;  // what the peer adds offsets to; no address of this process
+  uint64_t remote_address = 0;  // what the peer adds offsets to
   void* handle = nullptr;       // the driver's
 };
 
@@ -138,7 +138,7 @@ struct FabricRequest {
   uint32_t local_key = 0;
   uint64_t remote_address = 0;
   uint32_t remote_key = 0;
-  uint64_t id = 0;  // comes back in its completion
+  uint64_t id = 0;  // comes back in its completion; any but ~0
 };
 
 struct FabricCompletion {
@@ -157,7 +157,8 @@ struct FabricImmediate {
 enum class FabricEventKind : uint8_t {
   kPortDown,
   kPortUp,
-  kEndpointError,  // a peer broke the rules on this endpoint: it is in error
+  kEndpointError,  // a peer broke the rules on this endpoint, and it is in error: where the device
+                   // tells; with others only the peer's side ends
   kDeviceFatal,    // nothing more may come, completions included; all that is left is to close it
 };
 

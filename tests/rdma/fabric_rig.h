@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,10 @@ struct FabricRigMaker {
   uint64_t seeds;     // of random traffic
   std::unique_ptr<FabricRig> (*make)(uint64_t seed);
 };
+
+inline void PrintTo(const FabricRigMaker& m, std::ostream* out) {
+  *out << m.name;
+}
 
 // Of the fabric that this program was linked for.
 std::vector<FabricRigMaker> fabric_rigs();

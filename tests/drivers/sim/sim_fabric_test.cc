@@ -83,6 +83,19 @@ TEST(SimFabric, TakesTheTimeOfTheWireAndBack) {
   EXPECT_EQ(w.net.next_event(), ~uint64_t{0});
 }
 
+TEST(SimFabric, AFullSendQueueTakesFewerUntilACompletionWasPolled) {
+  World w(1, {.send_depth = 8});
+  const FabricRequest r = put_imm(w.source, 0, 1000, w.target, 1);
+  std::vector<FabricRequest> burst(10, r);
+  burst[3].signalled = true;
+  EXPECT_EQ(w.ends[0]->post(burst), 8u);
+  w.net.advance(100'000);
+  EXPECT_EQ(w.ends[0]->post(burst), 0u);
+  w.run(0);
+  EXPECT_EQ(w.done.size(), 1u);
+  EXPECT_EQ(w.ends[0]->post(burst), 4u);
+}
+
 TEST(SimFabric, PutsOfOneEndpointLandInAnyOrderWhenToldAndCompleteInOrder) {
   World w(1, {.faults = {.swapped = 500'000}});
   for (uint32_t i = 0; i < 50; i++)
@@ -95,6 +108,19 @@ TEST(SimFabric, PutsOfOneEndpointLandInAnyOrderWhenToldAndCompleteInOrder) {
   EXPECT_GT(swapped, 5u);
   for (uint32_t i = 0; i < 50; i++)
     EXPECT_EQ(w.done[i].id, i);
+}
+
+TEST(SimFabric, ARefusedPutEndsThePeersEndpointAndSaysSoThere) {
+  World w(1);
+  FabricRequest r = put_imm(w.source, 0, 1000, w.target, 1);
+  r.remote_key++;
+  ASSERT_EQ(w.ends[0]->post({&r, 1}), 1u);
+  w.run(100'000);
+  std::array<FabricEvent, 4> e;
+  ASSERT_EQ(w.b.events(e), 1u);
+  EXPECT_EQ(e[0].kind, FabricEventKind::kEndpointError);
+  EXPECT_EQ(e[0].endpoint, w.ends[1]->number());
+  EXPECT_EQ(w.ends[1]->state(), Endpoint::State::kError);
 }
 
 TEST(SimFabric, MemoryUsedAfterDeregistrationIsSeen) {
