@@ -130,7 +130,7 @@ struct Two {
 TEST(Poster, RingsOnceForSixteenAndAsksOnceForSixtyFour) {
   Two w(1);
   uint64_t sent = 0;
-  while (sent < 64'000) {
+  for (int turns = 0; turns < 10'000 && sent < 64'000; turns++) {
     while (sent < 64'000 && w.a.send(w.a.ends[0], FabricOp::kPutImmediate, 64))
       sent++;
     w.turn();

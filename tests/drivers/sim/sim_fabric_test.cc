@@ -158,6 +158,19 @@ TEST(SimFabric, AKeyComesBackInManyLivesOnly) {
   }
 }
 
+TEST(SimFabric, AnOldKeyOfAPlaceThatWasTakenAgainIsRefused) {
+  World w(1, {.max_registrations = 1});
+  w.b.deregister(w.target);
+  const auto again = w.b.register_memory(w.to.data(), w.to.size(), kRemotePut);
+  ASSERT_TRUE(again.ok());
+  FabricRequest r = put_imm(w.source, 0, 1000, *again, 1);
+  r.remote_key = w.target.remote_key;
+  ASSERT_EQ(w.ends[0]->post({&r, 1}), 1u);
+  w.run(100'000);
+  ASSERT_EQ(w.done.size(), 1u);
+  EXPECT_EQ(w.done[0].code, FabricCode::kRemoteAccess);
+}
+
 TEST(SimFabric, APortThatComesBackInTimeLosesNothing) {
   World w(1);
   w.b.set_port(false);
