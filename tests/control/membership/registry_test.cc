@@ -1,0 +1,354 @@
+#include "control/membership/registry.h"
+
+#include <algorithm>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <optional>
+#include <set>
+
+#include "control/config/address.h"
+#include "control/store/sqlite_store.h"
+#include "control/store/static_store.h"
+#include "tests/control/store/faulty_store.h"
+#include "tests/control/store/temporary.h"
+#include "tests/support/seeds.h"
+
+namespace penstock::test {
+namespace {
+
+using std::chrono::milliseconds;
+constexpr milliseconds kNow{0};
+constexpr uint64_t kLease = 6000;
+
+// A host and what its node would know of the others.
+struct Host {
+  Host(store::Store& store, uint64_t id, uint64_t epoch, const std::string& snapshot = "")
+      : registry(store, {.self = {id,
+                                  "n" + std::to_string(id),
+                                  {{*parse_host("10.1.0." + std::to_string(id)), 9470}},
+                                  epoch,
+                                  "life" + std::to_string(epoch),
+                                  "1"},
+                         .lease = milliseconds(kLease),
+                         .snapshot = snapshot,
+                         .read_only = false,
+                         .seed = id * 100 + epoch,
+                         .timing = {}}) {
+    note(registry.begin(trouble));
+  }
+  void poll(uint64_t now) { note(registry.poll(now, kNow)); }
+  void note(const std::vector<MemberEvent>& events) {
+    for (const MemberEvent& e : events) {
+      if (e.kind == MemberEvent::kThere) {
+        members[e.member.id] = e.member;
+      } else {
+        EXPECT_EQ(members.erase(e.member.id), 1u) << "gone, and never was there";
+        lost++;
+      }
+    }
+  }
+  std::set<uint64_t> ids() const {
+    std::set<uint64_t> all;
+    for (const auto& [id, m] : members)
+      all.insert(id);
+    return all;
+  }
+
+  std::string trouble;
+  Registry registry;
+  std::map<uint64_t, Member> members;
+  int lost = 0;
+};
+
+struct RegistryTest : testing::Test {
+  TemporaryFolder folder;
+  uint64_t now = 1000;
+  std::vector<std::unique_ptr<store::SqliteStore>> stores;
+
+  store::Store& open() {
+    stores.push_back(std::make_unique<store::SqliteStore>(store::SqliteOptions{
+        .path = folder.file("s.db"), .now_ms = [this] { return now; }, .boot = "1"}));
+    return *stores.back();
+  }
+  void wipe() const {
+    for (const char* part : {"s.db", "s.db-wal", "s.db-shm"})
+      std::filesystem::remove(folder.file(part));
+  }
+  template <class... Hosts>
+  void run(uint64_t ms, Hosts&... hosts) {
+    for (const uint64_t until = now + ms; now < until; now += 500)
+      (hosts.poll(now), ...);
+  }
+};
+
+TEST_F(RegistryTest, TwoFindEachOther) {
+  Host a(open(), 1, 1);
+  Host b(open(), 2, 1);
+  run(3000, a, b);
+  EXPECT_EQ(a.ids(), std::set<uint64_t>{2});
+  EXPECT_EQ(b.ids(), std::set<uint64_t>{1});
+  EXPECT_EQ(a.members[2].ports, (std::vector<MemberPort>{{*parse_host("10.1.0.2"), 9470}}));
+  EXPECT_TRUE(a.registry.registered());
+  EXPECT_EQ(a.registry.trouble(), "");
+}
+
+TEST_F(RegistryTest, OneThatDiesIsGoneAfterItsLeaseAndTwoMore) {
+  Host a(open(), 1, 1);
+  Host b(open(), 2, 1);
+  run(3000, a, b);
+  run(kLease + 2 * kLease - 1000, a);
+  EXPECT_EQ(a.ids(), std::set<uint64_t>{2});
+  run(2000, a);
+  EXPECT_TRUE(a.members.empty());
+}
+
+TEST_F(RegistryTest, OneThatComesBackIsTheSameMemberInALaterLife) {
+  Host a(open(), 1, 1);
+  {
+    Host b(open(), 2, 1);
+    run(3000, a, b);
+  }
+  EXPECT_EQ(*epoch_in_store(open(), 2), 1u);
+  Host b(open(), 2, 2);
+  run(3000, a, b);
+  EXPECT_EQ(a.members[2].epoch, 2u);
+  run(10 * kLease, a, b);
+  EXPECT_EQ(a.lost, 0);
+  EXPECT_EQ(*epoch_in_store(open(), 2), 2u);
+}
+
+TEST_F(RegistryTest, TheEpochOfAnotherNodeIsNotOurs) {
+  Host a(open(), 21, 9);
+  run(1000, a);
+  EXPECT_EQ(*epoch_in_store(open(), 2), 0u);
+}
+
+TEST_F(RegistryTest, NobodyLeavesWhileTheStoreIsAwayHoweverLong) {
+  Host a(open(), 1, 1);
+  Host b(open(), 2, 1);
+  run(3000, a, b);
+  wipe();
+  std::filesystem::create_directory(folder.file("s.db"));  // which nobody can open
+  run(600000, a, b);
+  EXPECT_EQ(a.lost + b.lost, 0);
+  EXPECT_NE(a.registry.trouble(), "");
+  std::filesystem::remove(folder.file("s.db"));  // and comes back empty
+  run(60000, a, b);
+  EXPECT_EQ(a.lost + b.lost, 0);
+  EXPECT_EQ(a.registry.trouble(), "");
+  EXPECT_TRUE(a.registry.registered());
+  EXPECT_TRUE(b.registry.registered());
+}
+
+TEST_F(RegistryTest, AWipedStoreIsFilledAgainAndNobodyLeaves) {
+  Host a(open(), 1, 4);
+  Host b(open(), 2, 5);
+  run(20000, a, b);
+  wipe();
+  run(60000, a, b);
+  EXPECT_EQ(a.lost + b.lost, 0);
+  EXPECT_EQ(*epoch_in_store(open(), 1), 4u);
+  Host c(open(), 3, 1);
+  run(3000, a, b, c);
+  EXPECT_EQ(c.ids(), (std::set<uint64_t>{1, 2}));
+}
+
+TEST_F(RegistryTest, AnOutageIsNoTimeThatSomebodyWasMissing) {
+  Host a(open(), 1, 1);
+  {
+    Host b(open(), 2, 1);
+    run(3000, a, b);
+  }
+  run(kLease + kLease, a);  // missed for about one lease
+  std::filesystem::rename(folder.file("s.db"), folder.file("away"));
+  std::filesystem::create_directory(folder.file("s.db"));
+  run(100 * kLease, a);
+  EXPECT_EQ(a.lost, 0);
+}
+
+TEST_F(RegistryTest, WhoStoodStillBlamesItselfFirst) {
+  Host a(open(), 1, 1);
+  Host b(open(), 2, 1);
+  run(3000, a, b);
+  now += 100 * kLease;  // both stood still, and both leases are over
+  a.poll(now);
+  b.poll(now);
+  run(20 * kLease, a, b);
+  EXPECT_EQ(a.lost + b.lost, 0);
+}
+
+TEST_F(RegistryTest, ALeaseEndedUnderALiveNodeIsTakenAnew) {
+  Host a(open(), 1, 1);
+  Host b(open(), 2, 1);
+  run(3000, a, b);
+  store::Store& operator_ = open();
+  const auto row = operator_.range("members/2");
+  ASSERT_TRUE(row && row->entries.size() == 1);
+  ASSERT_TRUE(operator_.revoke(row->entries[0].lease));
+  run(4 * kLease, a, b);
+  EXPECT_EQ(a.lost, 0);
+  EXPECT_EQ(operator_.range("members/")->entries.size(), 2u);
+}
+
+TEST_F(RegistryTest, ARowThatIsRemovedUnderALiveLeaseIsWrittenAgain) {
+  Host a(open(), 1, 1);
+  Host b(open(), 2, 1);
+  run(3000, a, b);
+  ASSERT_TRUE(open().txn({{}, {{"members/2", "", 0, true}}}));
+  run(2 * kLease, a, b);
+  EXPECT_EQ(a.lost, 0);
+  EXPECT_EQ(open().range("members/")->entries.size(), 2u);
+}
+
+TEST_F(RegistryTest, OfTwoNodesWithOneIdTheLaterIsAMemberAndTheOtherSaysSo) {
+  Host old(open(), 2, 5);
+  Host a(open(), 1, 1);
+  run(3000, old, a);
+  Host twin(open(), 2, 6);
+  run(60000, old, a, twin);
+  EXPECT_FALSE(old.registry.registered());
+  EXPECT_NE(old.registry.trouble().find("another start of node 2"), std::string::npos)
+      << old.registry.trouble();
+  EXPECT_TRUE(twin.registry.registered());
+  EXPECT_EQ(a.members[2].epoch, 6u);
+  EXPECT_EQ(a.lost, 0);
+}
+
+TEST_F(RegistryTest, WhoLeavesInOrderLeavesNoRow) {
+  Host a(open(), 1, 1);
+  run(1000, a);
+  a.registry.leave();
+  EXPECT_TRUE(open().range("members/")->entries.empty());
+  EXPECT_EQ(*epoch_in_store(open(), 1), 1u);
+}
+
+TEST_F(RegistryTest, ARowThatNobodyCanReadMovesNobody) {
+  Host a(open(), 1, 1);
+  Host b(open(), 2, 1);
+  run(3000, a, b);
+  ASSERT_TRUE(open().txn({{}, {{"members/2", "scribbled"}, {"members/9", "[]"}}}));
+  run(500, a);
+  EXPECT_NE(a.registry.trouble(), "");
+  run(10 * kLease, a);
+  EXPECT_EQ(a.ids(), std::set<uint64_t>{2});
+}
+
+TEST_F(RegistryTest, BeginsFromDiskWhenTheStoreIsAway) {
+  const std::string snapshot = folder.file("snapshot");
+  {
+    Host a(open(), 1, 1, snapshot);
+    Host b(open(), 2, 1);
+    run(5000, a, b);
+  }
+  wipe();
+  std::filesystem::create_directory(folder.file("s.db"));
+  Host again(open(), 1, 2, snapshot);
+  EXPECT_EQ(again.ids(), std::set<uint64_t>{2});
+  run(600000, again);
+  EXPECT_EQ(again.ids(), std::set<uint64_t>{2});
+  std::filesystem::remove(folder.file("s.db"));
+  run(10 * kLease, again);  // nobody else is there any more
+  EXPECT_TRUE(again.members.empty());
+}
+
+TEST_F(RegistryTest, ADamagedSnapshotIsSaidAndDoesNoHarm) {
+  const std::string snapshot = folder.file("snapshot");
+  std::ofstream(snapshot) << "PENSNAP1 and then something";
+  Host a(open(), 1, 1, snapshot);
+  EXPECT_NE(a.trouble.find(snapshot), std::string::npos);
+  Host b(open(), 2, 1);
+  run(3000, a, b);
+  EXPECT_EQ(a.ids(), std::set<uint64_t>{2});
+}
+
+TEST_F(RegistryTest, AFileThatPeopleEditIsEnough) {
+  const std::string path = folder.file("members.toml");
+  std::ofstream(path)
+      << "[members.1]\nports = [\"10.1.0.1:9470\"]\n[members.2]\nports = [\"10.1.0.2:9470\"]\n";
+  store::StaticStore file(path);
+  Registry registry(file, {.self = {1, "a", {}, 3, "x", "1"},
+                           .lease = milliseconds(kLease),
+                           .snapshot = "",
+                           .read_only = true});
+  auto events = registry.poll(now, kNow);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].member.id, 2u);
+  EXPECT_EQ(registry.trouble(), "");
+  std::ofstream(path) << "[members.1]\nports = [\"10.1.0.1:9470\"]\n";
+  events.clear();
+  for (int i = 0; i < 100 && events.empty(); i++)
+    events = registry.poll(now += 500, kNow);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].kind, MemberEvent::kGone);
+}
+
+TEST_F(RegistryTest, SixtyFourFindEachOther) {
+  std::vector<std::unique_ptr<Host>> hosts;
+  for (uint64_t id = 1; id <= 64; id++) {
+    hosts.push_back(std::make_unique<Host>(open(), id, 1));
+    for (auto& h : hosts)
+      h->poll(now);
+    now += 100;
+  }
+  for (int i = 0; i < 4; i++, now += 500)
+    for (auto& h : hosts)
+      h->poll(now);
+  for (auto& h : hosts)
+    EXPECT_EQ(h->members.size(), 63u);
+}
+
+struct RegistrySeeds : RegistryTest, testing::WithParamInterface<uint64_t> {};
+
+// Hosts that die, come back in a later life, and stand still; a store that is away, and lies. In
+// the end all is as it is.
+TEST_P(RegistrySeeds, AllAgreeInTheEndAndNobodyWasLostWhoWasThere) {
+  std::mt19937_64 random(GetParam());
+  std::vector<std::unique_ptr<FaultyStore>> faulty;
+  const auto lying = [&]() -> FaultyStore& {
+    faulty.push_back(std::make_unique<FaultyStore>(open(), random()));
+    return *faulty.back();
+  };
+  constexpr uint64_t kHosts = 4;
+  std::vector<std::optional<Host>> hosts(kHosts + 1);
+  std::vector<uint64_t> epochs(kHosts + 1, 0);
+  for (uint64_t id = 1; id <= kHosts; id++)
+    hosts[id].emplace(lying(), id, ++epochs[id]);
+  // Host 1 is always there.
+  for (int step = 0; step < 120; step++) {
+    now += 300 + random() % 500;
+    for (auto& h : hosts)
+      if (h) h->poll(now);
+    const uint64_t id = 2 + random() % (kHosts - 1);
+    if (random() % 20 == 0) {
+      hosts[id].reset();
+    } else if (!hosts[id] && random() % 5 == 0) {
+      hosts[id].emplace(lying(), id, ++epochs[id]);
+    }
+    for (auto& h : hosts) {
+      if (h) {
+        ASSERT_EQ(h->registry.trouble().find("another start"), std::string::npos);
+      }
+    }
+  }
+  for (auto& f : faulty)
+    f->heal();
+  std::set<uint64_t> alive;
+  for (uint64_t id = 1; id <= kHosts; id++)
+    if (hosts[id]) alive.insert(id);
+  for (const uint64_t until = now + 6 * kLease; now < until; now += 500)
+    for (auto& h : hosts)
+      if (h) h->poll(now);
+  for (uint64_t id = 1; id <= kHosts; id++) {
+    if (!hosts[id]) continue;
+    auto others = alive;
+    others.erase(id);
+    EXPECT_EQ(hosts[id]->ids(), others) << "host " << id << " seed " << GetParam();
+    for (const auto& [other, member] : hosts[id]->members)
+      EXPECT_EQ(member.epoch, epochs[other]);
+    EXPECT_EQ(hosts[id]->registry.trouble(), "");
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Seeds, RegistrySeeds, testing::Range<uint64_t>(1, seeds(10) + 1));
+
+}  // namespace
+}  // namespace penstock::test
