@@ -19,6 +19,7 @@ class Checker {
 
   void run() {
     check_node();
+    check_store();
     for (size_t i = 0; i < config_.ports.size(); i++)
       check_port(i);
     for (size_t i = 0; i < config_.peers.size(); i++)
@@ -56,6 +57,20 @@ class Checker {
                              format_size(config_.max_arena_bytes)));
       }
     }
+  }
+
+  void check_store() {
+    const StoreOptions& store = config_.store;
+    if (store.kind == StoreKind::kEtcd && store.endpoints.empty())
+      complain("store", "endpoints", "is missing: etcd is asked at these");
+    if (store.certificate.empty() != store.key.empty())
+      complain("store", store.key.empty() ? "key" : "certificate",
+               "is missing: certificate and key belong together");
+    if (store.ca.empty() && !store.certificate.empty())
+      complain("store", "ca", "is missing: without it there is no TLS to show a certificate in");
+    if (store.user.empty() != store.password_file.empty())
+      complain("store", store.user.empty() ? "user" : "password_file",
+               "is missing: user and password belong together");
   }
 
   void check_port(size_t i) {

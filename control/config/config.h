@@ -28,6 +28,7 @@ struct Neighbour {
 
 // The order of the enumerators is the order of the choices in the table.
 enum class HugePages : uint8_t { kAuto, kNever, kRequire };
+enum class StoreKind : uint8_t { kNone, kStatic, kSqlite, kEtcd };
 enum class LogLevel : uint8_t { kTrace, kDebug, kInfo, kWarn, kError, kOff };
 enum class LogFormat : uint8_t { kText, kJson };
 
@@ -67,6 +68,19 @@ struct LinkOptions {
   uint64_t chain_from_bytes = 0;
 };
 
+struct StoreOptions {
+  StoreKind kind{};
+  std::string path;
+  std::string endpoints;  // of etcd, with commas between them
+  std::string prefix;
+  uint64_t lease_ns = 0;
+  std::string ca;  // TLS when there is one
+  std::string certificate;
+  std::string key;
+  std::string user;
+  std::string password_file;
+};
+
 struct LogOptions {
   LogLevel level{};
   LogFormat format{};
@@ -100,6 +114,7 @@ struct Config {
   LaneOptions mirror;
   LaneOptions inbox;
   LinkOptions link;
+  StoreOptions store;
   LogOptions log;
   std::vector<PortOptions> ports;
   std::vector<PeerOptions> peers;

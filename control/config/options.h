@@ -35,10 +35,10 @@ enum class Kind : uint8_t {
 enum class Applies : uint8_t { kRestart, kLive };  // a change needs a restart, or a SIGHUP
 
 // Where a value goes.
-using Slot =
-    std::variant<uint64_t*, uint32_t*, uint16_t*, std::optional<uint16_t>*, std::string*, IdleMode*,
-                 HugePages*, LogLevel*, LogFormat*, std::vector<uint32_t>*, IpPrefix*, IpAddress*,
-                 std::optional<IpAddress>*, std::optional<MacAddress>*, std::vector<Neighbour>*>;
+using Slot = std::variant<uint64_t*, uint32_t*, uint16_t*, std::optional<uint16_t>*, std::string*,
+                          IdleMode*, HugePages*, StoreKind*, LogLevel*, LogFormat*,
+                          std::vector<uint32_t>*, IpPrefix*, IpAddress*, std::optional<IpAddress>*,
+                          std::optional<MacAddress>*, std::vector<Neighbour>*>;
 
 // What a row's slot is taken from: `port` and `peer` are set while one of theirs is read.
 struct Target {

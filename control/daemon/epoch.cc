@@ -1,5 +1,6 @@
 #include "control/daemon/epoch.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -27,7 +28,7 @@ bool put(const std::string& path, const std::string& text) {
 
 }  // namespace
 
-tl::expected<uint64_t, std::string> next_epoch(const std::string& state_dir) {
+tl::expected<uint64_t, std::string> next_epoch(const std::string& state_dir, uint64_t known) {
   const std::string path = state_dir + "/epoch";
   const auto fail = [&](const std::string& text) {
     return tl::unexpected(fmt::format("{}: {}", path, text));
@@ -46,7 +47,7 @@ tl::expected<uint64_t, std::string> next_epoch(const std::string& state_dir) {
   } else if (std::filesystem::exists(path)) {
     return fail("cannot be read: " + why());
   }
-  epoch++;
+  epoch = std::max(epoch, known) + 1;
   // The old file or the new one, never half of one.
   const std::string fresh = path + ".new";
   if (!put(fresh, fmt::format("{}\n", epoch))) return fail("cannot be written: " + why());

@@ -20,6 +20,7 @@
 #include "control/config/docs.h"
 #include "control/config/load.h"
 #include "control/daemon/epoch.h"
+#include "control/daemon/members.h"
 #include "control/daemon/network.h"
 #include "control/node/node.h"
 #include "dataplane/base/clock.h"
@@ -39,7 +40,8 @@ enum Exit : int {
 
 constexpr const char* kExitText =
     "Exit codes: 0 stopped as asked; 2 wrong usage or config; 3 placement, DPDK or a port failed;\n"
-    "4 the attach socket failed; 5 the state directory failed; 6 out of memory or descriptors.";
+    "4 the attach socket failed; 5 the state directory or the store's options failed; 6 out of "
+    "memory or descriptors.";
 
 struct Arguments {
   std::string config;
@@ -170,10 +172,12 @@ Fd signals() {
   return Fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-void control_loop(Node& node, Listener& listener, Network& network, int signal_fd,
+// `members` may be null.
+void control_loop(Node& node, Listener& listener, Network& network, Members* members, int signal_fd,
                   const std::function<void()>& hang_up) {
   const Fd epoll(epoll_create1(EPOLL_CLOEXEC));
-  for (const int fd : {listener.fd(), node.events(), signal_fd}) {
+  for (const int fd : {listener.fd(), node.events(), signal_fd, members ? members->events() : -1}) {
+    if (fd < 0) continue;
     epoll_event e{};
     e.events = EPOLLIN;
     e.data.fd = fd;
@@ -187,6 +191,7 @@ void control_loop(Node& node, Listener& listener, Network& network, int signal_f
       node.add_client(std::move(session), now);
     const uint32_t work = node.poll(now);
     network.refresh();
+    if (members != nullptr) members->poll(node, network);
     // A second for what is on its way; then the process ends and the kernel tells the rest.
     if (stopping != 0 &&
         (now - stopping > 1'000'000'000 || (node.idle() && now - stopping > 50'000'000)))
@@ -231,16 +236,24 @@ int run(Config config, const std::string& path) {
                                   .group = config.node.socket_group,
                                   .mode = config.node.socket_mode});
   if (!listener) return fail(kNoSocket, listener.error());
-  const auto epoch = next_epoch(config.node.state_dir);
+  auto store = open_store(config.store);
+  if (!store) return fail(kNoState, store.error());
+  uint64_t known_epoch = 0;
+  if (*store != nullptr) {
+    const auto known = epoch_in_store(**store, config.node.id);
+    if (known) known_epoch = *known;
+    // No reason to stay away: the others may be reached without it.
+    if (!known) spdlog::warn("{}", logged(config.log, "store: " + known.error().text));
+  }
+  const auto epoch = next_epoch(config.node.state_dir, known_epoch);
   if (!epoch) return fail(kNoState, epoch.error());
   auto network = Network::open(config, *plan);
   if (!network) return fail(kNoNetwork, network.error());
   if (!(*network)->warning().empty()) spdlog::warn("{}", (*network)->warning());
 
   std::string error;
-  auto node = Node::create(
-      node_config(config, *epoch, *plan),
-      [&config](std::string_view t) { spdlog::info("{}", logged(config.log, t)); }, error);
+  const auto log = [&config](std::string_view t) { spdlog::info("{}", logged(config.log, t)); };
+  auto node = Node::create(node_config(config, *epoch, *plan), log, error);
   if (node == nullptr) return fail(kNoMemory, error);
   node->set_topology(to_json(*plan));
   (*network)->join(*node, config, *epoch);
@@ -249,8 +262,12 @@ int run(Config config, const std::string& path) {
     spdlog::info("node {} ({}), epoch {}, {} worker(s), {} port(s), {} peer(s), socket {}",
                  config.node.id, config.node.name, *epoch, node->worker_count(),
                  config.ports.size(), config.peers.size(), config.node.socket);
+    std::unique_ptr<Members> members;
+    if (*store != nullptr)
+      members = std::make_unique<Members>(config, *epoch, PENSTOCK_VERSION, std::move(*store), log);
     std::fprintf(stderr, "penstockd: ready\n");
-    control_loop(*node, *listener, **network, signal_fd.get(), [&] { reload(path, config); });
+    control_loop(*node, *listener, **network, members.get(), signal_fd.get(),
+                 [&] { reload(path, config); });
   }
   node.reset();
   spdlog::info("stopped");

@@ -17,6 +17,8 @@ std::function<DeviceLosses()> losses_of(const DpdkDevice& device) {
   };
 }
 
+constexpr uint32_t kMostLinks = 4096;  // places in a NetPort
+
 // A path over one of the others has no queue but its two ends' own.
 bool crosses_a_network(PortKind kind) {
   return kind == PortKind::kPci || kind == PortKind::kAfPacket || kind == PortKind::kAfXdp ||
@@ -119,40 +121,44 @@ void Network::join(Node& node, const Config& config, uint64_t epoch) {
     for (Queue& b : queues_)
       if (a.port == b.port && a.worker != b.worker) a.net->add_sibling(b.worker, *b.net);
 
+  for (const PeerOptions& peer : config.peers)
+    (void)add_peer(node, config, epoch, peer);
+}
+
+bool Network::add_peer(Node& node, const Config& config, uint64_t epoch, const PeerOptions& peer) {
+  if (links_ + config.workers.count > kMostLinks) return false;
   std::random_device random;
-  uint32_t index = 0;
-  for (const PeerOptions& peer : config.peers) {
-    std::vector<PathRecord> paths;
-    for (Queue& q : queues_) {
-      const PortOptions& p = config.ports[q.port];
-      if (p.name != peer.port) continue;
-      const auto path = static_cast<uint16_t>(paths.size());
-      LinkPath::Config c;
-      c.link.self_id = config.node.id;
-      c.link.self_epoch = epoch;
-      c.link.peer_id = peer.id;
-      c.link.path = path;
-      c.link.worker = static_cast<uint8_t>(q.worker);
-      c.link.index = index++;
-      c.link.dead_after_ns = config.link.dead_after_ns;
-      c.link.ack_delay_ns = config.link.ack_delay_ns;
-      c.link.window = config.link.window;
-      c.link.source_ports = config.link.source_ports;
-      c.link.congestion = crosses_a_network(devices_[q.port]->spec().kind);
-      c.link.seed = uint64_t{random()} << 32 | random();  // nobody shall guess connection ids
-      c.remote = peer.address;
-      c.local_udp = source_port(p.udp_port, path * kPortsApart);
-      c.remote_udp = peer.udp_port;
-      PathRecord record;
-      record.net = q.net.get();
-      record.worker = q.worker;
-      record.port = p.name;
-      record.local = fmt::format("{}:{}", format(p.address.address), c.local_udp);
-      record.path = std::make_unique<LinkPath>(c, q.net->port().info().max_frame);
-      paths.push_back(std::move(record));
-    }
-    node.add_peer(peer.id, peer.name, std::move(paths));
+  std::vector<PathRecord> paths;
+  for (Queue& q : queues_) {
+    const PortOptions& p = config.ports[q.port];
+    if (p.name != peer.port) continue;
+    const auto path = static_cast<uint16_t>(paths.size());
+    LinkPath::Config c;
+    c.link.self_id = config.node.id;
+    c.link.self_epoch = epoch;
+    c.link.peer_id = peer.id;
+    c.link.path = path;
+    c.link.worker = static_cast<uint8_t>(q.worker);
+    c.link.index = links_++;
+    c.link.dead_after_ns = config.link.dead_after_ns;
+    c.link.ack_delay_ns = config.link.ack_delay_ns;
+    c.link.window = config.link.window;
+    c.link.source_ports = config.link.source_ports;
+    c.link.congestion = crosses_a_network(devices_[q.port]->spec().kind);
+    c.link.seed = uint64_t{random()} << 32 | random();  // nobody shall guess connection ids
+    c.remote = peer.address;
+    c.local_udp = source_port(p.udp_port, path * kPortsApart);
+    c.remote_udp = peer.udp_port;
+    PathRecord record;
+    record.net = q.net.get();
+    record.worker = q.worker;
+    record.port = p.name;
+    record.local = fmt::format("{}:{}", format(p.address.address), c.local_udp);
+    record.path = std::make_unique<LinkPath>(c, q.net->port().info().max_frame);
+    paths.push_back(std::move(record));
   }
+  node.add_peer(peer.id, peer.name, std::move(paths));
+  return true;
 }
 
 }  // namespace penstock

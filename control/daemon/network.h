@@ -28,6 +28,8 @@ class Network {
 
   // Gives the node its queues and its peers.
   void join(Node& node, const Config& config, uint64_t epoch);
+  // One more, also while the node runs; its port is one of the config's. False: no more links fit.
+  bool add_peer(Node& node, const Config& config, uint64_t epoch, const PeerOptions& peer);
 
   bool has_eal() const { return eal_ != nullptr; }
   const std::string& warning() const;
@@ -46,6 +48,7 @@ class Network {
   std::unique_ptr<Eal> eal_;
   std::vector<std::unique_ptr<DpdkDevice>> devices_;  // by port of the config
   std::vector<Queue> queues_;
+  uint32_t links_ = 0;  // each has its index
 };
 
 // The PCI addresses that the config names, for the placement.

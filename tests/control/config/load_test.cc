@@ -50,11 +50,11 @@ const Bad kKeys[] = {
      "source_ports, chain_from"},
     {"UnknownTable", config_with("[lnae]\n"),
      "c.toml:3: lnae: unknown table (did you mean lane?); allowed: node, workers, memory, lane, "
-     "mirror, inbox, link, log, port, peer"},
+     "mirror, inbox, link, store, log, port, peer"},
     {"KeyOutsideOfTables", "id = 1\n",
      "c.toml: node.id: is missing; allowed: 1 to 4294967295\n"
      "c.toml:1: id: unknown table; allowed: node, workers, memory, lane, mirror, inbox, link, "
-     "log, port, peer"},
+     "store, log, port, peer"},
     {"TableThatIsNone", "node = 5\n",
      "c.toml: node.id: is missing; allowed: 1 to 4294967295\n"
      "c.toml:1: node: must be a table: [node]"},
@@ -184,6 +184,14 @@ const Bad kTogether[] = {
      "c.toml:9: peer.address: 10.1.0.1 is port p0's own"},
     {"NoWayThere", config_with(kPort + "[[peer]]\nid = 2\naddress = \"10.9.0.2\"\n"),
      "c.toml:9: peer.address: 10.9.0.2 is not in 10.1.0.1/24, and port p0 has no gateway"},
+    {"EtcdNowhere", config_with("[store]\nkind = \"etcd\"\n"),
+     "c.toml:3: store.endpoints: is missing: etcd is asked at these"},
+    {"CertificateWithoutKey", config_with("[store]\nca = \"/a\"\ncertificate = \"/b\"\n"),
+     "c.toml:3: store.key: is missing: certificate and key belong together"},
+    {"CertificateWithoutTls", config_with("[store]\nkey = \"/a\"\ncertificate = \"/b\"\n"),
+     "c.toml:3: store.ca: is missing: without it there is no TLS to show a certificate in"},
+    {"UserWithoutPassword", config_with("[store]\nuser = \"u\"\n"),
+     "c.toml:3: store.password_file: is missing: user and password belong together"},
 };
 
 const auto kNameOf = [](const auto& test) { return std::string(test.param.what); };

@@ -1,0 +1,63 @@
+#include "control/membership/membership.h"
+
+#include <pthread.h>
+
+#include "dataplane/base/event.h"
+
+namespace penstock {
+namespace {
+
+constexpr std::chrono::milliseconds kTurn{200};  // a stop waits for so long
+
+uint64_t steady_ms() {
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
+                                   std::chrono::steady_clock::now().time_since_epoch())
+                                   .count());
+}
+
+Fd event() {
+  const auto made = make_event();
+  return made.ok() ? Fd(*made) : Fd();
+}
+
+}  // namespace
+
+Membership::Membership(std::unique_ptr<store::Store> store, Registry::Options options)
+    : store_(std::move(store)),
+      registry_(*store_, std::move(options)),
+      event_(event()),
+      thread_([this] { run(); }) {}
+
+Membership::~Membership() {
+  stop_.set();
+  thread_.join();
+}
+
+Membership::News Membership::take() {
+  uint64_t count = 0;
+  (void)!read(event_.get(), &count, sizeof count);
+  const std::lock_guard lock(mutex_);
+  return std::exchange(news_, {});
+}
+
+void Membership::tell(std::vector<MemberEvent> members, const std::string& trouble) {
+  const std::lock_guard lock(mutex_);
+  if (members.empty() && trouble == trouble_) return;
+  news_.members.insert(news_.members.end(), members.begin(), members.end());
+  if (std::exchange(trouble_, trouble) != trouble) news_.trouble = trouble;
+  ring_event(event_.get());
+}
+
+void Membership::run() {
+  pthread_setname_np(pthread_self(), "store");
+  std::string trouble;
+  auto members = registry_.begin(trouble);
+  tell(std::move(members), trouble);
+  while (!stop_.is_set()) {
+    members = registry_.poll(steady_ms(), kTurn);
+    tell(std::move(members), registry_.trouble());
+  }
+  registry_.leave();
+}
+
+}  // namespace penstock

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Two true daemons that share a store find each other with no [[peer]] in their configs.
+
+    members_test.py BUILD
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
+LIMIT_S = 60
+
+
+class MembersTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="penstock-members-", dir="/tmp")
+        self.addCleanup(self.folder.cleanup)
+        self.path = pathlib.Path(self.folder.name)
+        self.processes = {}
+
+    def daemon(self, node, store, log="a"):
+        device = f"{'vhost' if node == 1 else 'virtio-user'}:{self.path}/link.sock"
+        config = self.path / f"{node}.toml"
+        config.write_text(
+            f'[node]\nid = {node}\nsocket = "{self.path}/{node}.sock"\nstate_dir = "{self.path}/state{node}"\n'
+            f'[memory]\nhugepages = "never"\n[link]\ndead_after = "2s"\n[store]\n{store}'
+            f'[[port]]\nname = "p"\ndevice = "{device}"\naddress = "10.77.0.{node}/24"\n')
+        with open(self.path / f"{node}.log", log) as out:
+            process = subprocess.Popen([BUILD / "control/daemon/penstockd", "--config", config], stdout=out, stderr=out)
+        self.addCleanup(lambda: (process.kill(), process.wait()))
+        self.processes[node] = process
+        return process
+
+    def sqlite(self):
+        return f'kind = "sqlite"\npath = "{self.path}/store.db"\nlease = "2s"\n'
+
+    def log(self, node):
+        return (self.path / f"{node}.log").read_text()
+
+    def cli(self, node, *arguments, **options):
+        return subprocess.run([BUILD / "control/cli/penstock", *arguments], text=True, timeout=LIMIT_S,
+                              env={**os.environ, "PENSTOCK_SOCKET": f"{self.path}/{node}.sock"},
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **options).stdout
+
+    def wait_until(self, is_so):
+        end = time.monotonic() + LIMIT_S
+        while not is_so():
+            for node, p in self.processes.items():
+                self.assertIsNone(p.poll(), self.log(node))
+            self.assertLess(time.monotonic(), end, self.log(1) + self.log(2))
+            time.sleep(0.05)
+
+    def links_up(self, node):
+        links = json.loads(self.cli(node, "--json", "show", "links") or "[]")
+        return [link["state"] for link in links] == ["up"]
+
+    def both_up(self):
+        self.wait_until(lambda: self.links_up(1) and self.links_up(2))
+
+    def epoch(self, node):
+        return json.loads(self.cli(node, "--json", "show", "node"))["epoch"]
+
+    def carries(self, word):
+        """A message from node 1 to a subscriber at node 2."""
+        sub = subprocess.Popen([BUILD / "control/cli/penstock", "sub", "a.#", "-n", "1"], text=True,
+                               env={**os.environ, "PENSTOCK_SOCKET": f"{self.path}/2.sock"}, stdout=subprocess.PIPE)
+        self.addCleanup(lambda: (sub.kill(), sub.communicate()))
+        self.wait_until(lambda: "a.#" in self.cli(2, "show", "clients"))
+        self.wait_until(lambda: self.cli(1, "pub", "a.b", input=word + "\n") is not None and sub.poll() is not None)
+        self.assertIn(word, sub.stdout.read())
+
+    def test_two_find_each_other_and_again_when_one_has_died_with_its_disk(self):
+        self.daemon(1, self.sqlite())
+        self.daemon(2, self.sqlite())
+        self.both_up()
+        self.carries("first")
+        self.assertEqual(self.epoch(2), 1)
+        self.processes[2].send_signal(signal.SIGKILL)
+        self.processes.pop(2).wait()
+        self.wait_until(lambda: not self.links_up(1))
+        shutil.rmtree(self.path / "state2")
+        (self.path / "2.sock").unlink()
+        self.daemon(2, self.sqlite())
+        self.both_up()
+        self.assertEqual(self.epoch(2), 2)  # the store remembers
+        self.carries("second")
+
+    def test_what_is_up_stays_up_when_the_store_goes_and_begins_without_it(self):
+        self.daemon(1, self.sqlite())
+        self.daemon(2, self.sqlite())
+        self.both_up()
+        self.wait_until(lambda: all((self.path / f"state{n}/members.snapshot").exists() for n in (1, 2)))
+        for part in self.path.glob("store.db*"):
+            part.unlink()
+        (self.path / "store.db").mkdir()
+        self.wait_until(lambda: all("store: " in self.log(n) for n in (1, 2)))
+        self.assertTrue(self.links_up(1) and self.links_up(2))
+        self.carries("without a store")
+        self.processes[2].send_signal(signal.SIGKILL)
+        self.processes.pop(2).wait()
+        (self.path / "2.sock").unlink()
+        self.daemon(2, self.sqlite())
+        self.both_up()
+        self.carries("begun without a store")
+        (self.path / "store.db").rmdir()
+        self.wait_until(lambda: all("heard again" in self.log(n) for n in (1, 2)))
+        self.assertTrue(self.links_up(1) and self.links_up(2))
+
+    def test_a_file_that_people_edit_is_enough(self):
+        members = self.path / "members.toml"
+        members.write_text('[members.1]\nports = ["10.77.0.1:9470"]\n')
+        store = f'kind = "static"\npath = "{members}"\n'
+        self.daemon(1, store)
+        self.daemon(2, store)
+        self.wait_until(lambda: self.cli(1, "show", "node") and self.cli(2, "show", "node"))
+        fresh = self.path / "members.new"
+        fresh.write_text(members.read_text() + '[members.2]\nports = ["10.77.0.2:9470"]\n')
+        fresh.rename(members)
+        self.both_up()
+        self.carries("by a file")
+
+
+if __name__ == "__main__":
+    unittest.main()
