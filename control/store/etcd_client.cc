@@ -60,7 +60,7 @@ Result<void> EtcdClient::connect(Clock::time_point until) {
       watch_ = etcdserverpb::Watch::NewStub(channel_);
       token_.clear();
     }
-    if (channel_->WaitForConnected(share(options_, until))) {
+    if (channel_->WaitForConnected(deadline(share(options_, until)))) {
       if (options_.user.empty() || !token_.empty()) return {};
       const auto in = log_in(until);
       if (in || in.error().fault != Fault::kUnavailable) return in;
@@ -76,7 +76,7 @@ Result<void> EtcdClient::connect(Clock::time_point until) {
 
 Result<void> EtcdClient::log_in(Clock::time_point until) {
   grpc::ClientContext context;
-  context.set_deadline(share(options_, until));
+  context.set_deadline(deadline(share(options_, until)));
   etcdserverpb::AuthenticateRequest request;
   request.set_name(options_.user);
   request.set_password(options_.password);
@@ -94,7 +94,7 @@ void EtcdClient::add_token(grpc::ClientContext& context) const {
 
 grpc::Status EtcdClient::once(const Call& call, Clock::time_point until) {
   grpc::ClientContext context;
-  context.set_deadline(until);
+  context.set_deadline(deadline(until));
   add_token(context);
   return call(context);
 }

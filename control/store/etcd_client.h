@@ -12,7 +12,7 @@ namespace penstock::store {
 
 class EtcdClient {
  public:
-  using Clock = std::chrono::system_clock;  // gRPC's deadlines
+  using Clock = std::chrono::steady_clock;
   using Call = std::function<grpc::Status(grpc::ClientContext&)>;
 
   EtcdClient(EtcdOptions options, std::shared_ptr<grpc::ChannelCredentials> credentials)
@@ -22,6 +22,12 @@ class EtcdClient {
   etcdserverpb::KV::Stub& kv() { return *kv_; }
   etcdserverpb::Lease::Stub& lease() { return *lease_; }
   etcdserverpb::Watch::Stub& watch() { return *watch_; }
+
+  // gRPC's deadlines are of the wall clock, which may be set while we wait: made anew for each
+  // wait.
+  static std::chrono::system_clock::time_point deadline(Clock::time_point until) {
+    return std::chrono::system_clock::now() + (until - Clock::now());
+  }
 
   // What may be said twice: goes round the endpoints until one answers or time is up.
   Result<void> ask(const Call& call);

@@ -1,5 +1,6 @@
 #include "control/store/etcd_store.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <fstream>
 #include <iterator>
@@ -48,8 +49,8 @@ class EtcdWatch : public Watch {
     const auto until = EtcdClient::Clock::now() + wait;
     void* tag = nullptr;
     bool ok = false;
-    while (state_ != kOver &&
-           queue_.AsyncNext(&tag, &ok, until) == grpc::CompletionQueue::GOT_EVENT) {
+    while (state_ != kOver && queue_.AsyncNext(&tag, &ok, EtcdClient::deadline(until)) ==
+                                  grpc::CompletionQueue::GOT_EVENT) {
       if (state_ == kFinish) {
         state_ = kOver;
       } else if (!ok) {
@@ -224,6 +225,8 @@ Result<std::string> pem(const std::string& path) {
 
 Result<std::unique_ptr<Store>> open_etcd(const EtcdOptions& options) {
   if (options.endpoints.empty()) return error(Fault::kInvalid, "etcd has no endpoints");
+  if (!std::ranges::all_of(options.prefix, [](char c) { return c > ' ' && c < 0x7f; }))
+    return error(Fault::kInvalid, "a prefix of etcd's keys is printable ASCII without blanks");
   auto credentials = grpc::InsecureChannelCredentials();
   if (!options.ca.empty()) {
     const auto ca = pem(options.ca);

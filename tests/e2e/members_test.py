@@ -8,6 +8,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,20 @@ class MembersTest(unittest.TestCase):
 
     def sqlite(self):
         return f'kind = "sqlite"\npath = "{self.path}/store.db"\nlease = "2s"\n'
+
+    def etcd(self):
+        """A server, and what a config says of it."""
+        with socket.socket() as a, socket.socket() as b:
+            a.bind(("127.0.0.1", 0)), b.bind(("127.0.0.1", 0))
+            client, peer = (f"127.0.0.1:{s.getsockname()[1]}" for s in (a, b))
+        with open(self.path / "etcd.log", "w") as out:
+            server = subprocess.Popen(
+                ["etcd", "--data-dir", self.path / "etcd", "--listen-client-urls", f"http://{client}",
+                 "--advertise-client-urls", f"http://{client}", "--listen-peer-urls", f"http://{peer}",
+                 "--initial-advertise-peer-urls", f"http://{peer}", "--initial-cluster", f"default=http://{peer}"],
+                stdout=out, stderr=out)
+        self.addCleanup(lambda: (server.kill(), server.wait()))
+        return server, f'kind = "etcd"\nendpoints = "{client}"\nlease = "2s"\n'
 
     def log(self, node):
         return (self.path / f"{node}.log").read_text()
@@ -112,6 +127,17 @@ class MembersTest(unittest.TestCase):
         (self.path / "store.db").rmdir()
         self.wait_until(lambda: all("heard again" in self.log(n) for n in (1, 2)))
         self.assertTrue(self.links_up(1) and self.links_up(2))
+
+    def test_an_etcd_that_dies_takes_nothing_with_it(self):
+        server, store = self.etcd()
+        self.daemon(1, store)
+        self.daemon(2, store)
+        self.both_up()
+        server.kill()
+        server.wait()
+        self.wait_until(lambda: all("store: etcd" in self.log(n) for n in (1, 2)))
+        self.assertTrue(self.links_up(1) and self.links_up(2))
+        self.carries("without etcd")
 
     def test_a_file_that_people_edit_is_enough(self):
         members = self.path / "members.toml"
