@@ -177,6 +177,31 @@ TEST_F(RegistryTest, WhoStoodStillBlamesItselfFirst) {
   EXPECT_EQ(a.lost + b.lost, 0);
 }
 
+TEST_F(RegistryTest, AStallIsNoTimeThatSomebodyWasMissing) {
+  Host a(open(), 1, 1);
+  Host b(open(), 2, 1);
+  run(3000, a, b);
+  ASSERT_TRUE(open().txn({{}, {{"members/2", "", 0, true}}}));
+  run(1000, a);         // a misses b,
+  now += 100 * kLease;  // the machine stands still before b could write its row again,
+  a.poll(now);          // and a is the first to wake
+  run(20 * kLease, a, b);
+  EXPECT_EQ(a.lost + b.lost, 0);
+}
+
+TEST_F(RegistryTest, AnEarlierLifeInARewoundStoreIsNoNews) {
+  Host a(open(), 1, 1);
+  Host b(open(), 2, 5);
+  run(3000, a, b);
+  Member before = a.members[2];
+  before.epoch = 4;
+  before.ports.clear();
+  ASSERT_TRUE(open().txn({{}, {{"members/2", encode(before)}}}));
+  run(4 * kLease, a);
+  EXPECT_EQ(a.members[2].epoch, 5u);
+  EXPECT_EQ(a.members[2].ports.size(), 1u);
+}
+
 TEST_F(RegistryTest, ALeaseEndedUnderALiveNodeIsTakenAnew) {
   Host a(open(), 1, 1);
   Host b(open(), 2, 1);

@@ -119,6 +119,10 @@ TEST_P(Writing, AWriteHappensOnlyIfNobodyWasFaster) {
   const auto all = range("k");
   ASSERT_EQ(all.entries.size(), 1u);
   EXPECT_EQ(all.entries[0], (store::Entry{"k", "third", changed->revision, 0}));
+  EXPECT_FALSE(store->txn(put_if("k", changed->revision + 1, "fifth"))->applied);
+  ASSERT_TRUE(store->txn({{}, {{"k", "", 0, true}}})->applied);
+  EXPECT_FALSE(store->txn(put_if("k", changed->revision, "sixth"))->applied);
+  EXPECT_TRUE(store->txn(put_if("k", 0, "seventh"))->applied);
 }
 
 TEST_P(Writing, ATransactionIsOneChangeOrNone) {
