@@ -12,8 +12,8 @@
 //   ◀──────────────────────────── LaneClose  the lane ends after this many messages
 //   LaneClosed ──────────────────────────▶   the alias may be used again
 //
-// After a link came up each side sends SubAdd for all it wants, and then SubAll. Bytes from a peer are copied and
-// checked: length, type, terminated strings, ranges.
+// After a link came up each side sends SubAdd for all it wants, and then SubAll. Bytes from a peer
+// are copied and checked: length, type, terminated strings, ranges.
 #pragma once
 
 #include <cstddef>

@@ -308,7 +308,7 @@ struct ForwardRecord {
   Forward::Shed shed;                    // broadcast
   // Changes of it that the worker has not made: nobody is told before the last of them is.
   std::shared_ptr<uint32_t> shedding = std::make_shared<uint32_t>(0);
-  bool held = false;                     // the peer was told that the publisher waits for it
+  bool held = false;  // the peer was told that the publisher waits for it
   bool ending = false;
   bool lost = false;   // because the peer is
   bool again = false;  // somebody wants it once more, when it is gone

@@ -81,9 +81,9 @@ class Congestion {
   // Packets that may be in flight, at least 1.
   uint32_t packets() const { return static_cast<uint32_t>(std::max(window_, 1.0)); }
 
-  // From one packet to the next, where even one in flight would be too many; else 0. At most as long
-  // as the smallest window of a short path asks for: on one that has just become longer, a packet
-  // that shows it must go before long.
+  // From one packet to the next, where even one in flight would be too many; else 0. At most as
+  // long as the smallest window of a short path asks for: on one that has just become longer, a
+  // packet that shows it must go before long.
   uint64_t pause_ns(uint64_t smooth_ns) const {
     if (window_ >= 1) return 0;
     const double pause = static_cast<double>(smooth_ns) / window_;
