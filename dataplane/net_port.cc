@@ -77,8 +77,9 @@ Errc NetPort::add_link(LinkPath* path, uint64_t now) {
 }
 
 void NetPort::remove_link(LinkPath* path) {
-  if (std::erase(links_, path) != 0) peers_.remove(&path->link);
-  if (path->config.link.index < kLinks) by_index_[path->config.link.index] = nullptr;
+  if (std::erase(links_, path) == 0) return;  // it was refused, and its index is another's
+  peers_.remove(&path->link);
+  by_index_[path->config.link.index] = nullptr;
   const bool used = std::any_of(links_.begin(), links_.end(),
                                 [&](const LinkPath* p) { return p->next_hop == path->next_hop; });
   if (!used) resolver_.neighbours().forget(path->next_hop);

@@ -210,7 +210,9 @@ Loaded parse(std::string_view toml, const std::string& file) {
 Loaded load(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
   std::ostringstream content;
-  if (!in || !(content << in.rdbuf())) {
+  // Where there is nothing << calls that a failure.
+  const bool some = in && in.peek() != std::ifstream::traits_type::eof();
+  if (!in.is_open() || in.bad() || (some && !(content << in.rdbuf()))) {
     const std::error_code why(errno, std::generic_category());
     return failed(path.string(), 0, fmt::format("cannot be read: {}", why.message()));
   }

@@ -315,8 +315,11 @@ void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
               m.path = f.path_index;
               m.alias = f.alias;
               m.epoch = 1;
-              m.reason =
-                  static_cast<uint32_t>(lane.closed ? lane.reason : CloseReason::kPublisherLeft);
+              CloseReason why = lane.closed ? lane.reason : CloseReason::kPublisherLeft;
+              if (f.lost && f.reader != nullptr &&
+                  (!lane.closed || totals(*f.reader).position != lane.head()))
+                why = CloseReason::kPeerDown;  // some of it may not have got there
+              m.reason = static_cast<uint32_t>(why);
               if (f.forward != nullptr) m.messages = f.forward->out().stats().delivered.read();
               if (f.remote != nullptr) m.messages = f.remote->out().stats().delivered.read();
               send(*f.peer, m);

@@ -281,5 +281,18 @@ TEST(Load, SaysWhyAFileCannotBeRead) {
             "/nonexistent/c.toml: cannot be read: No such file or directory");
 }
 
+TEST(Load, SaysThatAFolderIsNoFile) {
+  const Loaded loaded = load("/tmp");
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(text(loaded.error().front()), "/tmp: cannot be read: Is a directory");
+}
+
+TEST(Load, AnEmptyFileSaysWhatIsMissing) {
+  const Loaded loaded = load("/dev/null");
+  ASSERT_FALSE(loaded);
+  EXPECT_NE(text(loaded.error().front()).find("node.id: is missing"), std::string::npos)
+      << text(loaded.error().front());
+}
+
 }  // namespace
 }  // namespace penstock

@@ -134,6 +134,8 @@ TEST_F(TwoPaths, APeerHearsOfTheEndOfALaneWhosePathIsDownHereOnly) {
   ASSERT_EQ(peer.closed.size(), 1u);
   EXPECT_EQ(peer.closed[0].path, 1u);
   EXPECT_EQ(peer.closed[0].alias, peer.asked[0].alias);
+  EXPECT_EQ(static_cast<CloseReason>(peer.closed[0].reason), CloseReason::kPeerDown)
+      << "its readers are to be told that there may have been more";
 }
 
 TEST_F(NotYet, APeerThatPutsALaneOffIsAskedAgain) {

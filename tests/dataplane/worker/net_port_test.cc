@@ -133,6 +133,14 @@ TEST_F(Door, ACloseFromElsewhereEndsNothing) {
   EXPECT_EQ(dropped(Drop::kForeign), 1u);
 }
 
+TEST_F(Door, ALinkThatWasRefusedTakesNobodysPlaceWhenItGoes) {
+  LinkPath other(a.path->config, a.sim.info().max_frame);
+  EXPECT_EQ(a.port.add_link(&other, now), Errc::kBusy);
+  a.port.remove_link(&other);
+  LinkPath third(a.path->config, a.sim.info().max_frame);
+  EXPECT_EQ(a.port.add_link(&third, now), Errc::kBusy);
+}
+
 TEST_F(Door, APeerSpeaksFromWhereItIs) {
   forge("10.0.0.3", 0x70000000);
   settle();
