@@ -181,7 +181,7 @@ bool NetPort::take_hello(const Frame& frame, const Datagram& d, uint64_t now) {
   for (LinkPath* p : links_)
     if (p->config.link.peer_id == h->node && p->config.link.path == h->path) path = p;
   if (path != nullptr && d.from() == path->config.remote && h->protocol == kProtocol &&
-      !cookies_.good(h->cookie, d.from(), d.from_port, asked_by(*h), now)) {
+      !cookies_.good(h->cookie, d.from(), 0, asked_by(*h), now)) {
     drops_.add(Drop::kNoCookie);
     ask_for_cookie(*path, d, *h, now);
     return true;
@@ -198,8 +198,8 @@ void NetPort::ask_for_cookie(LinkPath& path, const Datagram& d, const Hello& h, 
   std::array<std::byte, Encap::kMaxSize + kHopHeaderSize + kRetrySize> frame;
   const std::span all(frame.data(), path.encap.size() + kHopHeaderSize + kRetrySize);
   const auto hop = all.subspan(path.encap.size());
-  write_retry({h.nonce, cookies_.bake(d.from(), d.from_port, asked_by(h), now)},
-              hop.subspan(kHopHeaderSize));
+  // Of any port: who is not answered calls again from another.
+  write_retry({h.nonce, cookies_.bake(d.from(), 0, asked_by(h), now)}, hop.subspan(kHopHeaderSize));
   write_hop({.type = FrameType::kRetry,
              .incarnation = static_cast<uint16_t>(path.config.link.self_epoch),
              .connection = h.connection,

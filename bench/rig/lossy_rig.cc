@@ -4,9 +4,9 @@
 //   lossy_rig wire RECEIVERS LOST IN_A_ROW       bytes sent for one of payload to one receiver
 //   lossy_rig dropped SENDERS MARKS              share of frames that the switch dropped
 //   lossy_rig time SENDERS MARKS                 time, for one that the receiver's cable would take
-//   lossy_rig chain_egress RECEIVERS MESSAGES MIB    bytes sent for one of payload, MIB a message
-//   lossy_rig chain_time RECEIVERS MESSAGES MIB      time, for one that the sender's cable would
-//   take lossy_rig chain_killed RECEIVERS MESSAGES MIB    seconds more when a relay dies half-way
+//   lossy_rig chain_egress RECEIVERS MESSAGES MIB         bytes sent for one of payload
+//   lossy_rig chain_time RECEIVERS MESSAGES MIB           time, for one that its cable would take
+//   lossy_rig chain_killed RECEIVERS MESSAGES MIB HOST    seconds more when this one dies half-way
 //
 // `--ms` is taken and not needed.
 #include <cstdio>
@@ -44,14 +44,14 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (what.starts_with("chain_") && argc >= 5) {
-    const bool killed = what == "chain_killed";
+    const bool killed = what == "chain_killed" && argc >= 6;
     const ChainRun run{.receivers = number(argv[2]),
                        .size = uint64_t{number(argv[4])} << 20,
                        .messages = number(argv[3])};
     const ChainOutcome o = run_chain(run);
     if (killed) {
       ChainRun second = run;
-      second.killed = run.receivers / 2;
+      second.killed = number(argv[5]);
       const ChainOutcome k = run_chain(second);
       print(k.seconds - o.seconds, o.done && k.done, o.wrong + k.wrong);
     } else {
@@ -62,6 +62,7 @@ int main(int argc, char** argv) {
   std::fprintf(stderr,
                "usage: lossy_rig goodput|wire RECEIVERS LOST IN_A_ROW\n"
                "       lossy_rig dropped|time SENDERS MARKS\n"
-               "       lossy_rig chain_egress|chain_time|chain_killed RECEIVERS MESSAGES MIB\n");
+               "       lossy_rig chain_egress|chain_time RECEIVERS MESSAGES MIB\n"
+               "       lossy_rig chain_killed RECEIVERS MESSAGES MIB HOST\n");
   return 2;
 }

@@ -47,7 +47,11 @@ tl::expected<uint64_t, std::string> next_epoch(const std::string& state_dir, uin
   } else if (std::filesystem::exists(path)) {
     return fail("cannot be read: " + why());
   }
-  epoch = std::max(epoch, known) + 1;
+  // Nobody starts so often: what a store says beyond that is not believed.
+  constexpr uint64_t kMost = uint64_t{1} << 48;
+  if (epoch >= kMost) return fail("is beyond what a node can reach; write its true epoch into it");
+  if (known < kMost) epoch = std::max(epoch, known);
+  epoch++;
   // The old file or the new one, never half of one.
   const std::string fresh = path + ".new";
   if (!put(fresh, fmt::format("{}\n", epoch))) return fail("cannot be written: " + why());

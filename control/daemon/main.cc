@@ -70,19 +70,16 @@ void start_log(const LogOptions& options) {
   spdlog::set_default_logger(std::move(log));
 }
 
-// A JSON string may not hold a bare quote or backslash.
-std::string escaped(std::string_view text) {
+// Free text as a line of the log: nobody ends it who only has a name in it. A JSON string may not
+// hold a bare quote or backslash.
+std::string logged(const LogOptions& options, std::string_view text) {
   std::string s;
   for (const char c : text) {
-    if (c == '"' || c == '\\') s += '\\';
-    s += c;
+    if (options.format == LogFormat::kJson && (c == '"' || c == '\\')) s += '\\';
+    const auto byte = static_cast<unsigned char>(c);
+    s += byte < 0x20 || byte == 0x7f ? '?' : c;
   }
   return s;
-}
-
-// Free text as a line of the log.
-std::string logged(const LogOptions& options, std::string_view text) {
-  return options.format == LogFormat::kJson ? escaped(text) : std::string(text);
 }
 
 // SIGHUP: the options that apply while it runs are taken from the file, the others wait.
@@ -269,6 +266,8 @@ int run(Config config, const std::string& path) {
     control_loop(*node, *listener, **network, members.get(), signal_fd.get(),
                  [&] { reload(path, config); });
   }
+  // The ports first: devices give references back late, to regions that are the node's.
+  network->reset();
   node.reset();
   spdlog::info("stopped");
   return kFine;

@@ -90,7 +90,12 @@ void Members::poll(Node& node, Network& network) {
   const Membership::News news = membership_.take();
   if (news.trouble)
     log_(news.trouble->empty() ? "the store is heard again" : "store: " + *news.trouble);
-  for (const auto& [kind, m] : news.members) {
+  for (auto at = news.members.begin(); at != news.members.end(); ++at) {
+    const auto& [kind, m] = *at;
+    // What is known of it later counts: who has moved is called where it is.
+    if (std::any_of(at + 1, news.members.end(),
+                    [id = m.id](const MemberEvent& later) { return later.member.id == id; }))
+      continue;
     const auto had = peers_.find(m.id);
     if (kind == MemberEvent::kGone) {
       if (had != peers_.end())

@@ -11,6 +11,7 @@ namespace penstock {
 namespace {
 
 constexpr uint64_t kMaxId = 0xffffffff;
+constexpr uint64_t kMostEpoch = uint64_t{1} << 48;  // starts of a node
 
 template <class T>
 bool number(std::string_view text, T& out) {
@@ -84,6 +85,7 @@ tl::expected<Member, std::string> decode_member(std::string_view key, std::strin
   if (const auto epoch = row.find("epoch"); epoch != row.end()) {
     if (!epoch->is_number_unsigned()) return bad("epoch is no number");
     m.epoch = epoch->get<uint64_t>();
+    if (m.epoch > kMostEpoch) return bad("epoch is beyond what a node can reach");
   }
   const auto ports = row.find("ports");
   if (ports == row.end() || !ports->is_array() || ports->size() > kMaxMemberPorts)

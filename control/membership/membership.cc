@@ -51,11 +51,14 @@ void Membership::tell(std::vector<MemberEvent> members, const std::string& troub
 void Membership::run() {
   pthread_setname_np(pthread_self(), "store");
   std::string trouble;
+  // What the disk knows goes first, and with what the store says of it, if it says anything: a
+  // member may have moved since.
   auto members = registry_.begin(trouble);
-  tell(std::move(members), trouble);
   while (!stop_.is_set()) {
-    members = registry_.poll(steady_ms(), kTurn);
-    tell(std::move(members), registry_.trouble());
+    auto more = registry_.poll(steady_ms(), kTurn);
+    members.insert(members.end(), more.begin(), more.end());
+    if (trouble.empty()) trouble = registry_.trouble();
+    tell(std::exchange(members, {}), std::exchange(trouble, {}));
   }
   registry_.leave();
 }

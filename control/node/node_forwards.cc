@@ -203,10 +203,18 @@ std::function<void()> Node::when_ready(const ForwardRecord& f, uint32_t topic) {
 }
 
 // The peer has joined its readers: messages of the topic may flow, and who waited for it may know.
+// Nobody before the worker knows: until then it may skip them.
 void Node::topic_ready(ForwardRecord& f, uint32_t topic) {
-  f.topics[topic] = ForwardRecord::Use::kReady;
   const uint32_t worker = f.peer->paths[f.path_index].worker;
-  const auto done = when_ready(f, topic);
+  const auto done = [this, &peer = *f.peer, path = f.path_index, alias = f.alias, topic,
+                     tell = when_ready(f, topic)] {
+    ForwardRecord* known = find_forward(peer, path, alias);
+    if (known != nullptr)
+      if (const auto t = known->topics.find(topic);
+          t != known->topics.end() && t->second == ForwardRecord::Use::kAsked)
+        t->second = ForwardRecord::Use::kReady;
+    tell();
+  };
   if (f.forward != nullptr) {
     errands(worker).send([forward = f.forward.get(), topic](
                              Worker&, uint64_t) { forward->set_topic(topic, TopicUse::kSend); },
@@ -331,7 +339,10 @@ void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
               source->lost[undelivered] += f.remote->size() - f.remote->room();
             }
             if (f.reader != nullptr) {
-              if (f.lost && !lane.closed) note_missed(lane, f);
+              if (f.lost && !lane.closed) {
+                note_missed(lane, f);
+                if (peer.up() && peer.absent.empty()) forget_missed(peer);  // it wants it no more
+              }
               part(*f.reader, undelivered);
             }
             const std::pair waits{f.alias, kNoTopic};

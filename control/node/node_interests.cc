@@ -105,12 +105,12 @@ void Node::set_shed(LaneRecord& lane, ForwardRecord& f, Interest* waiting) {
   if (first || !shed.may) shed = {};
   const bool changes = std::exchange(f.shed, shed) != shed && f.forward != nullptr;
   if (waiting != nullptr && (changes || *f.shedding != 0))
-    waiting->waiting.insert({f.alias, kNoTopic});
+    waiting->waiting.insert({f.alias, kShedding});
   if (!changes) return;
   ++*f.shedding;
   errands(f.peer->paths[f.path_index].worker)
       .send([forward = f.forward.get(), shed](Worker&, uint64_t) { forward->set_shed(shed); },
-            [n = f.shedding, done = when_ready(f, kNoTopic)] {
+            [n = f.shedding, done = when_ready(f, kShedding)] {
               if (--*n == 0) done();
             });
 }

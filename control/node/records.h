@@ -314,12 +314,16 @@ struct ForwardRecord {
   bool again = false;  // somebody wants it once more, when it is gone
 };
 
+// In place of a topic: until the worker knows what it may pass over. (kNoTopic: until a forward
+// that is ending has ended.)
+inline constexpr uint32_t kShedding = UINT32_MAX - 1;
+
 // What a peer wants, and who of ours waits until it has it.
 struct Interest {
   Mode mode = Mode::kBroadcast;
   std::string filter;
   attach::Overflow overflow = {};
-  std::set<std::pair<uint32_t, uint32_t>> waiting;  // alias, topic or kNoTopic
+  std::set<std::pair<uint32_t, uint32_t>> waiting;  // alias, topic or kNoTopic or kShedding
   bool acknowledged = false;
 };
 

@@ -85,6 +85,7 @@ class EtcdWatch : public Watch {
     std::vector<Event> events;
     for (const pb::Event& e : got.events()) {
       const pb::KeyValue& kv = e.kv();
+      if (!kv.key().starts_with(client_.options().prefix)) continue;  // nothing that we asked for
       events.push_back(
           {{kv.key().substr(client_.options().prefix.size()), kv.value(),
             static_cast<uint64_t>(kv.mod_revision()), static_cast<uint64_t>(kv.lease())},
@@ -122,10 +123,13 @@ class EtcdStore : public Store {
       if (!done) return tl::unexpected(done.error());
       // All pages as of one revision.
       if (request.revision() == 0) request.set_revision(response.header().revision());
-      for (const pb::KeyValue& kv : response.kvs())
+      for (const pb::KeyValue& kv : response.kvs()) {
+        if (kv.key() < request.key() || !kv.key().starts_with(whole))
+          return error(Fault::kUnavailable, "etcd answers with keys that nobody asked for");
         all.entries.push_back({kv.key().substr(client_.options().prefix.size()), kv.value(),
                                static_cast<uint64_t>(kv.mod_revision()),
                                static_cast<uint64_t>(kv.lease())});
+      }
       if (response.kvs_size() != 0)
         request.set_key(response.kvs(response.kvs_size() - 1).key() + '\0');
     } while (response.more() && response.kvs_size() != 0);

@@ -164,7 +164,7 @@ void Link::arm_credit_probe(uint64_t now) {
 void Link::run_timers(uint64_t now) {
   if (state_ == LinkState::kConnecting && now >= hello_at_) {
     send_hello_ = true;
-    if (++hellos_ > kHellosOneWay) spread_.change_all(next_packet_);
+    if (++hellos_ > kHellosOneWay) spread_.call_by_another(next_packet_);
     hello_at_ = now + hello_pause_;
     if (session_ == 0) hello_pause_ = std::min(2 * hello_pause_, kLastHelloPauseNs);
   }

@@ -83,6 +83,7 @@ void Link::begin_connection(uint64_t now) {
   peer_ = {};
   limit_ = config_.max_frame;
   next_packet_ = config_.first_packet;
+  if (!first) spread_.change_all(next_packet_);
   packets_.reset();
   received_ = ReceivedPackets(!spread_.reorders());
   rtt_ = {};
@@ -250,7 +251,6 @@ void Link::reconnect(uint64_t now) {
     if (LinkRelay::wanted(p.what)) again(p.what);
   });
   begin_connection(now);
-  spread_.change_all(next_packet_);
 }
 
 void Link::close(LinkClose reason, uint64_t now) {

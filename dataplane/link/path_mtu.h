@@ -27,6 +27,7 @@ class PathMtu {
   void reset(uint32_t base, uint32_t most, uint64_t now) {
     base_ = size_ = std::min(base, most);
     most_ = most;
+    large_acked_ = 0;  // packet numbers begin anew
     begin(now);
   }
   void stop() { probe_at_ = kNever; }
@@ -105,7 +106,7 @@ class PathMtu {
   uint32_t asked_ = 0;  // the size of the last probe that went out
   uint32_t tries_ = 0;
   uint32_t vanished_ = 0;     // large packets, since one arrived
-  uint64_t large_acked_ = 0;  // the latest packet beyond the base that arrived
+  uint64_t large_acked_ = 0;  // the latest packet beyond the base that arrived, of this connection
   uint64_t pause_ = kFirstRaiseNs;
   uint64_t probe_at_ = kNever;
 };

@@ -58,6 +58,14 @@ class Spread {
     return true;
   }
 
+  // A HELLO goes by the first port: now by a new one, now by the path's own, which may be the only
+  // one that is let through.
+  void call_by_another(uint64_t next_packet) {
+    change_all(next_packet);
+    own_turn_ = !own_turn_;
+    if (own_turn_) all_[0].number = 0;
+  }
+
   void change_all(uint64_t next_packet) {
     twice_ = 0;
     for (uint32_t i = 0; i < ports_; i++)
@@ -81,6 +89,7 @@ class Spread {
   uint8_t at_ = 0;
   uint16_t last_ = 0;
   uint32_t twice_ = 0;
+  bool own_turn_ = false;
   std::array<Port, kMost> all_;
 };
 

@@ -1,6 +1,8 @@
 // The part of DpdkDevice that waits for peers and that ends.
 #include <chrono>
 #include <cstring>
+#include <map>
+#include <mutex>
 
 #include <rte_bus_vdev.h>
 #include <rte_ethdev.h>
@@ -16,6 +18,29 @@ namespace {
 
 constexpr int kRetryMs = 100;
 constexpr int kTurnsAfterFault = 10;
+
+// EAL knows external memory once, however many devices read it.
+std::mutex registered_lock;
+std::map<const std::byte*, uint32_t> registered;  // by so many devices
+
+bool register_memory(std::byte* base, size_t bytes, size_t page) {
+  const std::lock_guard lock(registered_lock);
+  const auto [known, fresh] = registered.try_emplace(base, 0);
+  if (fresh && rte_extmem_register(base, bytes, nullptr, 0, page) != 0) {
+    registered.erase(known);
+    return false;
+  }
+  known->second++;
+  return true;
+}
+
+void unregister_memory(std::byte* base, size_t bytes) {
+  const std::lock_guard lock(registered_lock);
+  const auto known = registered.find(base);
+  if (known == registered.end() || --known->second != 0) return;
+  registered.erase(known);
+  rte_extmem_unregister(base, bytes);
+}
 
 }  // namespace
 
@@ -111,11 +136,11 @@ Errc DpdkDevice::map_region(const Region& region) {
   Errc result = Errc::kOk;
   if ((at | region.bytes) % kSmall != 0) {
     result = Errc::kInvalid;
-  } else if (rte_extmem_register(base, region.bytes, nullptr, 0, page) != 0) {
+  } else if (!register_memory(base, region.bytes, page)) {
     result = Errc::kNoMemory;
   } else if (rte_eth_dev_info_get(port_, &info) != 0 ||
              rte_dev_dma_map(info.device, base, at, region.bytes) != 0) {
-    rte_extmem_unregister(base, region.bytes);
+    unregister_memory(base, region.bytes);
     result = Errc::kSystem;
   }
   if (result != Errc::kOk) mapped_.erase(region.base);
@@ -133,7 +158,7 @@ void DpdkDevice::unmap_region(const Region& region) {
   if (rte_eth_dev_info_get(port_, &info) == 0) {
     rte_dev_dma_unmap(info.device, base, reinterpret_cast<uint64_t>(base), region.bytes);
   }
-  rte_extmem_unregister(base, region.bytes);
+  unregister_memory(base, region.bytes);
 }
 
 }  // namespace penstock

@@ -180,6 +180,7 @@ DpdkPort::Offer DpdkPort::offer(std::span<const Frame> in) {
     out[n++] = mbuf(f);
     if (copies == kCopyBurst) break;
   }
+  if (free != 0) rte_pktmbuf_free_bulk(references, free);
   const uint16_t took = rte_eth_tx_burst(setup_.port, setup_.queue, out, n);
   for (uint16_t i = took; i < n; i++) {
     copies -= in[i].payload_len != 0 && out[i]->next == nullptr;

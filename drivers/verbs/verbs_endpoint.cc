@@ -66,7 +66,7 @@ Errc VerbsEndpoint::connect(const EndpointAddress& peer) {
   std::memcpy(&mine, address().data(), sizeof mine);
   std::memcpy(&w, peer.data(), sizeof w);
   if (w.magic != kMagic || w.ethernet != mine.ethernet || w.mtu < IBV_MTU_256 ||
-      w.mtu > IBV_MTU_4096 || w.number > 0xff'ffff || w.first > 0xff'ffff)
+      w.mtu > IBV_MTU_4096 || w.number > 0xff'ffff || w.first > 0xff'ffff || w.reads == 0)
     return Errc::kInvalid;
   if (connected_) return Errc::kBusy;
   const VerbsFabric::Place& place = fabric_.place_;

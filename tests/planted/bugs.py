@@ -15,9 +15,10 @@ BUGS = [
         "  if (received_.has(hop.packet)) {",
         "  if (received_.has(hop.packet) && received_.largest() - hop.packet > kAckBits) {"),
     Bug("piece_counted_twice", "a piece that comes twice fills no hole (InLane)", "dataplane/link/in_lane.cc",
-        "  const uint64_t had = blocks_.count(arena, piece.size());\n",
-        "  const uint64_t had = 0;\n"
-        "  w.left -= std::min(w.left, static_cast<uint32_t>(blocks_.count(arena, piece.size())));\n"),
+        "    if (blocks_.all(arena, piece.size())) return false;\n",
+        "    if (blocks_.all(arena, piece.size())) {\n"
+        "      w.left -= std::min(w.left, static_cast<uint32_t>(BlockMap::blocks(piece.size())));\n"
+        "      return true;\n    }\n"),
     Bug("published_out_of_order", "nothing is published before all that precedes it", "dataplane/link/in_lane.cc",
         "  if (waiting_ != 0 || position != head_) return place_waiting(position, arena, span, r);",
         "  if (waiting_ != 0) return place_waiting(position, arena, span, r);"),
@@ -49,7 +50,10 @@ BUGS = [
     Bug("recut_rest_forgotten", "what was cut anew goes to its end", "dataplane/link/link_send.cc",
         "    if (advance(front, what)) continue;\n", "    (void)advance(front, what);\n"),
     Bug("spurious_ack_counted_twice", "a packet leaves the flight once", "dataplane/link/sent_packets.h",
-        "      if (!given_up) in_flight_--;", "      if (in_flight_ != 0) in_flight_--;"),
+        "      if (was == SentPacket::State::kInFlight) in_flight_--;", "      if (in_flight_ != 0) in_flight_--;"),
+    Bug("dark_port_kept", "a source port by which all vanishes is left", "dataplane/link/spread.h",
+        "    if (++p.lost < kLostInARow) return false;\n    change(p, next_packet);\n",
+        "    if (++p.lost < kLostInARow) return false;\n"),
     Bug("no_probe_timeout", "a lost tail is noticed by silence", "dataplane/link/link_loss.cc",
         "  if (now >= probe_at_) {\n    probe(now);", "  if (now >= probe_at_) {\n    if (probes_ != 0) probe(now);"),
     Bug("probe_waits_for_the_window", "a probe waits for no window", "dataplane/link/link.h",

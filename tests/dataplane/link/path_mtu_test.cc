@@ -83,6 +83,19 @@ TEST(PathMtu, OnlyLargePacketsThatAreTheLastToBeSentProveAnything) {
   EXPECT_EQ(p.mtu.size(), 1352u);
 }
 
+// Packet numbers begin anew: what arrived in the last connection is no later than what is lost now.
+TEST(PathMtu, TheNextConnectionFindsOutToo) {
+  Prober p;
+  p.mtu.reset(1200, 8972, p.now);
+  p.run(10'000);
+  p.mtu.acked(1'000'000, 8972);
+  p.mtu.reset(1200, 8972, p.now);
+  p.run(10'000);
+  EXPECT_FALSE(p.mtu.lost(1, 8972, p.now));
+  EXPECT_FALSE(p.mtu.lost(2, 8972, p.now));
+  EXPECT_TRUE(p.mtu.lost(3, 8972, p.now));
+}
+
 class NarrowPath : public ::testing::Test {
  protected:
   explicit NarrowPath(const RigConfig& c = {}) : rig(c) {}

@@ -73,6 +73,18 @@ TEST(Spread, WhoHearsTheSameAgainAndAgainAnswersByOtherPorts) {
   EXPECT_EQ(s.number(1), 3);
 }
 
+// Where a network lets only the path's own port through, every other call goes by it.
+TEST(Spread, CallsByThePathsOwnPortAgainAndAgain) {
+  Spread s(2);
+  int own = 0;
+  for (int i = 0; i < 10; i++) {
+    s.call_by_another(1);
+    own += s.number(0) == 0 ? 1 : 0;
+    EXPECT_NE(s.number(1), 0);
+  }
+  EXPECT_EQ(own, 5);
+}
+
 TEST(Spread, NumbersWrapWithoutThePathsOwn) {
   Spread s(1);
   for (int i = 0; i < 65'535; i++)
