@@ -100,7 +100,7 @@ uint32_t NetPort::receive(uint64_t now) {
 
 uint32_t NetPort::receive_handoffs(uint64_t now) {
   uint32_t n = 0;
-  for (Sibling& s : siblings_) {
+  for (Sibling& s : std::span(siblings_).first(config_.workers)) {
     Frame f;
     while (s.in != nullptr && n < kBurst && s.in->pop({&f, 1}) == 1) {
       if (take(f, now)) port_.release({&f, 1});
@@ -311,28 +311,34 @@ uint32_t NetPort::transmit(uint64_t now) {
   return sent;
 }
 
-// One burst of a link's frames: headers in front, payload by reference.
+// One burst of a link's frames: headers in front, payload by reference. A few first: most turns of
+// a link have one frame, and to lay out room for a burst takes as long as that.
 uint32_t NetPort::send_link(LinkPath& path, uint64_t now) {
+  constexpr size_t kFew = 4;
   if (spares_ < kBurst) spares_ += port_.tx_alloc({spare_.data() + spares_, kBurst - spares_});
+  const size_t n = send_frames(path, kFew, now);
+  return static_cast<uint32_t>(n < kFew ? n : n + send_frames(path, kBurst, now));
+}
+
+size_t NetPort::send_frames(LinkPath& path, size_t most, uint64_t now) {
   const size_t headers = path.encap.size();
-  std::array<TxFrame, kBurst> tx;
-  const size_t room = std::min(spares_, kBurst - out_end_);
+  const size_t room = std::min({most, spares_, kBurst - out_end_});
   for (size_t i = 0; i < room; i++) {
     const Frame& f = spare_[spares_ - 1 - i];
-    tx[i] = {.data = f.data + headers, .room = f.room - static_cast<uint32_t>(headers)};
+    tx_[i] = {.data = f.data + headers, .room = f.room - static_cast<uint32_t>(headers)};
   }
-  const size_t n = path.link.transmit({tx.data(), room}, now);
+  const size_t n = path.link.transmit({tx_.data(), room}, now);
   for (size_t i = 0; i < n; i++) {
     Frame f = spare_[--spares_];
-    f.len = static_cast<uint32_t>(headers) + tx[i].len;
-    f.payload = tx[i].payload;
-    f.payload_len = tx[i].payload_len;
-    f.region = static_cast<Region*>(tx[i].region);
+    f.len = static_cast<uint32_t>(headers) + tx_[i].len;
+    f.payload = tx_[i].payload;
+    f.payload_len = tx_[i].payload_len;
+    f.region = static_cast<Region*>(tx_[i].region);
     set_offloads(f, path);
-    path.encap.write({f.data, f.len}, {f.payload, f.payload_len}, tx[i].source_port);
+    path.encap.write({f.data, f.len}, {f.payload, f.payload_len}, tx_[i].source_port);
     out_[out_end_++] = f;
   }
-  return static_cast<uint32_t>(n);
+  return n;
 }
 
 // None is lost. While control is behind they stay in their link, which then takes no new session.

@@ -112,6 +112,7 @@ class NetPort {
   void ask_neighbours(uint64_t now);
   void resolve(LinkPath& path, uint64_t now);
   uint32_t send_link(LinkPath& path, uint64_t now);
+  size_t send_frames(LinkPath& path, size_t most, uint64_t now);
   Frame* send_raw(std::span<const std::byte> frame);
   void set_offloads(Frame& f, const LinkPath& path) const;
   bool flush();
@@ -135,7 +136,8 @@ class NetPort {
 
   std::array<Frame, kBurst> spare_;  // allocated, empty
   size_t spares_ = 0;
-  std::array<Frame, kBurst> out_;  // ready to go
+  std::array<TxFrame, kBurst> tx_;  // of one call of a link
+  std::array<Frame, kBurst> out_;   // ready to go
   size_t out_at_ = 0;
   size_t out_end_ = 0;
   DropCounters drops_;
