@@ -1,6 +1,7 @@
 // Job: one row of the table as a measuring program gets it on its command line.
 //
 //     PROGRAM rtt|rate|fan|loan SIZE [--readers N] [--ms N] [--port NAME] [--mtu N]
+//             [--lost N]
 #pragma once
 
 #include <algorithm>
@@ -26,6 +27,7 @@ struct Job {
   uint32_t ms = 500;  // measured time; a quarter of it comes before, as warm-up
   const char* port = "net_ring";
   uint32_t mtu = 1500;
+  uint32_t lost = 0;  // frames of a million that vanish before a node sees them, both ways
 
   uint32_t burst = 64;  // messages that a reader takes before it gives them back
 
@@ -44,7 +46,8 @@ inline const char* text(Kind kind) {
 
 [[noreturn]] inline void usage(const char* program) {
   std::fprintf(stderr,
-               "usage: %s rtt|rate|fan|loan SIZE [--readers N] [--ms N] [--port NAME] [--mtu N]\n",
+               "usage: %s rtt|rate|fan|loan SIZE [--readers N] [--ms N] [--port NAME] [--mtu N]"
+               " [--lost N]\n",
                program);
   std::exit(2);
 }
@@ -77,6 +80,8 @@ inline Job parse_job(int argc, char** argv) {
       job.ms = number_or_usage(argv[0], argv[i + 1]);
     } else if (option == "--mtu") {
       job.mtu = number_or_usage(argv[0], argv[i + 1]);
+    } else if (option == "--lost") {
+      job.lost = number_or_usage(argv[0], argv[i + 1]);
     } else {
       usage(argv[0]);
     }

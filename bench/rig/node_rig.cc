@@ -8,12 +8,14 @@
 #include <bit>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unistd.h>
 #include <vector>
 
 #include "bench/rig/harness.h"
+#include "bench/rig/lossy_port.h"
 #include "bench/rig/temporary.h"
 #include "bench/rig/way.h"
 #include "dataplane/forward.h"
@@ -169,7 +171,8 @@ class NodeEnd {
   }
 
   void open_network(DpdkDevice& device, unsigned side) {
-    Port& port = device.queue(0);
+    if (job_.lost != 0) lossy_.emplace(device.queue(0), job_.lost, side + 1);
+    Port& port = lossy_ ? static_cast<Port&>(*lossy_) : device.queue(0);
     NetPort::Config c;
     c.station.mac.bytes = port.info().mac;
     c.station.v4 = address_of(side);
@@ -221,6 +224,7 @@ class NodeEnd {
   Meta meta_;
   LaneWriter mirror_writer_;
   LaneReader reader_;
+  std::optional<LossyPort> lossy_;
   std::unique_ptr<NetPort> net_;
   std::unique_ptr<LinkPath> path_;
   std::unique_ptr<InLane> in_lane_;
