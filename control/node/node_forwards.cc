@@ -99,6 +99,7 @@ void Node::ask_again(LaneRecord& lane) {
 
 void Node::ask_topic(ForwardRecord& f, uint32_t topic) {
   if (!f.topics.try_emplace(topic, ForwardRecord::Use::kAsked).second) return;
+  f.asks[topic]++;
   const LaneRecord& lane = *f.lane;
   peer::LaneTopic m;
   m.mode = f.group != nullptr ? Mode::kGroup : Mode::kBroadcast;
@@ -203,16 +204,18 @@ std::function<void()> Node::when_ready(const ForwardRecord& f, uint32_t topic) {
 }
 
 // The peer has joined its readers: messages of the topic may flow, and who waited for it may know.
-// Nobody before the worker knows: until then it may skip them.
+// Nobody before the worker knows: until then it may skip them. And when the topic was unwanted and
+// asked for again meanwhile, it skips them now.
 void Node::topic_ready(ForwardRecord& f, uint32_t topic) {
   const uint32_t worker = f.peer->paths[f.path_index].worker;
   const auto done = [this, &peer = *f.peer, path = f.path_index, alias = f.alias, topic,
-                     tell = when_ready(f, topic)] {
-    ForwardRecord* known = find_forward(peer, path, alias);
-    if (known != nullptr)
+                     ask = f.asks[topic], tell = when_ready(f, topic)] {
+    if (ForwardRecord* known = find_forward(peer, path, alias); known != nullptr) {
+      if (known->asks[topic] != ask) return;
       if (const auto t = known->topics.find(topic);
           t != known->topics.end() && t->second == ForwardRecord::Use::kAsked)
         t->second = ForwardRecord::Use::kReady;
+    }
     tell();
   };
   if (f.forward != nullptr) {

@@ -299,6 +299,7 @@ struct ForwardRecord {
   uint32_t alias = 0;
   uint64_t epoch = 0;  // of the peer
   std::map<uint32_t, Use> topics;
+  std::map<uint32_t, uint32_t> asks;     // how often the peer was asked for a topic
   std::set<uint32_t> put_off;            // asked, and the peer was not ready: asked again
   LaneGeometry mirror;                   // as the peer said
   ReaderRecord* reader = nullptr;        // broadcast

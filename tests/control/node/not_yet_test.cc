@@ -287,5 +287,48 @@ TEST_F(NotYet, WhatIsWantedAgainAtOnceDoesNotComeTwice) {
   EXPECT_EQ(row["readers"][0]["delivered"], 1) << "the first was the last forward's: " << row;
 }
 
+// Its answer, that it no longer wants the topic and that it does again come at once, while the lane
+// goes on with another topic.
+TEST_F(NotYet, ATopicThatIsWantedAgainIsNotReadyBecauseItWasBefore) {
+  test::Guest g;
+  publisher(g);
+  attach::AddTopic u;
+  u.lane_id = g.lanes[0].id;
+  u.topic = 1;
+  peer::set_text(u.name, "u");
+  g.say(u);
+  settle(1);
+  LaneWriter lane(g.lanes[0].memory.data(), test::HostilePeer::kLane, nullptr);
+  const auto ready = [&](const peer::LaneTopic& asked) {
+    auto m = answer<peer::LaneReady>(asked);
+    m.mirror = test::HostilePeer::kLane;
+    say(m);
+  };
+  say(wish(1, "t"));
+  say(wish(2, "u"));
+  settle(4);
+  ASSERT_EQ(peer.asked.size(), 2u);
+  peer.take(peer.asked[0]);
+  const bool first_is_t = std::string_view(peer.asked[0].name) == "t";
+  ready(peer.asked[first_is_t ? 1 : 0]);
+  settle(8);
+  ready(peer.asked[first_is_t ? 0 : 1]);
+  peer::SubDel enough;
+  enough.key = 1;
+  say(enough);
+  say(wish(3, "t"));
+  turn();
+  ASSERT_NE(node->poll(now), 0u);  // hears all three
+  settle(8);
+  ASSERT_EQ(peer.asked.size(), 3u) << log;
+  EXPECT_EQ(peer.acknowledged, std::vector<uint64_t>{2}) << "messages of it are skipped now";
+  ready(peer.asked[2]);
+  settle(8);
+  EXPECT_EQ(peer.acknowledged, (std::vector<uint64_t>{2, 3}));
+  ASSERT_EQ(lane.send({}, std::vector<std::byte>(8)), Errc::kOk);
+  settle(8);
+  EXPECT_EQ(show("lanes")[0]["readers"][0]["delivered"], 1);
+}
+
 }  // namespace
 }  // namespace penstock
