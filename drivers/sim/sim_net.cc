@@ -85,7 +85,7 @@ void SimNet::send(SimPort& from, std::vector<std::byte> bytes) {
   for (size_t at = 0; at < bytes.size(); at++)
     note(static_cast<uint64_t>(bytes[at]));
   if (lost) {
-    from.lost_++;
+    from.done_.lost++;
     return;
   }
   size_t to = ports_.size();
@@ -111,19 +111,29 @@ const SimNet::Way* SimNet::way_of(const std::vector<std::byte>& bytes) const {
 void SimNet::put_in_air(SimPort& from, size_t to, const std::vector<std::byte>& bytes) {
   const Way* way = way_of(bytes);
   if ((way != nullptr && way->dark) || (!parted_.empty() && parted_.contains({from.index_, to}))) {
-    from.lost_++;
+    from.done_.lost++;
     return;
   }
   const SimFaults& f = from.faults;
   const int copies = from.chance(f.duplicate) ? 2 : 1;
+  from.done_.doubled += copies == 2;
   for (int i = 0; i < copies; i++) {
     uint64_t due = std::max(now_, from.up_free_) + f.delay_ns;
     if (way != nullptr) due += way->delay_ns;
     if (f.jitter_ns != 0) due += from.random() % f.jitter_ns;
-    if (from.chance(f.reorder)) due += f.reorder_ns;
+    if (from.chance(f.reorder)) {
+      due += f.reorder_ns;
+      from.done_.reordered++;
+    }
     InAir frame{due, order_++, to, true, bytes};
-    if (from.chance(f.damage)) damage(frame.bytes, from.random());
-    if (from.chance(f.forge)) forge(frame.bytes, from.random());
+    if (from.chance(f.damage)) {
+      damage(frame.bytes, from.random());
+      from.done_.damaged++;
+    }
+    if (from.chance(f.forge)) {
+      forge(frame.bytes, from.random());
+      from.done_.forged++;
+    }
     note(due);
     air_.push(std::move(frame));
   }
@@ -169,10 +179,10 @@ uint64_t SimNet::next_event() const {
   return next;
 }
 
-uint64_t SimNet::lost() const {
-  uint64_t n = 0;
+SimFaultCounts SimNet::done() const {
+  SimFaultCounts n;
   for (const auto& p : ports_)
-    n += p->lost();
+    n.add(p->done_);
   return n;
 }
 

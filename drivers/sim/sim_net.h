@@ -50,8 +50,8 @@ class SimNet {
   // A number that depends on every frame, its fate and its time.
   uint64_t trace() const { return trace_; }
 
-  // Frames that faults took, those to ports that were parted included.
-  uint64_t lost() const;
+  // Of all ports. Lost are also those to ports that were parted.
+  SimFaultCounts done() const;
   // Frames and references that somebody still has. 0 when all was given back.
   size_t held() const;
 

@@ -30,6 +30,23 @@ struct SimFaults {
   bool cut = false;             // nothing arrives at all
 };
 
+// What faults have done to the frames that a port sent.
+struct SimFaultCounts {
+  uint64_t lost = 0;
+  uint64_t doubled = 0;
+  uint64_t damaged = 0;
+  uint64_t forged = 0;
+  uint64_t reordered = 0;
+
+  void add(const SimFaultCounts& other) {
+    lost += other.lost;
+    doubled += other.doubled;
+    damaged += other.damaged;
+    forged += other.forged;
+    reordered += other.reordered;
+  }
+};
+
 struct SimPortConfig {
   const char* name = "sim";
   uint32_t max_frame = 1514;
@@ -77,7 +94,7 @@ class SimPort final : public Port {
   size_t held_by_caller() const { return held_; }
   // Frames that it sent and a fault took, and frames to it that the switch had no room for, or
   // marked.
-  uint64_t lost() const { return lost_; }
+  uint64_t lost() const { return done_.lost; }
   uint64_t overflowed() const { return overflowed_; }
   uint64_t marked() const { return marked_; }
 
@@ -110,7 +127,7 @@ class SimPort final : public Port {
   std::vector<const Region*> regions_;
   uint32_t losing_ = 0;  // frames still to be lost of a run
   uint64_t losing_since_ = 0;
-  uint64_t lost_ = 0;
+  SimFaultCounts done_;
   uint64_t overflowed_ = 0;
   uint64_t marked_ = 0;
   uint64_t up_free_ = 0;    // when the cable to the switch is free again

@@ -51,9 +51,8 @@ TEST_P(Cluster, LosesNothingInSilenceAndDrains) {
   for (size_t f = 0; f < test::kFaults; f++)
     sum.faults[f] += o.faults[f];
   const std::string replay =
-      "replay: PENSTOCK_SEEDS=" + std::to_string(seed + 1) +
-      " tests_cluster --gtest_filter=Seeds/Cluster.LosesNothingInSilenceAndDrains/" +
-      std::to_string(seed) + "  (" + o.counts.text() + ")" + o.text;
+      test::replay("sim/tests_cluster", "Cluster.LosesNothingInSilenceAndDrains", seed) + "(" +
+      o.counts.text() + ")" + o.text;
   EXPECT_TRUE(o.drained) << replay;
   EXPECT_EQ(o.counts.wrong(), 0u) << replay;
   EXPECT_EQ(o.wrong, "") << replay;

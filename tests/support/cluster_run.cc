@@ -316,7 +316,12 @@ void Run::end() {
   out_.relayed = cluster_.relayed();
   out_.text = ledger.text() + cluster_.state();
   out_.held = cluster_.stop();
-  count(Fault::kFrames, cluster_.net().lost());
+  const SimFaultCounts done = cluster_.net().done();
+  count(Fault::kLost, done.lost);
+  count(Fault::kDoubled, done.doubled);
+  count(Fault::kDamaged, done.damaged);
+  count(Fault::kForged, done.forged);
+  count(Fault::kReordered, done.reordered);
 }
 
 }  // namespace
@@ -325,7 +330,8 @@ const char* text(Fault f) {
   static constexpr std::array<const char*, kFaults> kTexts{
       "lossy ports",    "black holes",  "partitions",  "rates and delays",
       "stalls",         "kills",        "restarts",    "zombies",
-      "clients killed", "clients left", "clients new", "frames lost"};
+      "clients killed", "clients left", "clients new", "frames lost",
+      "doubled",        "damaged",      "forged",      "reordered"};
   return kTexts[static_cast<size_t>(f)];
 }
 

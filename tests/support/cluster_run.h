@@ -23,7 +23,12 @@ enum class Fault : uint8_t {
   kClientDies,  // without a word
   kClientLeaves,
   kClientJoins,
-  kFrames,  // that ports lost, of all of the above
+  // And what all of these did to frames.
+  kLost,
+  kDoubled,
+  kDamaged,
+  kForged,
+  kReordered,
   kKinds,
 };
 inline constexpr auto kFaults = static_cast<size_t>(Fault::kKinds);

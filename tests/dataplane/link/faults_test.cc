@@ -1,5 +1,6 @@
 // Everything that a path can do to frames, by seed. Replay one: the failure prints how.
 #include <gtest/gtest.h>
+#include <iostream>
 
 #include "tests/support/link_rig.h"
 #include "tests/support/seeds.h"
@@ -62,6 +63,8 @@ struct Outcome {
   uint64_t gaps = 0;
   uint64_t held = 0;
   bool accounts = true;  // sent = delivered, nothing in flight, no reference kept
+  SimFaultCounts injected;
+  uint64_t messages = 0;
   std::string text;
 };
 
@@ -107,10 +110,12 @@ Outcome run(uint64_t seed) {
   rig.run_for(10'000'000);  // what is still in the air arrives, and is known
   rig.run_until([&] { return rig.net().held() == 0; }, 10'000'000);
   o.trace = rig.net().trace();
+  o.injected = rig.net().done();
   o.held = rig.net().held();
   for (auto& f : rig.flows()) {
     o.wrong += f->ledger.wrong();
     o.gaps += f->ledger.gaps();
+    o.messages += f->ledger.count();
     o.accounts = o.accounts && f->lane.region().in_flight.idle() && f->out.idle() &&
                  f->out.stats().sent.read() == f->in.stats().delivered.read() &&
                  f->in.stats().delivered.read() == f->ledger.count();
@@ -121,13 +126,29 @@ Outcome run(uint64_t seed) {
   return o;
 }
 
-class Faults : public ::testing::TestWithParam<uint64_t> {};
+SimFaultCounts injected;
+uint64_t messages = 0;
+
+class Faults : public ::testing::TestWithParam<uint64_t> {
+ protected:
+  static void SetUpTestSuite() {
+    injected = {};
+    messages = 0;
+  }
+  static void TearDownTestSuite() {
+    std::cout << "links under faults: " << messages << " messages, frames lost " << injected.lost
+              << ", doubled " << injected.doubled << ", damaged " << injected.damaged << ", forged "
+              << injected.forged << ", reordered " << injected.reordered << "\n";
+  }
+};
 
 TEST_P(Faults, LoseNothing) {
   const uint64_t seed = GetParam();
   const Outcome o = run(seed);
-  const std::string replay = "replay: tests_link --gtest_filter=Seeds/Faults.LoseNothing/" +
-                             std::to_string(seed) + "  (" + o.text + ")";
+  const std::string replay =
+      test::replay("dataplane/link/tests_link", "Faults.LoseNothing", seed) + o.text;
+  injected.add(o.injected);
+  messages += o.messages;
   EXPECT_TRUE(o.done) << replay;
   EXPECT_EQ(o.wrong, 0u) << replay;
   EXPECT_EQ(o.gaps, 0u) << replay;

@@ -223,7 +223,7 @@ TEST(SimPort, AStoppedPortGivesAllBackAndTakesNothing) {
   net.advance(1'000'000'000);
   EXPECT_EQ(marks(b), (std::vector<int>{1}));
   EXPECT_TRUE(marks(a).empty());
-  EXPECT_EQ(net.lost(), 1u);
+  EXPECT_EQ(net.done().lost, 1u);
 }
 
 // Two senders, one receiver: what does not fit in front of its cable is lost.
