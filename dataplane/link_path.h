@@ -27,6 +27,7 @@ struct LinkPath {
   Encap encap;
   IpAddress next_hop;
   bool resolved = false;  // the next hop's MAC is in `encap`
+  uint64_t retry_at = 0;  // no RETRY to who calls from there before
 
  private:
   static LinkConfig link_config(const Config& c, uint32_t max_frame) {

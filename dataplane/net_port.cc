@@ -193,8 +193,8 @@ bool NetPort::take_hello(const Frame& frame, const Datagram& d, uint64_t now) {
 // Smaller than what asked for it, and only so often: who forges addresses gains nothing by us.
 void NetPort::ask_for_cookie(LinkPath& path, const Datagram& d, const Hello& h, uint64_t now) {
   constexpr uint64_t kRetryNs = 100'000;
-  if (now < retry_at_ || !path.resolved || h.connection == 0) return;
-  retry_at_ = now + kRetryNs;
+  if (now < path.retry_at || !path.resolved || h.connection == 0) return;
+  path.retry_at = now + kRetryNs;
   std::array<std::byte, Encap::kMaxSize + kHopHeaderSize + kRetrySize> frame;
   const std::span all(frame.data(), path.encap.size() + kHopHeaderSize + kRetrySize);
   const auto hop = all.subspan(path.encap.size());
@@ -206,7 +206,9 @@ void NetPort::ask_for_cookie(LinkPath& path, const Datagram& d, const Hello& h, 
              .timestamp = static_cast<uint32_t>(now >> kTickShift)},
             hop);
   seal(hop, {});
-  path.encap.write(all, {}, retries_++);  // what came back by one port may all vanish
+  // What comes back by one port may all vanish, and the path's own may be the only one let through.
+  const uint32_t turn = retries_++;
+  path.encap.write(all, {}, turn % 2 == 0 ? uint16_t{0} : static_cast<uint16_t>(turn));
   Frame* f = send_raw(all);
   if (f != nullptr) set_offloads(*f, path);
 }

@@ -121,7 +121,6 @@ class NetPort {
   Port& port_;
   Config config_;
   CookieJar cookies_;
-  uint64_t retry_at_ = 0;  // no RETRY before
   uint32_t retries_ = 0;
   Resolver resolver_;
   Inflow inflow_;

@@ -157,7 +157,7 @@ Drop Link::on_hello(std::span<const std::byte> body, uint64_t now) {
   }
   if (state_ == LinkState::kConnecting) accept(*h);
   if (same_epoch && known_nonce_ == h->nonce)
-    spread_.change_all(next_packet_);  // our answer was lost
+    spread_.call_by_another(next_packet_);  // our answer was lost
   known_epoch_ = h->epoch;
   known_nonce_ = h->nonce;
   send_hello_ack_ = true;

@@ -58,8 +58,8 @@ class Spread {
     return true;
   }
 
-  // A HELLO goes by the first port: now by a new one, now by the path's own, which may be the only
-  // one that is let through.
+  // A HELLO and its answer go by the first port: now by a new one, now by the path's own, which may
+  // be the only one that is let through.
   void call_by_another(uint64_t next_packet) {
     change_all(next_packet);
     own_turn_ = !own_turn_;

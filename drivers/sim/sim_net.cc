@@ -95,13 +95,26 @@ void SimNet::send(SimPort& from, std::vector<std::byte> bytes) {
     if (i != from.index_ && (to == ports_.size() || to == i)) put_in_air(from, i, bytes);
 }
 
-const SimNet::Way* SimNet::way_of(const std::vector<std::byte>& bytes) const {
-  if (ways.empty() || bytes.size() < kEthernet + 24) return nullptr;
+// Where the addresses of a frame begin and its ports end; no IP: nowhere.
+SimNet::Flow SimNet::flow_of(const std::vector<std::byte>& bytes) {
+  if (bytes.size() < kEthernet + 24) return {};
   const bool v4 = bytes[12] == std::byte{0x08} && bytes[13] == std::byte{0x00};
   const bool v6 = bytes[12] == std::byte{0x86} && bytes[13] == std::byte{0xdd};
-  const size_t begin = kEthernet + (v4 ? 12 : 8);
-  const size_t end = kEthernet + (v4 ? 20 : 40) + 4;
-  if ((!v4 && !v6) || bytes.size() < end) return nullptr;
+  const Flow f{kEthernet + (v4 ? 12u : 8u), kEthernet + (v4 ? 20u : 40u) + 4};
+  return (v4 || v6) && bytes.size() >= f.end ? f : Flow{};
+}
+
+bool SimNet::walled_off(const std::vector<std::byte>& bytes) const {
+  const Flow f = flow_of(bytes);
+  if (let_through == 0 || f.end == 0) return false;
+  const auto high = static_cast<uint16_t>(bytes[f.end - 4]);
+  const auto low = static_cast<uint16_t>(bytes[f.end - 3]);
+  return static_cast<uint16_t>(high << 8 | low) != let_through;
+}
+
+const SimNet::Way* SimNet::way_of(const std::vector<std::byte>& bytes) const {
+  const auto [begin, end] = flow_of(bytes);
+  if (ways.empty() || end == 0) return nullptr;
   uint64_t hash = 0xcbf29ce484222325;
   for (size_t at = begin; at < end; at++)
     hash = (hash ^ static_cast<uint64_t>(bytes[at])) * 0x100000001b3;
@@ -110,7 +123,8 @@ const SimNet::Way* SimNet::way_of(const std::vector<std::byte>& bytes) const {
 
 void SimNet::put_in_air(SimPort& from, size_t to, const std::vector<std::byte>& bytes) {
   const Way* way = way_of(bytes);
-  if ((way != nullptr && way->dark) || (!parted_.empty() && parted_.contains({from.index_, to}))) {
+  if ((way != nullptr && way->dark) || walled_off(bytes) ||
+      (!parted_.empty() && parted_.contains({from.index_, to}))) {
     from.done_.lost++;
     return;
   }

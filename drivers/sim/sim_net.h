@@ -40,6 +40,9 @@ class SimNet {
   };
   std::vector<Way> ways;
 
+  // A wall: of UDP only what comes from this source port gets through. 0: there is none.
+  uint16_t let_through = 0;
+
   // Moves the time to `now` (never back) and delivers what is due by then.
   void advance(uint64_t now);
   uint64_t now() const { return now_; }
@@ -71,8 +74,15 @@ class SimNet {
     }
   };
 
+  struct Flow {
+    size_t begin = 0;
+    size_t end = 0;
+  };
+  static Flow flow_of(const std::vector<std::byte>& bytes);
+
   void send(SimPort& from, std::vector<std::byte> bytes);
   const Way* way_of(const std::vector<std::byte>& bytes) const;
+  bool walled_off(const std::vector<std::byte>& bytes) const;
   void put_in_air(SimPort& from, size_t to, const std::vector<std::byte>& bytes);
   void pass_switch(InAir&& frame);
   void note(uint64_t word);

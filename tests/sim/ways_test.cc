@@ -89,5 +89,25 @@ TEST_P(Ways, ThePeerIsFoundInSpiteOfDarkOnes) {
 
 INSTANTIATE_TEST_SUITE_P(SourcePorts, Ways, testing::Values(1u, 4u));
 
+// A wall lets only the path's own port through: after a silence the peers meet again by it.
+TEST(Wall, LetsPeersMeetAgain) {
+  SimStar::Config c = config(1);
+  c.link.dead_after_ns = 4'000 * kMs;
+  SimStar s(c);
+  auto& flow = s.subscribe(1, s.publish(0, kLane, kSize, 512), kLane);
+  s.net().let_through = SimStar::kUdpPort;
+  ASSERT_TRUE(s.connect());
+  ASSERT_TRUE(s.run(1'000 * kMs, [&] { return flow.got >= 16; }));
+  for (uint32_t host : {0u, 1u})
+    s.port(host).faults.cut = true;
+  EXPECT_FALSE(s.run(2'200 * kMs));
+  for (uint32_t host : {0u, 1u})
+    s.port(host).faults.cut = false;
+  EXPECT_TRUE(s.run(4'000 * kMs));
+  EXPECT_EQ(flow.wrong, 0u);
+  EXPECT_EQ(s.link_stats(0, 1).sessions.read(), 1u);
+  EXPECT_GE(s.link_stats(0, 1).reconnects.read(), 1u);
+}
+
 }  // namespace
 }  // namespace penstock::test

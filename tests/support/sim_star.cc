@@ -6,8 +6,6 @@
 namespace penstock::test {
 namespace {
 
-constexpr uint16_t kUdpPort = 9470;
-
 // Every word of a message says which message it is, and where in it.
 uint64_t word(uint64_t message, uint64_t at) {
   return message * 0x9e3779b97f4a7c15 + at;

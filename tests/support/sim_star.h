@@ -23,6 +23,8 @@ namespace penstock::test {
 
 class SimStar {
  public:
+  static constexpr uint16_t kUdpPort = 9470;
+
   struct Config {
     uint64_t seed = 1;
     uint32_t hosts = 2;

@@ -64,10 +64,11 @@ class Door : public ::testing::Test {
     }
   }
   // A HELLO of b's, as a stranger would send it, to a.
-  void forge(const char* from, uint32_t nonce, uint64_t cookie = 0, uint16_t protocol = kProtocol) {
+  void forge(const char* from, uint32_t nonce, uint64_t cookie = 0, uint16_t protocol = kProtocol,
+             uint64_t node = 2) {
     Hello h{.protocol = protocol,
             .max_frame = 1400,
-            .node = 2,
+            .node = node,
             .epoch = 1,
             .connection = 77,
             .nonce = nonce,
@@ -162,6 +163,24 @@ TEST_F(Door, AnswersLessThanItIsAsked) {
   EXPECT_GT(answers, 0u);
   EXPECT_LE(answers, (now - begin) / 100'000 + 2);
   EXPECT_LE(a.sim.stats().tx_bytes.read() - bytes, 100 * answers);
+}
+
+// Who forges the address of one peer does not keep another from its cookie.
+TEST_F(Door, OneIsAnsweredWhileAnotherIsForged) {
+  LinkPath::Config c = a.path->config;
+  c.link.peer_id = 3;
+  c.link.index = 1;
+  c.remote = *parse_ip("10.0.0.3");
+  LinkPath path(c, a.sim.info().max_frame);
+  ASSERT_EQ(a.port.add_neighbour(c.remote, b.port.config().station.mac), Errc::kOk);
+  ASSERT_EQ(a.port.add_link(&path, now), Errc::kOk);
+  settle();
+  const uint64_t frames = a.sim.stats().tx_frames.read();
+  forge("10.0.0.2", 0x70000000);
+  forge("10.0.0.3", 0x70000000, 0, kProtocol, 3);
+  a.turn(now);
+  EXPECT_EQ(a.sim.stats().tx_frames.read() - frames, 2u);
+  a.port.remove_link(&path);
 }
 
 // Who speaks another protocol may know no cookies, and is told so at once.
