@@ -246,8 +246,15 @@ void DpdkDevice::look() {
 uint64_t DpdkDevice::mbps() const {
   rte_eth_link link{};
   if (spec_.kind != PortKind::kPci || rte_eth_link_get_nowait(port_, &link) != 0) return 0;
-  return link.link_status != 0 && link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN ? link.link_speed
-                                                                               : 0;
+  if (link.link_status != 0 && link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN) return link.link_speed;
+  // The two ends have not agreed yet: the most that it can.
+  rte_eth_dev_info info{};
+  if (rte_eth_dev_info_get(port_, &info) != 0) return 0;
+  for (const uint32_t speed : {400'000u, 200'000u, 100'000u, 56'000u, 50'000u, 40'000u, 25'000u,
+                               20'000u, 10'000u, 5'000u, 2'500u, 1'000u})
+    if ((info.speed_capa & rte_eth_speed_bitflag(speed, RTE_ETH_LINK_FULL_DUPLEX)) != 0)
+      return speed;
+  return 0;
 }
 
 DeviceStats DpdkDevice::stats() const {
