@@ -1,8 +1,12 @@
 // The checker of the cluster, checked: what it must count it counts.
 #include "tests/support/cluster_ledger.h"
 
+#include <algorithm>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 #include <vector>
+
+#include "tests/support/sim_cluster.h"
 
 namespace penstock {
 namespace {
@@ -89,6 +93,65 @@ TEST_F(Ledger, WantsANoticeBehindASessionThatEnded) {
     EXPECT_EQ(counts().wrong(), 1u) << told;
     EXPECT_EQ(counts().unreported, 1u) << told;
   }
+}
+
+TEST_F(Ledger, OwesAGroupWhatIsNotStillForMembersBefore) {
+  for (const bool lingers : {false, true}) {
+    ledger.set_lingers([lingers](uint32_t node, std::string_view) { return node == 1 && lingers; });
+    const char* filter = lingers ? "t.#" : "*.0";
+    ledger.acknowledged(ledger.add_subscription(1, 1, test::ClusterLedger::Mode::kMember, filter));
+  }
+  publish(1);
+  get(3);
+  ledger.close();
+  EXPECT_EQ(counts().lost, 1u) << "by *.0";
+  EXPECT_EQ(counts().untaken, 1u) << "by t.#";
+}
+
+// The last member at node 1 dies, which its node does not see for a while, and then a member at
+// node 0 is acknowledged: what is pushed still goes to both.
+TEST(LedgerOfACluster, OwesNobodyWhatStillWentToAMemberThatDied) {
+  constexpr uint64_t kMs = 1'000'000;
+  using Mode = test::ClusterLedger::Mode;
+  test::SimCluster::Config config;
+  config.nodes = 2;
+  test::SimCluster cluster(config);
+  test::ClusterLedger& ledger = cluster.ledger();
+  cluster.pace = {.publish = 0, .release = 100, .most_bytes = 100};
+  const auto inboxes = [&](uint32_t i) {
+    const auto lanes = nlohmann::json::parse(cluster.host(i).node->show("lanes"));
+    return std::ranges::count_if(lanes, [](const auto& l) { return l["kind"] == "inbox"; });
+  };
+  ASSERT_TRUE(cluster.run_until([&] { return ledger.connected(); }, 1'000 * kMs));
+  cluster.add_client(0).declare(true);
+  cluster.add_client(1).subscribe(Mode::kMember, "w.#");
+  cluster.run_for(10 * kMs);
+  ASSERT_EQ(inboxes(1), 1);
+
+  cluster.add_client(0).subscribe(Mode::kMember, "w.#");
+  ASSERT_TRUE(cluster.run_until([&] { return inboxes(0) == 1; }, 1'000 * kMs));
+  cluster.stall(0, 1, cluster.now() + 20 * kMs);  // node 1 acknowledges, and node 0 does not look
+  cluster.run_for(10 * kMs);
+  cluster.stall(1, 1, cluster.now() + 40 * kMs);
+  cluster.remove_client(1, 0);
+  cluster.run_for(20 * kMs);
+  EXPECT_TRUE(cluster.group_lingers(0, "w.#"));
+  cluster.pace.publish = 1;
+  for (const auto& c : cluster.host(0).clients)
+    c->finish(6);
+  cluster.run_for(100 * kMs);
+  EXPECT_TRUE(cluster.settled());
+  EXPECT_FALSE(cluster.group_lingers(0, "w.#"));
+
+  ledger.close();
+  const auto& counts = ledger.counts();
+  EXPECT_EQ(counts.wrong(), 0u) << ledger.text();
+  EXPECT_EQ(counts.published, 6u);
+  EXPECT_EQ(counts.delivered + counts.untaken, 6u);
+  EXPECT_NE(counts.untaken, 0u);
+  EXPECT_EQ(nlohmann::json::parse(cluster.host(1).node->show("drops"))["no_member"],
+            counts.untaken);
+  EXPECT_EQ(cluster.books(), "");
 }
 
 }  // namespace

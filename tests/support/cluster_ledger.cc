@@ -119,7 +119,7 @@ void ClusterLedger::acknowledged(uint64_t subscription) {
       bool sure = s.life == lives_[s.node];
       for (uint32_t n = 0; n < nodes_; n++)
         sure = sure && s.breaks[n] == breaks(s.node, n);
-      g.owed = sure;
+      g.owed = sure && !(lingers_ && lingers_(s.node, s.filter));
       g.from.clear();
       for (uint64_t p = 1; p <= publishers_.size(); p++)
         g.from[p] = publishers_[p - 1].sent.size();

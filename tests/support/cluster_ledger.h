@@ -15,11 +15,13 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace penstock::test {
@@ -79,6 +81,11 @@ class ClusterLedger {
   // A member let go of it: nobody else may get it now.
   void released(uint64_t subscription, const Name& name);
   void ended(uint64_t subscription, bool died);
+  // Whether a group's member that is the first, at this node, finds something that is still for
+  // those before it. Until their nodes, and all that send there, know that they are no more, it
+  // goes to them, and is dropped and counted if no other is left there: not owed to who came since.
+  using Lingers = std::function<bool(uint32_t node, std::string_view filter)>;
+  void set_lingers(Lingers lingers) { lingers_ = std::move(lingers); }
 
   // --- what nodes say ---
 
@@ -184,6 +191,7 @@ class ClusterLedger {
   std::vector<uint64_t> breaks_;  // of two nodes: how often one has lost the other
   std::vector<uint32_t> up_;      // at a node: its paths to another that are up, as bits
   std::vector<uint32_t> lives_;
+  Lingers lingers_;
   Counts counts_;
   std::string text_;
 };

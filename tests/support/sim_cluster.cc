@@ -35,6 +35,8 @@ SimCluster::SimCluster(const Config& config)
       joined_(config.nodes * config.nodes, true) {
   net_.ways = config.ways;
   net_.advance(now_);
+  ledger_.set_lingers(
+      [this](uint32_t node, std::string_view filter) { return group_lingers(node, filter); });
   for (uint32_t i = 0; i < config.nodes; i++)
     start(i);
 }
@@ -232,6 +234,23 @@ bool SimCluster::every_client(const std::function<bool(const SimClient&)>& holds
                                      [&](const auto& c) { return holds(*c); }))
       return false;
   return true;
+}
+
+bool SimCluster::group_lingers(uint32_t node, std::string_view filter) const {
+  size_t inboxes = 0;
+  for (const auto& h : hosts_) {
+    if (h == nullptr) continue;
+    for (const auto& lane : nlohmann::json::parse(h->node->show("lanes"))) {
+      if (lane["kind"] == "inbox" && lane["name"] == filter) inboxes++;
+      if (lane["kind"] != "mirror" || h->index == node) continue;
+      const auto& readers = lane["readers"];
+      if (readers.empty() || std::any_of(readers.begin(), readers.end(), [&](const auto& r) {
+            return r["kind"] == "group" && r["filter"] == filter;
+          }))
+        return true;
+    }
+  }
+  return inboxes > 1;
 }
 
 bool SimCluster::settled() const {

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "control/node/node.h"
@@ -89,6 +90,9 @@ class SimCluster {
   bool run_until(const std::function<bool()>& done, uint64_t limit_ns);
   void run_for(uint64_t ns);
 
+  // A node has an inbox of the group beside that of its first member, who is at `node`, or at
+  // another node there is a mirror that only the group may have read.
+  bool group_lingers(uint32_t node, std::string_view filter) const;
   // Every client was answered all it asked.
   bool settled() const;
   // sent = delivered + dropped + in flight for every reader of every node, and nothing in flight.
