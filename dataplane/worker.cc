@@ -73,12 +73,20 @@ uint32_t Worker::run_commands(uint64_t now) {
   return 1;
 }
 
+void Worker::count_busy(uint64_t ns) {
+  stats_.busy_ns.add(ns);
+  if (ns > stats_.longest_ns.load_relaxed()) stats_.longest_ns.store_relaxed(ns);
+}
+
 void Worker::run() {
   prctl(PR_SET_TIMERSLACK, 1'000UL);
   enable_remote_fence();
+  uint64_t busy_since = 0;  // the turn before did work, and began then
   while (!stop_.is_set()) {
     const uint64_t now = clock_.now();
+    if (busy_since != 0) count_busy(now - busy_since);
     const uint32_t work = turn(now);
+    busy_since = work != 0 ? now : 0;
     if (const uint64_t sleep_ns = idle_.turn(work, now); sleep_ns != 0) {
       sleep(now, sleep_ns);
     } else if (work != 0) {

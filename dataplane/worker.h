@@ -20,6 +20,7 @@
 #include "dataplane/base/errc.h"
 #include "dataplane/base/fd.h"
 #include "dataplane/base/idle.h"
+#include "dataplane/base/shared_word.h"
 #include "dataplane/base/spsc_ring.h"
 #include "dataplane/base/stop_flag.h"
 #include "dataplane/net_port.h"
@@ -45,6 +46,8 @@ struct alignas(kPair) WorkerStats {
   Counter turns;
   Counter busy_turns;
   Counter sleeps;
+  Counter busy_ns;        // of turns that did work, when run() drives them
+  SharedWord longest_ns;  // of these, since the start
 };
 
 class Worker {
@@ -99,6 +102,7 @@ class Worker {
   static constexpr uint64_t kRecalibrateNs = 1'000'000'000;
 
   uint32_t run_commands(uint64_t now);
+  void count_busy(uint64_t ns);
   void sleep(uint64_t now, uint64_t max_ns);
   uint64_t sleep_time(uint64_t now, uint64_t max_ns);
 

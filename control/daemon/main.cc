@@ -1,12 +1,12 @@
 // penstockd: joins config, placement, ports, workers and node, and runs them until told to stop.
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <functional>
 #include <memory>
 #include <pthread.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <string>
 #include <sys/epoll.h>
@@ -20,8 +20,10 @@
 #include "control/config/docs.h"
 #include "control/config/load.h"
 #include "control/daemon/epoch.h"
+#include "control/daemon/log.h"
 #include "control/daemon/members.h"
 #include "control/daemon/network.h"
+#include "control/events/events.h"
 #include "control/node/node.h"
 #include "dataplane/base/clock.h"
 #include "drivers/dpdk/huge_pages.h"
@@ -54,46 +56,21 @@ int fail(Exit code, const std::string& text) {
   return code;
 }
 
-spdlog::level::level_enum level_of(const LogOptions& options) {
-  static constexpr spdlog::level::level_enum kLevels[] = {
-      spdlog::level::trace, spdlog::level::debug, spdlog::level::info,
-      spdlog::level::warn,  spdlog::level::err,   spdlog::level::off};
-  return kLevels[static_cast<size_t>(options.level)];
-}
-
-void start_log(const LogOptions& options) {
-  auto log = spdlog::stderr_logger_mt("penstockd");
-  log->set_level(level_of(options));
-  log->set_pattern(options.format == LogFormat::kJson
-                       ? R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","text":"%v"})"
-                       : "%Y-%m-%d %H:%M:%S.%e %l %v");
-  spdlog::set_default_logger(std::move(log));
-}
-
-// Free text as a line of the log: nobody ends it who only has a name in it. A JSON string may not
-// hold a bare quote or backslash.
-std::string logged(const LogOptions& options, std::string_view text) {
-  std::string s;
-  for (const char c : text) {
-    if (options.format == LogFormat::kJson && (c == '"' || c == '\\')) s += '\\';
-    const auto byte = static_cast<unsigned char>(c);
-    s += byte < 0x20 || byte == 0x7f ? '?' : c;
-  }
-  return s;
-}
-
 // SIGHUP: the options that apply while it runs are taken from the file, the others wait.
-void reload(const std::string& path, Config& config) {
+void reload(const std::string& path, Config& config, Events& events) {
   Loaded again = load(path);
   if (!again) {
     for (const Diagnostic& d : again.error())
-      spdlog::error("{}", logged(config.log, text(d)));
-    spdlog::error("the config stays as it was");
+      spdlog::error("{}", text(d));
+    events.raise(EventName::kConfigRefused, path,
+                 fmt::format("{} has {} mistake(s); the config stays as it was", path,
+                             again.error().size()));
     return;
   }
   config.log.level = again->log.level;
-  spdlog::default_logger()->set_level(level_of(config.log));
-  spdlog::info("config read again");
+  set_log_level(config.log.level);
+  events.clear(EventName::kConfigRefused, path, fmt::format("{} has no mistakes any more", path));
+  events.note(EventName::kNote, "config read again");
   if (full(*again) != full(config))
     spdlog::warn("what has changed besides log.level waits for a restart");
 }
@@ -169,9 +146,16 @@ Fd signals() {
   return Fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
+uint64_t unix_ns() {
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                   std::chrono::system_clock::now().time_since_epoch())
+                                   .count());
+}
+
 // `members` may be null.
-void control_loop(Node& node, Listener& listener, Network& network, Members* members, int signal_fd,
-                  const std::function<void()>& hang_up) {
+void control_loop(Node& node, Events& happened, Listener& listener, Network& network,
+                  Members* members, int signal_fd, const std::function<void()>& hang_up) {
+  constexpr uint64_t kLookNs = 1'000'000'000;
   const Fd epoll(epoll_create1(EPOLL_CLOEXEC));
   for (const int fd : {listener.fd(), node.events(), signal_fd, members ? members->events() : -1}) {
     if (fd < 0) continue;
@@ -182,13 +166,19 @@ void control_loop(Node& node, Listener& listener, Network& network, Members* mem
   }
   const Clock clock;
   uint64_t stopping = 0;  // since when
+  uint64_t look_at = 0;
   while (true) {
     const uint64_t now = Clock::raw_ns();
+    happened.turn(now, unix_ns());
     while (auto session = listener.accept())
       node.add_client(std::move(session), now);
     const uint32_t work = node.poll(now);
     network.refresh();
     if (members != nullptr) members->poll(node, network);
+    if (now >= look_at) {
+      look_at = now + kLookNs;
+      node.look_around(now);
+    }
     // A second for what is on its way; then the process ends and the kernel tells the rest.
     if (stopping != 0 &&
         (now - stopping > 1'000'000'000 || (node.idle() && now - stopping > 50'000'000)))
@@ -240,7 +230,7 @@ int run(Config config, const std::string& path) {
     const auto known = epoch_in_store(**store, config.node.id);
     if (known) known_epoch = *known;
     // No reason to stay away: the others may be reached without it.
-    if (!known) spdlog::warn("{}", logged(config.log, "store: " + known.error().text));
+    if (!known) spdlog::warn("store: {}", known.error().text);
   }
   const auto epoch = next_epoch(config.node.state_dir, known_epoch);
   if (!epoch) return fail(kNoState, epoch.error());
@@ -249,8 +239,10 @@ int run(Config config, const std::string& path) {
   if (!(*network)->warning().empty()) spdlog::warn("{}", (*network)->warning());
 
   std::string error;
-  const auto log = [&config](std::string_view t) { spdlog::info("{}", logged(config.log, t)); };
-  auto node = Node::create(node_config(config, *epoch, *plan), log, error);
+  Events events(log_event);
+  events.turn(Clock::raw_ns(), unix_ns());
+  auto node = Node::create(
+      node_config(config, *epoch, *plan), [&events](const Event& e) { events.take(e); }, error);
   if (node == nullptr) return fail(kNoMemory, error);
   node->set_topology(to_json(*plan));
   (*network)->join(*node, config, *epoch);
@@ -261,10 +253,11 @@ int run(Config config, const std::string& path) {
                  config.ports.size(), config.peers.size(), config.node.socket);
     std::unique_ptr<Members> members;
     if (*store != nullptr)
-      members = std::make_unique<Members>(config, *epoch, PENSTOCK_VERSION, std::move(*store), log);
+      members =
+          std::make_unique<Members>(config, *epoch, PENSTOCK_VERSION, std::move(*store), events);
     std::fprintf(stderr, "penstockd: ready\n");
-    control_loop(*node, *listener, **network, members.get(), signal_fd.get(),
-                 [&] { reload(path, config); });
+    control_loop(*node, events, *listener, **network, members.get(), signal_fd.get(),
+                 [&] { reload(path, config, events); });
   }
   // The ports first: devices give references back late, to regions that are the node's.
   network->reset();

@@ -77,10 +77,10 @@ OrSentence<std::unique_ptr<store::Store>> open_store(const StoreOptions& options
 }
 
 Members::Members(const Config& config, uint64_t epoch, std::string version,
-                 std::unique_ptr<store::Store> store, Log log)
+                 std::unique_ptr<store::Store> store, Events& events)
     : config_(config),
       epoch_(epoch),
-      log_(std::move(log)),
+      events_(events),
       membership_(std::move(store), registry_options(config, epoch, version)) {
   for (const PeerOptions& p : config.peers)
     peers_[p.id] = p;
@@ -88,8 +88,10 @@ Members::Members(const Config& config, uint64_t epoch, std::string version,
 
 void Members::poll(Node& node, Network& network) {
   const Membership::News news = membership_.take();
-  if (news.trouble)
-    log_(news.trouble->empty() ? "the store is heard again" : "store: " + *news.trouble);
+  if (news.trouble && news.trouble->empty())
+    events_.clear(EventName::kStoreUnreachable, "store", "the store is heard again");
+  if (news.trouble && !news.trouble->empty())
+    events_.raise(EventName::kStoreUnreachable, "store", "store: " + *news.trouble);
   for (auto at = news.members.begin(); at != news.members.end(); ++at) {
     const auto& [kind, m] = *at;
     // What is known of it later counts: who has moved is called where it is.
@@ -99,22 +101,22 @@ void Members::poll(Node& node, Network& network) {
     const auto had = peers_.find(m.id);
     if (kind == MemberEvent::kGone) {
       if (had != peers_.end())
-        log_(fmt::format("node {} ({}) has left, or is no more", m.id, m.name));
+        log(fmt::format("node {} ({}) has left, or is no more", m.id, m.name));
       continue;
     }
     const auto way = route(config_.ports, m);
     if (!way) {
-      log_(fmt::format("node {} ({}) is a member, but no port leads to any of its addresses", m.id,
-                       m.name));
+      log(fmt::format("node {} ({}) is a member, but no port leads to any of its addresses", m.id,
+                      m.name));
     } else if (had == peers_.end()) {
-      log_(fmt::format("node {} ({}) is a member, at {}:{} by port {}", m.id, m.name,
-                       format(way->address), way->udp_port, way->port));
+      log(fmt::format("node {} ({}) is a member, at {}:{} by port {}", m.id, m.name,
+                      format(way->address), way->udp_port, way->port));
       peers_[m.id] = *way;
       if (!network.add_peer(node, config_, epoch_, *way))
-        log_(fmt::format("node {} ({}) is not called: this node has as many links as it can", m.id,
-                         m.name));
+        log(fmt::format("node {} ({}) is not called: this node has as many links as it can", m.id,
+                        m.name));
     } else if (!same_way(had->second, *way)) {
-      log_(fmt::format(
+      log(fmt::format(
           "node {} ({}) says it is at {}:{}, but is called at {}:{} until this node is restarted",
           m.id, m.name, format(way->address), way->udp_port, format(had->second.address),
           had->second.udp_port));

@@ -13,7 +13,8 @@ OrSentence<PortSpec> spec_of(const PortOptions& port, uint32_t workers) {
 std::function<DeviceLosses()> losses_of(const DpdkDevice& device) {
   return [&device] {
     const DeviceStats s = device.stats();
-    return DeviceLosses{s.rx_missed + s.rx_no_buffer, s.rx_errors, s.tx_errors};
+    return DeviceLosses{s.rx_missed + s.rx_no_buffer, s.rx_errors, s.tx_errors, s.buffers,
+                        s.buffers_free};
   };
 }
 

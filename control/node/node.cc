@@ -82,6 +82,9 @@ void Node::add_peer(uint64_t id, std::string name, std::vector<PathRecord> paths
   p->id = id;
   p->name = std::move(name);
   p->paths = std::move(paths);
+  for (uint32_t i = 0; i < p->paths.size(); i++)
+    raise(EventName::kLinkDown, path_name(*p, i),
+          fmt::format("node {} ({}) is not up yet on path {}", id, p->name, i));
   for (PathRecord& path : p->paths) {
     LinkPath* l = path.path.get();
     NetPort* net = path.net;
@@ -149,7 +152,8 @@ uint32_t Node::poll_clients(uint64_t /*now*/) {
       work++;
       keep = got == Session::Receive::kPacket && take(c, packet);
       if (got == Session::Receive::kBad)
-        log(fmt::format("client {} ({}) sent a packet that is no packet; detached", c.id, c.name));
+        note(EventName::kClientDetached,
+             fmt::format("client {} ({}) sent a packet that is no packet; detached", c.id, c.name));
     }
     if (!keep || c.turned_out || c.session->dead()) {
       client_gone(c);

@@ -17,6 +17,8 @@
 #include <string_view>
 #include <vector>
 
+#include "control/events/event.h"
+#include "control/node/numbers.h"
 #include "control/node/records.h"
 #include "dataplane/net_port.h"
 #include "dataplane/topic/trie.h"
@@ -39,11 +41,20 @@ struct NodeConfig {
   std::vector<IdleConfig> workers;   // one for each
 };
 
-// What a device lost by itself, before or after the port had it.
+// What a device counts by itself: what it lost, before or after the port had it, and buffers.
 struct DeviceLosses {
   uint64_t rx_missed = 0;  // no free buffer or descriptor
   uint64_t rx_errors = 0;
   uint64_t tx_errors = 0;
+  uint64_t buffers = 0;  // of the port
+  uint64_t buffers_free = 0;
+};
+
+// A count that should stay where it is, as it is looked at every second: whether it grows.
+struct Growth {
+  uint64_t count = 0;
+  uint64_t at = 0;  // when it last grew
+  bool grows = false;
 };
 
 // A queue of a port, for tables; the daemon owns all it points to.
@@ -60,12 +71,15 @@ struct PortRow {
   // Of the device, so only in the row of its first queue; null: it counts nothing. Control thread.
   std::function<DeviceLosses()> losses = nullptr;
   bool copies = false;  // the device could not be shown a lane
+  bool down = false;    // and said to be
+  Growth no_buffers = {};
 };
 
 class Node {
  public:
-  // Says what happened that an operator should know of. Set-up and faults, never per message.
-  using Log = std::function<void(std::string_view)>;
+  // Gets what an operator should know of: set-up and faults, never per message. What is raised is
+  // cleared later, with the same subject.
+  using Log = std::function<void(const Event&)>;
 
   // Makes the shared tables and the workers (not their threads). The text says what failed.
   static std::unique_ptr<Node> create(const NodeConfig& config, Log log, std::string& error);
@@ -98,8 +112,16 @@ class Node {
 
   // Tells peers and clients that it ends: no more messages will come from here.
   void stop(uint64_t now);
+  // Every second or so: raises and clears what nobody says by himself. Workers that do not come
+  // round, ports that are down or out of buffers, connections that are gone, readers that hold
+  // their publisher back, messages that are dropped.
+  void look_around(uint64_t now);
+
   // Nothing is on its way to a worker any more.
   bool idle() const;
+
+  // All that metrics are made of. What was counted stays counted when its lane ends.
+  NodeNumbers numbers() const;
 
   // The answer to a question, as JSON; see node_show.cc.
   std::string show(std::string_view question);
@@ -112,6 +134,9 @@ class Node {
     Worker worker;
     Errands errands;
     std::vector<std::unique_ptr<PositionTableRecord>> tables;
+    uint64_t asked = 0;  // when it was last asked whether it comes round
+    bool answered = true;
+    bool stuck = false;
   };
 
   explicit Node(const NodeConfig& config, Log log) : config_(config), log_(std::move(log)) {}
@@ -121,7 +146,21 @@ class Node {
   uint32_t poll_workers(uint64_t now);
   uint32_t poll_clients(uint64_t now);
   void tick(uint64_t now);
-  void log(const std::string& text) const { log_(text); }
+  void note(EventName name, std::string text) const {
+    log_({.name = name, .change = Change::kNoted, .subject = {}, .text = std::move(text)});
+  }
+  void raise(EventName name, std::string subject, std::string text) const {
+    log_({.name = name,
+          .change = Change::kRaised,
+          .subject = std::move(subject),
+          .text = std::move(text)});
+  }
+  void clear(EventName name, std::string subject, std::string text) const {
+    log_({.name = name,
+          .change = Change::kCleared,
+          .subject = std::move(subject),
+          .text = std::move(text)});
+  }
   Errands& errands(uint32_t worker) { return workers_[worker]->errands; }
 
   // node_clients.cc: what clients ask for
@@ -233,7 +272,24 @@ class Node {
   Result<LaneRecord*> make_mirror(PeerRecord& p, const peer::LaneTopic& m);
   void close_mirror(LaneRecord& lane, CloseReason why);
 
+  // node_look.cc
+  void look_at_workers();
+  void look_at_ports();
+  void look_at_links();
+  void look_at_readers();
+  void look_at_drops();
+  static std::string path_name(const PeerRecord& p, uint32_t path);
+  static std::string reader_name(const ReaderRecord& r);
+  void turn(bool is, bool& was, EventName name, const std::string& subject, const std::string& bad,
+            const std::string& good) const;
+
+  // node_numbers.cc
+  static Taker taker(const ReaderRecord& r);
+  static uint64_t stalls(const ForwardRecord& f);
+  void count_ended(const LaneRecord& lane);
+
   // node_show.cc
+  std::map<Drop, uint64_t> drops() const;
   std::string show_lanes();
   std::string show_links();
   std::string show_ports();
@@ -265,7 +321,9 @@ class Node {
   std::map<uint32_t, std::unique_ptr<ClientRecord>> clients_;
   Trie<Subscription*> broadcasts_;  // of all clients, by filter
   std::map<uint64_t, std::unique_ptr<LaneRecord>> lanes_;
-  Totals left_;  // of lanes that are no more
+  Totals left_;    // of lanes that are no more
+  Counted ended_;  // and of readers and forwards
+  std::map<Drop, Growth> dropping_;
   std::map<std::string, std::unique_ptr<GroupRecord>, std::less<>> groups_;
   std::map<uint64_t, std::unique_ptr<PeerRecord>> peers_;
   std::map<std::pair<Mode, std::string>, Wish> wishes_;

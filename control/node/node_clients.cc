@@ -97,10 +97,10 @@ bool Node::take(ClientRecord& c, const Packet& packet) {
     }
   }
   if (!good && !c.session->cut())
-    log(
-        fmt::format("client {} ({}, pid {}) broke the attach protocol with a packet of type {}; "
-                    "detached",
-                    c.id, c.name, c.session->who().pid, static_cast<uint32_t>(type)));
+    note(EventName::kClientDetached,
+         fmt::format("client {} ({}, pid {}) broke the attach protocol with a packet of type {}; "
+                     "detached",
+                     c.id, c.name, c.session->who().pid, static_cast<uint32_t>(type)));
   return good;
 }
 
@@ -274,8 +274,9 @@ bool Node::on_subscribe(ClientRecord& c, const attach::Subscribe& m) {
 // Every peer that is up has acknowledged, or it took too long and the log says so.
 void Node::finish_subscribe(Subscription& s) {
   for (const uint64_t peer : s.waiting->peers)
-    log(fmt::format("node {} did not acknowledge filter '{}' of client {} in time", peer, s.filter,
-                    s.client->name));
+    note(EventName::kSubscriptionLate,
+         fmt::format("node {} did not acknowledge filter '{}' of client {} in time", peer, s.filter,
+                     s.client->name));
   attach::Subscribed m;
   m.header.request = s.waiting->request;
   m.subscription = s.id;

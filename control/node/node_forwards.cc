@@ -68,8 +68,8 @@ ForwardRecord* Node::forward_for(PeerRecord& p, LaneRecord& lane, GroupRecord* g
     if (table == nullptr) return nullptr;
     auto joined = join(lane, *table, false);
     if (!joined.ok()) {
-      log(fmt::format("lane {} ({}) cannot be forwarded to node {}: {}", lane.id, lane.name, p.id,
-                      text(joined.error())));
+      note(EventName::kLaneRefused, fmt::format("lane {} ({}) cannot be forwarded to node {}: {}",
+                                                lane.id, lane.name, p.id, text(joined.error())));
       return nullptr;
     }
     f->reader = *joined;
@@ -130,8 +130,9 @@ void Node::on_lane_ready(PeerRecord& p, const peer::LaneReady& m) {
   const bool fits = m.mirror.valid() && m.mirror.topics <= lane.topics &&
                     m.mirror.ring_log2 <= lane.ring_log2 && m.mirror.arena_log2 <= lane.arena_log2;
   if (!fits || (started && !(m.mirror == f->mirror))) {
-    log(fmt::format("node {} answers with a mirror that makes no sense: lane {} not forwarded",
-                    p.id, f->lane->id));
+    note(EventName::kPeerNonsense,
+         fmt::format("node {} answers with a mirror that makes no sense: lane {} not forwarded",
+                     p.id, f->lane->id));
     end_forward(*f, Drop::kPeerDown, true);
     return;
   }
@@ -188,8 +189,8 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
 // One that the link does not take ends: its mark would hold the publisher back for ever.
 void Node::forward_started(ForwardRecord& f, Errc how) {
   if (how == Errc::kOk || f.ending) return;
-  log(fmt::format("lane {} ({}) cannot be forwarded to node {}: {}", f.lane->id, f.lane->name,
-                  f.peer->id, text(how)));
+  note(EventName::kLaneRefused, fmt::format("lane {} ({}) cannot be forwarded to node {}: {}",
+                                            f.lane->id, f.lane->name, f.peer->id, text(how)));
   end_forward(f, Drop::kRefused, true);
 }
 
@@ -255,18 +256,18 @@ void Node::on_lane_refused(PeerRecord& p, const peer::LaneRefused& m) {
     if (!f->topics.contains(m.topic)) return;
     LaneRecord& lane = *f->lane;
     if (!std::exchange(lane.refused, true))
-      log(
-          fmt::format("node {} cannot name topic '{}' of lane {} ({}), its number {}: raise "
-                      "mirror.topics there; until then it and those after it do not get there",
-                      p.id, lane.topics[m.topic], lane.id, lane.name, m.topic + 1));
+      note(EventName::kTopicsFull,
+           fmt::format("node {} cannot name topic '{}' of lane {} ({}), its number {}: raise "
+                       "mirror.topics there; until then it and those after it do not get there",
+                       p.id, lane.topics[m.topic], lane.id, lane.name, m.topic + 1));
     topic_refused(*f, m.topic);
     for (auto& [key, interest] : p.interests)
       if (interest.waiting.erase({m.alias, m.topic}) != 0 && interest.waiting.empty())
         acknowledge(p, key, interest);
     return;
   }
-  log(fmt::format("node {} refuses lane {} ({}): {}", p.id, f->lane->id, f->lane->name,
-                  text(static_cast<Errc>(m.code))));
+  note(EventName::kLaneRefused, fmt::format("node {} refuses lane {} ({}): {}", p.id, f->lane->id,
+                                            f->lane->name, text(static_cast<Errc>(m.code))));
   end_forward(*f, Drop::kRefused, false);
 }
 
@@ -350,6 +351,7 @@ void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
             }
             const std::pair waits{f.alias, kNoTopic};
             const bool again = f.again;
+            ended_.stalls += stalls(f);
             std::erase_if(lane.forwards, [&](const auto& e) { return e.get() == &f; });
             for (auto& [key, interest] : peer.interests) {
               if (again) offer(peer, lane, interest);

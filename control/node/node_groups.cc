@@ -104,8 +104,9 @@ void Node::group_topic(GroupRecord& g, LaneRecord& lane, uint32_t topic) {
   }
   if (inbox_topic(g, name) == kNoTopic) {
     if (g.topics.size() >= config_.inbox.topics) {
-      log(fmt::format("group '{}' has {} topics (inbox.topics); '{}' is not delivered to it",
-                      g.filter, g.topics.size(), name));
+      note(EventName::kTopicsFull,
+           fmt::format("group '{}' has {} topics (inbox.topics); '{}' is not delivered to it",
+                       g.filter, g.topics.size(), name));
       if (const SourceRecord* known = find_source(g, lane))
         errands(g.worker).send(
             [s = known->source.get(), topic](Worker&, uint64_t) { s->set_topic(topic, kNoTopic); });
@@ -145,7 +146,8 @@ SourceRecord* Node::source_for(GroupRecord& g, LaneRecord& lane) {
   if (table == nullptr) return nullptr;
   auto joined = join(lane, *table, false);
   if (!joined.ok()) {
-    log(fmt::format("group '{}' cannot read lane {}: {}", g.filter, lane.id, text(joined.error())));
+    note(EventName::kLaneRefused, fmt::format("group '{}' cannot read lane {}: {}", g.filter,
+                                              lane.id, text(joined.error())));
     return nullptr;
   }
   auto s = std::make_unique<SourceRecord>();

@@ -45,7 +45,8 @@ Result<LaneRecord*> Node::make_lane(LaneKind kind, const LaneGeometry& geometry,
     if (e == Errc::kOk) continue;
     made.region.copied = true;
     if (!std::exchange(row.copies, true))
-      log(
+      note(
+          EventName::kPortCopies,
           fmt::format("port {}: the device cannot read every lane where it lies ({}); payloads are "
                       "copied, and counted in tx_linearized",
                       row.name, text(e)));
@@ -134,6 +135,7 @@ void Node::free_lane(uint64_t id) {
   for (const PortRow& row : ports_)
     row.net->port().unmap_region(lane.region);
   left_.add(lane.left);
+  count_ended(lane);
   std::shared_ptr<ClientRecord> keep = std::move(lane.keep);
   const std::string group = lane.kind == LaneKind::kInbox ? lane.name : std::string();
   lanes_.erase(it);

@@ -53,10 +53,10 @@ Result<LaneRecord*> Node::make_mirror(PeerRecord& p, const peer::LaneTopic& m) {
   if (static_cast<size_t>(mirrors) >= kMostMirrors) {
     if (std::ranges::any_of(lanes_, [&](const auto& l) { return holds(l) && leaves(l); }))
       return Errc::kWouldBlock;
-    log(
-        fmt::format("node {} ({}) has {} mirrors here, half of the {} places for what a node "
-                    "writes: no more for one peer",
-                    p.id, p.name, mirrors, kBellSlots));
+    note(EventName::kLaneRefused,
+         fmt::format("node {} ({}) has {} mirrors here, half of the {} places for what a node "
+                     "writes: no more for one peer",
+                     p.id, p.name, mirrors, kBellSlots));
     return Errc::kFull;
   }
   const auto bell = own_bell_slots_.take();
@@ -92,8 +92,9 @@ Result<LaneRecord*> Node::make_mirror(PeerRecord& p, const peer::LaneTopic& m) {
           [this, id = lane.id, m](Errc why) {
             LaneRecord* mirror = why != Errc::kOk ? open_mirror(id) : nullptr;
             if (mirror == nullptr) return;
-            log(fmt::format("no mirror for lane {} of node {}: {}", mirror->origin_lane,
-                            mirror->peer->id, text(why)));
+            note(EventName::kLaneRefused,
+                 fmt::format("no mirror for lane {} of node {}: {}", mirror->origin_lane,
+                             mirror->peer->id, text(why)));
             send(*mirror->peer, refusal(m, why));
             close_mirror(*mirror, CloseReason::kPeerDown);
           });
@@ -116,8 +117,8 @@ void Node::on_lane_topic(PeerRecord& p, const peer::LaneTopic& m) {
     auto made = make_mirror(p, m);
     if (!made.ok()) {
       if (made.error() != Errc::kWouldBlock)
-        log(fmt::format("no mirror for lane {} of node {}: {}", m.lane_id, p.id,
-                        text(made.error())));
+        note(EventName::kLaneRefused, fmt::format("no mirror for lane {} of node {}: {}", m.lane_id,
+                                                  p.id, text(made.error())));
       return refuse(made.error());
     }
     lane = *made;

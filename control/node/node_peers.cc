@@ -70,8 +70,10 @@ void Node::on_notice(const LinkNotice& notice, uint64_t now) {
       } else if (notice.event.kind == LinkEvent::kDown) {
         path_down(*p, i, notice.event.why);
       } else {
-        log(fmt::format("node {} ({}) refuses this node on path {}: {}", p->id, p->name, i,
-                        why_text(notice.event.why)));
+        p->paths[i].refused = true;
+        raise(EventName::kPeerRefused, path_name(*p, i),
+              fmt::format("node {} ({}) refuses this node on path {}: {}", p->id, p->name, i,
+                          why_text(notice.event.why)));
       }
       return;
     }
@@ -97,7 +99,11 @@ void Node::path_up(PeerRecord& p, uint32_t index, uint64_t session, uint64_t now
   path.up = true;
   path.up_since = now;
   path.session = session;
-  log(fmt::format("node {} ({}) is up on path {}", p.id, p.name, index));
+  clear(EventName::kLinkDown, path_name(p, index),
+        fmt::format("node {} ({}) is up on path {}", p.id, p.name, index));
+  if (std::exchange(path.refused, false))
+    clear(EventName::kPeerRefused, path_name(p, index),
+          fmt::format("node {} ({}) takes this node again on path {}", p.id, p.name, index));
   if (index != 0) {
     for (auto& [key, interest] : p.interests)
       for (auto& [id, lane] : lanes_)
@@ -148,7 +154,8 @@ void Node::path_down(PeerRecord& p, uint32_t index, LinkEvent::Why why) {
   PathRecord& path = p.paths[index];
   if (!path.up) return;
   path.up = false;
-  log(fmt::format("node {} ({}) is down on path {}: {}", p.id, p.name, index, why_text(why)));
+  raise(EventName::kLinkDown, path_name(p, index),
+        fmt::format("node {} ({}) is down on path {}: {}", p.id, p.name, index, why_text(why)));
   if (index == 0) {
     for (const auto& [key, interest] : p.interests)
       if (interest.mode == Mode::kBroadcast && p.absent.size() < kMostInterests)
@@ -210,7 +217,8 @@ void Node::send_bytes(PeerRecord& p, std::span<const std::byte> message) {
 // come back and go on.
 void Node::cut(PeerRecord& p, const std::string& why) {
   if (std::exchange(p.cut, true)) return;
-  log(fmt::format("node {} ({}) is cut off until this node is restarted: {}", p.id, p.name, why));
+  raise(EventName::kPeerCut, fmt::format("node {}", p.id),
+        fmt::format("node {} ({}) is cut off until this node is restarted: {}", p.id, p.name, why));
   for (PathRecord& path : p.paths)
     errands(path.worker).send([l = path.path.get()](Worker&, uint64_t now) {
       l->link.close(LinkClose::kMisbehaved, now);
@@ -278,8 +286,9 @@ void Node::take(PeerRecord& p, std::span<const std::byte> bytes) {
       break;
   }
   if (!good)
-    log(fmt::format("node {} ({}) sent a control message of type {} that makes no sense: ignored",
-                    p.id, p.name, static_cast<uint32_t>(peer::type_of(bytes))));
+    note(EventName::kPeerNonsense,
+         fmt::format("node {} ({}) sent a control message of type {} that makes no sense: ignored",
+                     p.id, p.name, static_cast<uint32_t>(peer::type_of(bytes))));
 }
 
 }  // namespace penstock

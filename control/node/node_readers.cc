@@ -21,7 +21,7 @@ void lose_on_way(Totals& t, const OutLaneStats& s) {
 void Node::turn_out(ClientRecord& c, const std::string& why) {
   if (c.turned_out) return;
   c.turned_out = true;
-  log(fmt::format("client {} is detached: {}", c.name, why));
+  note(EventName::kClientDetached, fmt::format("client {} is detached: {}", c.name, why));
   c.session->refuse(0, static_cast<uint32_t>(Errc::kFull), why);
 }
 
@@ -118,7 +118,8 @@ void Node::tell_writer(ReaderRecord& r, int event) {
   if (lane.publisher == nullptr) return;  // it died: nobody is held back
   auto table = r.table->memory.read_only_fd();
   if (!table.ok()) {
-    log(fmt::format("lane {}: out of descriptors, {} holds it back", lane.id, r.table->id));
+    note(EventName::kLaneRefused,
+         fmt::format("lane {}: out of descriptors, {} holds it back", lane.id, r.table->id));
     return;
   }
   attach::Reader m;
@@ -212,6 +213,8 @@ Totals Node::totals(const ReaderRecord& r) const {
 // owed nothing beyond what it took.
 void Node::part(ReaderRecord& r, Drop undelivered) {
   LaneRecord& lane = *r.lane;
+  turn(false, r.slow, EventName::kSlowReader, reader_name(r), {},
+       fmt::format("a reader of {} (lane {}) that held it back is gone", lane.name, lane.id));
   Totals t = totals(r);
   lane.parted = std::max(lane.parted, r.start + t.sent);
   if (r.evicted) undelivered = r.why;
@@ -223,6 +226,7 @@ void Node::part(ReaderRecord& r, Drop undelivered) {
     t.delivered -= std::min(t.delivered, settled(t) - t.sent);  // counted, and died
   }
   lane.left.add(t);
+  ended_.delivered[static_cast<size_t>(taker(r))] += t.delivered;
   lane.desk.leave(r.index);
   if (r.subscription != nullptr) r.subscription->lanes.erase(lane.id);
 
@@ -285,8 +289,9 @@ void Node::check_readers(LaneRecord& lane) {
       }
     }
     r->evicted = true;
-    log(fmt::format("client {} claims position {} of lane {} ({}), which has {}: evicted",
-                    r->subscription->client->name, said, lane.id, lane.name, head));
+    note(EventName::kReaderEvicted,
+         fmt::format("client {} claims position {} of lane {} ({}), which has {}: evicted",
+                     r->subscription->client->name, said, lane.id, lane.name, head));
     ask_to_leave(*r);
     if (lane.kind == LaneKind::kInbox) {
       end_subscription(*r->subscription, true);
@@ -308,12 +313,12 @@ std::string Node::too_slow(const LaneRecord& lane, ReaderRecord& r, uint64_t slo
   const uint64_t head = lane.head();
   const uint64_t at = r.last_seen;
   const bool ends = o.policy == attach::Policy::kDisconnect;
-  if (s.waiting || s.mode == Mode::kGroup || !(ends || o.block_ns != 0)) return {};
-  if (at >= head || at > slowest || !lane.held(head)) {
+  if (s.waiting || at >= head || at > slowest || !lane.held(head)) {
     r.held_since = 0;
   } else if (r.held_since == 0) {
     r.held_since = now_;
   }
+  if (s.waiting || s.mode == Mode::kGroup || !(ends || o.block_ns != 0)) return {};
   // The publisher may not have tried again since it found no room: one that moves is not to blame.
   if (r.held_since != 0 && now_ - r.held_since >= (ends ? 2 * kTickNs : o.block_ns))
     return fmt::format("it held {} back for {} ms", lane.name, (now_ - r.held_since) / 1'000'000);
@@ -343,7 +348,7 @@ void Node::disconnect(Subscription& s, const std::string& why) {
       "the subscription to {} was too slow for its policy {}: {}; {}, or let it drop_oldest",
       s.filter, block ? "block" : "disconnect", why,
       block ? "give it more time or the publisher a larger lane" : "give it a larger limit");
-  log(fmt::format("client {}: {}", s.client->name, text));
+  note(EventName::kSubscriptionEnded, fmt::format("client {}: {}", s.client->name, text));
   attach::Ended m;
   m.subscription = s.id;
   peer::set_text(m.text, text);

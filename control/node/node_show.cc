@@ -281,7 +281,7 @@ std::string Node::show_clients() {
 
 // Everything that was dropped here, under its reason: frames at ports and links, messages of
 // readers that are here and that were.
-std::string Node::show_drops() {
+std::map<Drop, uint64_t> Node::drops() const {
   std::map<Drop, uint64_t> sum;
   const auto add = [&](const DropCounters& c) {
     for (size_t d = 1; d < kDrops; d++)
@@ -300,8 +300,12 @@ std::string Node::show_drops() {
   }
   for (const auto& [why, n] : t.dropped)
     sum[why] += n;
+  return sum;
+}
+
+std::string Node::show_drops() {
   json j = json::object();
-  for (const auto& [why, n] : sum)
+  for (const auto& [why, n] : drops())
     j[penstock::text(why)] = n;
   return write(j);
 }

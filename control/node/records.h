@@ -105,6 +105,9 @@ struct ReaderRecord {
   Drop why = Drop::kEvicted;  // ... it was
   uint64_t last_seen = 0;     // position at the last check
   uint64_t held_since = 0;    // it holds a full publisher back there; 0: it does not
+  bool slow = false;          // and is said to
+  uint64_t mark = 0;          // what lies before it was there at the time that follows
+  uint64_t marked_at = 0;
   PositionTableRecord* table = nullptr;
   uint32_t slot = 0;
   Subscription* subscription = nullptr;  // one of the three
@@ -337,6 +340,8 @@ struct PathRecord {
   bool up = false;
   uint64_t up_since = 0;
   uint64_t session = 0;  // that is up: errands for it act in no other
+  bool refused = false;  // the peer does, and the log says so
+  bool suspect = false;
 };
 
 // Both lanes of the control channel, in this process only.

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "dataplane/base/counter.h"
 
@@ -57,6 +58,20 @@ constexpr const char* text(Drop d) {
   };
   const auto i = static_cast<size_t>(d);
   return i < kDrops ? kText[i] : "unknown";
+}
+
+// What it means; begins with what is lost, "message: " or "frame: ", but for kNone.
+constexpr std::string_view what(Drop d) {
+  constexpr std::string_view kText[] = {
+#define PENSTOCK_ROW(name, text, what) what,
+      PENSTOCK_DROPS(PENSTOCK_ROW)
+#undef PENSTOCK_ROW
+  };
+  const auto i = static_cast<size_t>(d);
+  return i < kDrops ? kText[i] : kText[0];
+}
+constexpr bool is_message(Drop d) {
+  return what(d).starts_with("message");
 }
 
 // Counts by reason. Written by one core.

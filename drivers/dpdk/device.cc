@@ -240,7 +240,9 @@ void DpdkDevice::look() {
   stats_ = {.rx_missed = counted.imissed,
             .rx_errors = counted.ierrors,
             .rx_no_buffer = counted.rx_nombuf,
-            .tx_errors = counted.oerrors};
+            .tx_errors = counted.oerrors,
+            .buffers = pools_->size(),
+            .buffers_free = pools_->unused()};
 }
 
 uint64_t DpdkDevice::mbps() const {

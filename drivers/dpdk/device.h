@@ -34,6 +34,8 @@ struct DeviceStats {
   uint64_t rx_errors = 0;     // arrived damaged
   uint64_t rx_no_buffer = 0;  // the pool was empty
   uint64_t tx_errors = 0;
+  uint64_t buffers = 0;
+  uint64_t buffers_free = 0;
 };
 
 class DpdkDevice {

@@ -45,6 +45,15 @@ Pools::~Pools() {
   rte_mempool_free(payloads);
 }
 
+uint64_t Pools::size() const {
+  return uint64_t{rx->size} + headers->size + payloads->size;
+}
+
+uint64_t Pools::unused() const {
+  return uint64_t{rte_mempool_avail_count(rx)} + rte_mempool_avail_count(headers) +
+         rte_mempool_avail_count(payloads);
+}
+
 bool Pools::all_back() const {
   return is_full(rx) && is_full(headers) && is_full(payloads);
 }

@@ -1,6 +1,7 @@
 // Pools: the buffers of one port, out of DPDK's memory.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "drivers/dpdk/or_sentence.h"
@@ -24,6 +25,9 @@ struct Pools {
   ~Pools();  // every buffer is back, or nobody looks at it any more
 
   bool all_back() const;
+  // Buffers, and those of them that nobody uses. Any thread.
+  uint64_t size() const;
+  uint64_t unused() const;
 };
 
 }  // namespace penstock

@@ -1,6 +1,8 @@
 #include "control/events/events.h"
 
+#include <fstream>
 #include <gtest/gtest.h>
+#include <iterator>
 #include <random>
 #include <set>
 
@@ -128,6 +130,18 @@ TEST(Events, HaveNamesThatProgramsCanUse) {
     EXPECT_TRUE(names.insert(r.name).second) << r.name;
     EXPECT_EQ(r.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_"), r.name.npos) << r.name;
     EXPECT_FALSE(r.what.empty());
+  }
+}
+
+TEST(Events, AreInTheManualAsInTheTable) {
+  std::ifstream in(EVENTS_PAGE);
+  const std::string manual(std::istreambuf_iterator<char>(in), {});
+  constexpr std::string_view kSeverity[] = {"info", "warning", "error"};
+  for (const EventRow& r : kEvents) {
+    const std::string line = "\n| `" + std::string(r.name) + "` | " +
+                             std::string(kSeverity[static_cast<size_t>(r.severity)]) + " | " +
+                             (r.pair ? "yes" : "no") + " | " + std::string(r.what) + " |\n";
+    EXPECT_NE(manual.find(line), manual.npos) << line;
   }
 }
 

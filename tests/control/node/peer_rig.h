@@ -33,7 +33,12 @@ class PeerRig : public ::testing::Test {
         peer_port_(net_.add_port()),
         net_port_(port_, node_port(port_, 0)),
         node(Node::create(
-            config(), [this](std::string_view t) { log += std::string(t) + "\n"; }, log)),
+            config(),
+            [this](const Event& e) {
+              log += e.text + "\n";
+              events.push_back(e);
+            },
+            log)),
         peer(peer_port_) {
     rlimit files{};
     getrlimit(RLIMIT_NOFILE, &files);
@@ -125,6 +130,7 @@ class PeerRig : public ::testing::Test {
 
   PeerRigConfig config_;
   std::string log;
+  std::vector<Event> events;
   uint64_t now = 1'000'000'000;
   SimNet net_{1};
   SimPort& port_;

@@ -21,7 +21,12 @@ class PlayedByHand : public ::testing::Test {
     c.lane = c.mirror = c.inbox = kLane;
     c.workers.assign(1, IdleConfig{});
     node = Node::create(
-        c, [this](std::string_view t) { log += std::string(t) + "\n"; }, log);
+        c,
+        [this](const Event& e) {
+          log += e.text + "\n";
+          events.push_back(e);
+        },
+        log);
     for (Guest* g : {&publisher, &subscriber}) {
       g->attach(*node, now);
       g->say(attach::Hello{});
@@ -80,6 +85,7 @@ class PlayedByHand : public ::testing::Test {
   }
 
   std::string log;
+  std::vector<Event> events;
   uint64_t now = 1'000'000'000;
   std::unique_ptr<Node> node;
   Guest publisher;
