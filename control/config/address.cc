@@ -64,4 +64,18 @@ bool contains(const IpPrefix& prefix, const IpAddress& address) {
   return true;
 }
 
+bool is_endpoint(std::string_view text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return false;
+  std::string_view host = text.substr(0, colon);
+  const bool bracketed = host.starts_with('[') && host.ends_with(']');
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  const auto address = parse_ip(host);
+  const std::string_view digits = text.substr(colon + 1);
+  uint16_t port = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  return address && address->is_v6() == bracketed && error == std::errc() &&
+         end == digits.data() + digits.size() && port != 0;
+}
+
 }  // namespace penstock

@@ -20,6 +20,7 @@ class Checker {
   void run() {
     check_node();
     check_store();
+    check_metrics();
     for (size_t i = 0; i < config_.ports.size(); i++)
       check_port(i);
     for (size_t i = 0; i < config_.peers.size(); i++)
@@ -71,6 +72,13 @@ class Checker {
     if (store.user.empty() != store.password_file.empty())
       complain("store", store.user.empty() ? "user" : "password_file",
                "is missing: user and password belong together");
+  }
+
+  void check_metrics() {
+    const std::string& listen = config_.metrics.listen;
+    if (listen.empty() || is_endpoint(listen)) return;
+    complain("metrics", "listen",
+             fmt::format("\"{}\" is no address and port, as in \"127.0.0.1:9469\"", listen));
   }
 
   void check_port(size_t i) {

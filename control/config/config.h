@@ -86,6 +86,10 @@ struct LogOptions {
   LogFormat format{};
 };
 
+struct MetricsOptions {
+  std::string listen;  // address and port; empty: nowhere
+};
+
 struct PortOptions {
   std::string name;
   std::string device;  // "KIND:REST", the kind is one of device_kinds()
@@ -116,6 +120,7 @@ struct Config {
   LinkOptions link;
   StoreOptions store;
   LogOptions log;
+  MetricsOptions metrics;
   std::vector<PortOptions> ports;
   std::vector<PeerOptions> peers;
 };

@@ -21,6 +21,7 @@ constexpr Section kSections[] = {
     {"link", false, "Links to other nodes."},
     {"store", false, "Where nodes find each other, besides those in [[peer]]."},
     {"log", false, "The log, on standard error."},
+    {"metrics", false, "Metrics and health over HTTP, for Prometheus and for probes."},
     {"port", true, "A NIC port; one table for each."},
     {"peer", true, "Another node; one table for each."},
 };
@@ -158,6 +159,11 @@ constexpr Option kOptions[] = {
      "The least that is worth a line.", [](Target t) -> Slot { return &t.config->log.level; }},
     {"log.format", Kind::kChoice, "text", 0, 0, "text|json", kRestart,
      "Lines for people or programs.", [](Target t) -> Slot { return &t.config->log.format; }},
+
+    {"metrics.listen", Kind::kText, "", 0, 255, "", kRestart,
+     "Address and port of /metrics, /livez and /readyz; empty: nowhere. Who reaches it may read.",
+     [](Target t) -> Slot { return &t.config->metrics.listen; }, false, false,
+     R"("127.0.0.1:9469")"},
 
     {"port.name", Kind::kName, "", 1, 63, "", kRestart, "Name of the port, unique.",
      [](Target t) -> Slot { return &t.port->name; }, true, false, R"("p0")"},

@@ -1,4 +1,5 @@
-// penstockd: joins config, placement, ports, workers and node, and runs them until told to stop.
+// penstockd: joins config, placement, ports, workers and node, and runs them
+// until told to stop.
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <chrono>
@@ -23,6 +24,7 @@
 #include "control/daemon/log.h"
 #include "control/daemon/members.h"
 #include "control/daemon/network.h"
+#include "control/daemon/observer.h"
 #include "control/events/events.h"
 #include "control/node/node.h"
 #include "dataplane/base/clock.h"
@@ -41,9 +43,11 @@ enum Exit : int {
 };
 
 constexpr const char* kExitText =
-    "Exit codes: 0 stopped as asked; 2 wrong usage or config; 3 placement, DPDK or a port failed;\n"
-    "4 the attach socket failed; 5 the state directory or the store's options failed; 6 out of "
-    "memory or descriptors.";
+    "Exit codes: 0 stopped as asked; 2 wrong usage or config; 3 placement, "
+    "DPDK or a port failed;\n"
+    "4 the attach socket or metrics.listen failed; 5 the state directory or "
+    "the store's options "
+    "failed;\n6 out of memory or descriptors.";
 
 struct Arguments {
   std::string config;
@@ -56,7 +60,8 @@ int fail(Exit code, const std::string& text) {
   return code;
 }
 
-// SIGHUP: the options that apply while it runs are taken from the file, the others wait.
+// SIGHUP: the options that apply while it runs are taken from the file, the
+// others wait.
 void reload(const std::string& path, Config& config, Events& events) {
   Loaded again = load(path);
   if (!again) {
@@ -101,7 +106,17 @@ NodeConfig node_config(const Config& c, uint64_t epoch, const Plan& plan) {
   return n;
 }
 
-// The worker threads, pinned. With DPDK they are known to it, for buffer caches of their own.
+// This thread, and those that it starts. DPDK does so, too.
+void keep_to(const std::vector<uint32_t>& cpus) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const uint32_t cpu : cpus)
+    CPU_SET(cpu, &set);
+  if (!cpus.empty()) pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+// The worker threads, pinned. With DPDK they are known to it, for buffer caches
+// of their own.
 class WorkerThreads {
  public:
   WorkerThreads(Node& node, const Plan& plan, bool eal) : node_(node) {
@@ -152,9 +167,10 @@ uint64_t unix_ns() {
                                    .count());
 }
 
-// `members` may be null.
+// `members` and `observer` may be null.
 void control_loop(Node& node, Events& happened, Listener& listener, Network& network,
-                  Members* members, int signal_fd, const std::function<void()>& hang_up) {
+                  Members* members, Observer* observer, int signal_fd,
+                  const std::function<void()>& hang_up) {
   constexpr uint64_t kLookNs = 1'000'000'000;
   const Fd epoll(epoll_create1(EPOLL_CLOEXEC));
   for (const int fd : {listener.fd(), node.events(), signal_fd, members ? members->events() : -1}) {
@@ -178,8 +194,10 @@ void control_loop(Node& node, Events& happened, Listener& listener, Network& net
     if (now >= look_at) {
       look_at = now + kLookNs;
       node.look_around(now);
+      if (observer != nullptr) observer->report(node, happened);
     }
-    // A second for what is on its way; then the process ends and the kernel tells the rest.
+    // A second for what is on its way; then the process ends and the kernel
+    // tells the rest.
     if (stopping != 0 &&
         (now - stopping > 1'000'000'000 || (node.idle() && now - stopping > 50'000'000)))
       return;
@@ -236,6 +254,9 @@ int run(Config config, const std::string& path) {
   if (!epoch) return fail(kNoState, epoch.error());
   auto network = Network::open(config, *plan);
   if (!network) return fail(kNoNetwork, network.error());
+  if (!(*network)->has_eal()) keep_to(plan->housekeeping);
+  auto observer = Observer::open(config, *epoch, PENSTOCK_VERSION);
+  if (!observer) return fail(kNoSocket, observer.error());
   if (!(*network)->warning().empty()) spdlog::warn("{}", (*network)->warning());
 
   std::string error;
@@ -248,18 +269,21 @@ int run(Config config, const std::string& path) {
   (*network)->join(*node, config, *epoch);
   {
     const WorkerThreads threads(*node, *plan, (*network)->has_eal());
-    spdlog::info("node {} ({}), epoch {}, {} worker(s), {} port(s), {} peer(s), socket {}",
-                 config.node.id, config.node.name, *epoch, node->worker_count(),
-                 config.ports.size(), config.peers.size(), config.node.socket);
+    spdlog::info(
+        "node {} ({}), epoch {}, {} worker(s), {} port(s), {} "
+        "peer(s), socket {}",
+        config.node.id, config.node.name, *epoch, node->worker_count(), config.ports.size(),
+        config.peers.size(), config.node.socket);
     std::unique_ptr<Members> members;
     if (*store != nullptr)
       members =
           std::make_unique<Members>(config, *epoch, PENSTOCK_VERSION, std::move(*store), events);
     std::fprintf(stderr, "penstockd: ready\n");
-    control_loop(*node, events, *listener, **network, members.get(), signal_fd.get(),
-                 [&] { reload(path, config, events); });
+    control_loop(*node, events, *listener, **network, members.get(), observer->get(),
+                 signal_fd.get(), [&] { reload(path, config, events); });
   }
-  // The ports first: devices give references back late, to regions that are the node's.
+  // The ports first: devices give references back late, to regions that are the
+  // node's.
   network->reset();
   node.reset();
   spdlog::info("stopped");
@@ -294,7 +318,9 @@ int start(const Arguments& arguments) {
 }  // namespace penstock
 
 int main(int argc, char** argv) {
-  CLI::App app("The Penstock node: moves messages between programs on this host and its peers.");
+  CLI::App app(
+      "The Penstock node: moves messages between programs on this "
+      "host and its peers.");
   penstock::Arguments arguments;
   app.add_option("--config,-c", arguments.config, "TOML file; see below for its keys")
       ->default_val("/etc/penstock/penstock.toml");

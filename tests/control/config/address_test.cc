@@ -35,6 +35,15 @@ TEST(Prefix, HasALengthOfItsFamily) {
   }
 }
 
+TEST(Endpoint, IsAnAddressAndAPort) {
+  for (const char* good : {"127.0.0.1:9469", "0.0.0.0:1", "[::1]:65535", "[::]:9469"})
+    EXPECT_TRUE(is_endpoint(good)) << good;
+  for (const char* bad : {"", ":", "9469", ":9469", "localhost:9469", "127.0.0.1",
+                          "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:1x",
+                          "::1:9469", "[::1]", "[127.0.0.1]:9469", "127.0.0.1:9469,127.0.0.1:9470"})
+    EXPECT_FALSE(is_endpoint(bad)) << bad;
+}
+
 TEST(Mac, IsThatOfOneHost) {
   for (const char* bad :
        {"", "02:00:00:00:00", "01:00:5e:00:00:01", "02:00:00:00:00:0", "02-00-00-00-00-01",

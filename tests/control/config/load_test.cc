@@ -50,11 +50,11 @@ const Bad kKeys[] = {
      "source_ports, chain_from"},
     {"UnknownTable", config_with("[lnae]\n"),
      "c.toml:3: lnae: unknown table (did you mean lane?); allowed: node, workers, memory, lane, "
-     "mirror, inbox, link, store, log, port, peer"},
+     "mirror, inbox, link, store, log, metrics, port, peer"},
     {"KeyOutsideOfTables", "id = 1\n",
      "c.toml: node.id: is missing; allowed: 1 to 4294967295\n"
      "c.toml:1: id: unknown table; allowed: node, workers, memory, lane, mirror, inbox, link, "
-     "store, log, port, peer"},
+     "store, log, metrics, port, peer"},
     {"TableThatIsNone", "node = 5\n",
      "c.toml: node.id: is missing; allowed: 1 to 4294967295\n"
      "c.toml:1: node: must be a table: [node]"},
@@ -192,6 +192,8 @@ const Bad kTogether[] = {
      "c.toml:3: store.ca: is missing: without it there is no TLS to show a certificate in"},
     {"UserWithoutPassword", config_with("[store]\nuser = \"u\"\n"),
      "c.toml:3: store.password_file: is missing: user and password belong together"},
+    {"ListensNowhere", config_with("[metrics]\nlisten = \":9469\"\n"),
+     "c.toml:4: metrics.listen: \":9469\" is no address and port, as in \"127.0.0.1:9469\""},
 };
 
 const auto kNameOf = [](const auto& test) { return std::string(test.param.what); };
