@@ -3,6 +3,7 @@
 
     metrics_test.py BUILD
 """
+import contextlib
 import ctypes
 import json
 import math
@@ -158,7 +159,7 @@ class MetricsTest(unittest.TestCase):
         self.wait_until(lambda: self.value(1, "lanes", kind="lane") == 0)  # it has ended; what it counted has not
         self.assertEqual(self.value(1, "messages_published_total"), 300)
         self.assertGreaterEqual(self.value(1, "messages_delivered_total", to="client"), 300)
-        self.assertEqual(self.value(2, "messages_delivered_total", to="client"), 300)
+        self.wait_until(lambda: self.value(2, "messages_delivered_total", to="client") == 300)
         self.assertEqual(self.value(1, "published_bytes_total"), 300 * 64)
         self.publish(1, 300, 50)
         self.wait_until(lambda: self.value(1, "messages_published_total") == 350)
@@ -243,7 +244,8 @@ class MetricsTest(unittest.TestCase):
     def send(self, data):
         s = socket.create_connection(("127.0.0.1", self.ports[1]), timeout=LIMIT_S)
         self.addCleanup(s.close)
-        s.sendall(data)
+        with contextlib.suppress(ConnectionError):  # it may be cut off before it has said all
+            s.sendall(data)
         return s
 
     def answer(self, data):
@@ -271,7 +273,8 @@ class MetricsTest(unittest.TestCase):
         # A hundred that never finish their request, while messages flow.
         slow = [self.send(b"GET /metrics HTTP/1.1\r\nHo") for _ in range(100)]
         for i in range(20):
-            slow[i].sendall(b"s")
+            with contextlib.suppress(ConnectionError):
+                slow[i].sendall(b"s")
             self.publish(1, i, 1)
         self.assertEqual(sub.wait(LIMIT_S), 0)
         self.assertEqual(json.loads(self.cli(1, "--json", "show", "node"))["id"], 1)

@@ -82,6 +82,37 @@ TEST_F(LookAround, AWorkerThatDoesNotComeRoundIsStuckUntilItDoes) {
   EXPECT_EQ(seen(EventName::kWorkerStuck), (Texts{"+worker 0", "-worker 0"})) << log;
 }
 
+TEST_F(LookAround, TheOldestMessageIsAsOldAsItIsSeenToWait) {
+  publish(3);
+  look(6);
+  EXPECT_GE(node->numbers().oldest_ns, 5 * kSecond);
+  EXPECT_LE(node->numbers().oldest_ns, 7 * kSecond);
+  EXPECT_EQ(node->numbers().in_flight[static_cast<size_t>(Taker::kClient)], 3u);
+  slot->shown.store(3);
+  slot->position.store(3);
+  EXPECT_EQ(node->numbers().oldest_ns, 0u);
+  EXPECT_EQ(node->numbers().counted.delivered[static_cast<size_t>(Taker::kClient)], 3u);
+}
+
+TEST_F(LookAround, WhatWasCountedStaysWhenItsLaneIsNoMore) {
+  publish(3);
+  slot->shown.store(2);
+  slot->position.store(2);
+  look(1);
+  const NodeNumbers before = node->numbers();
+  EXPECT_EQ(before.counted.published, 3u);
+  EXPECT_EQ(before.lanes, 1u);
+  publisher.leave();
+  subscriber.leave();
+  look(2);
+  const NodeNumbers after = node->numbers();
+  EXPECT_EQ(after.lanes, 0u) << node->show("lanes");
+  EXPECT_EQ(after.counted.published, before.counted.published);
+  EXPECT_EQ(after.counted.published_bytes, before.counted.published_bytes);
+  EXPECT_EQ(after.counted.delivered, before.counted.delivered);
+  EXPECT_EQ(after.drops.at(Drop::kReaderDied), 1u);
+}
+
 struct LookAtPeer : test::PeerRig {
   Texts seen(EventName name) const { return changes(events, name); }
 };
@@ -92,6 +123,26 @@ TEST_F(LookAtPeer, ALinkIsDownUntilItIsUpAndAgainWhenItIsLost) {
   settle(20);
   ASSERT_GE(seen(EventName::kLinkDown).size(), 3u) << log;
   EXPECT_EQ(seen(EventName::kLinkDown)[2], "+node 2 path 0");
+}
+
+TEST_F(LookAtPeer, ALinkThatIsNotHeardIsSuspectBeforeItIsDown) {
+  const auto pass = [&](int tenths) {
+    for (int i = 0; i < tenths; i++) {
+      now += kSecond / 10;
+      settle(1);
+    }
+    node->look_around(now);
+  };
+  pass(20);
+  EXPECT_EQ(seen(EventName::kLinkSuspect), Texts()) << log;
+  peer_port_.faults.cut = port_.faults.cut = true;
+  for (int i = 0; i < 90 && seen(EventName::kLinkSuspect).empty(); i++)
+    pass(1);
+  EXPECT_EQ(seen(EventName::kLinkSuspect), Texts{"+node 2 path 0"}) << log << show("links");
+  EXPECT_EQ(seen(EventName::kLinkDown).size(), 2u) << log;
+  pass(200);
+  EXPECT_EQ(seen(EventName::kLinkDown).size(), 3u) << log << show("links");
+  EXPECT_EQ(seen(EventName::kLinkSuspect).size(), 2u) << log;
 }
 
 TEST_F(LookAtPeer, APortThatIsDownIsSaidAndSoIsThatItIsUp) {
