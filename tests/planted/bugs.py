@@ -72,6 +72,6 @@ BUGS = [
         "    return position + 1 != 0 && lies_within(arena_pos, shape);"),
     Bug("arena_wrap_off_by_a_block", "a message does not straddle the end of the arena", "dataplane/lane/layout.h",
         "  if (offset + len > arena_size) [[unlikely]]", "  if (offset + len > arena_size + kArenaAlign) [[unlikely]]"),
-    Bug("cookie_of_another_port", "a cookie is good for one address and port", "dataplane/net/cookie.cc",
+    Bug("cookie_of_another_port", "a cookie is good for what it was baked for", "dataplane/net/cookie.cc",
         "  std::memcpy(in.data() + 18, &port, sizeof port);\n", "  (void)port;\n"),
 ]

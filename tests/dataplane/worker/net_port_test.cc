@@ -66,15 +66,21 @@ class Door : public ::testing::Test {
   // A HELLO of b's, as a stranger would send it, to a.
   void forge(const char* from, uint32_t nonce, uint64_t cookie = 0, uint16_t protocol = kProtocol,
              uint64_t node = 2) {
-    Hello h{.protocol = protocol,
-            .max_frame = 1400,
-            .node = node,
-            .epoch = 1,
-            .connection = 77,
-            .nonce = nonce,
-            .cookie = cookie};
-    Encap encap({a.port.config().station.mac, b.port.config().station.mac, *parse_ip(from),
-                 *parse_ip("10.0.0.1"), kUdp, kUdp},
+    a.sim.inject(hello_frame(a.sim, "10.0.0.1",
+                             {.protocol = protocol,
+                              .max_frame = 1400,
+                              .node = node,
+                              .epoch = 1,
+                              .connection = 77,
+                              .nonce = nonce,
+                              .cookie = cookie},
+                             from));
+  }
+  std::vector<std::byte> hello_frame(SimPort& to, const char* address, const Hello& h,
+                                     const char* from = "10.0.0.2") const {
+    MacAddress mac;
+    mac.bytes = to.info().mac;
+    Encap encap({mac, b.port.config().station.mac, *parse_ip(from), *parse_ip(address), kUdp, kUdp},
                 {});
     std::vector<std::byte> frame(encap.size() + kHelloFrameSize);
     const auto hop = std::span(frame).subspan(encap.size());
@@ -82,7 +88,7 @@ class Door : public ::testing::Test {
     write_hop({.type = FrameType::kHello, .incarnation = 1, .packet = 1}, hop);
     seal(hop, {});
     encap.write(frame, {});
-    a.sim.inject(frame);
+    return frame;
   }
   uint64_t dropped(Drop d) const { return a.port.drops().read(d); }
 
@@ -181,6 +187,43 @@ TEST_F(Door, OneIsAnsweredWhileAnotherIsForged) {
   a.turn(now);
   EXPECT_EQ(a.sim.stats().tx_frames.read() - frames, 2u);
   a.port.remove_link(&path);
+}
+
+// A NIC cannot know whose worker's a HELLO is: it names its path, and that is a worker's.
+TEST_F(Door, AHelloInAnotherWorkersQueueIsHandedOver) {
+  SimPort& sim = net.add_port();
+  NetPort::Config config = Host::config(sim, "10.0.0.9");
+  config.workers = 2;
+  NetPort first(sim, config);
+  config.worker = 1;
+  NetPort second(sim, config);  // it never looks first, so one queue does for two
+  first.add_sibling(1, second);
+  second.add_sibling(0, first);
+  LinkPath::Config c = a.path->config;
+  c.link.path = 1;
+  c.link.index = 1;
+  c.link.worker = 1;
+  LinkPath path(c, sim.info().max_frame);
+  ASSERT_EQ(second.add_neighbour(c.remote, b.port.config().station.mac), Errc::kOk);
+  ASSERT_EQ(second.add_link(&path, now), Errc::kOk);
+  second.transmit(now);  // its own call
+  const uint64_t frames = sim.stats().tx_frames.read();
+  const size_t held = sim.held_by_caller();
+  const std::vector<std::byte> hello = hello_frame(
+      sim, "10.0.0.9",
+      {.path = 1, .max_frame = 1400, .node = 2, .epoch = 1, .connection = 77, .nonce = 0x70000000});
+  for (int i = 0; i < 300; i++)  // more than there is room for, between two workers
+    sim.inject(hello);
+  while (first.receive(now) != 0) {
+  }
+  EXPECT_EQ(first.drops().read(Drop::kNoBuffer), 300u - 256u) << "the rest is on its way";
+  while (second.receive(now) != 0) {
+  }
+  second.transmit(now);
+  EXPECT_EQ(second.drops().read(Drop::kNoCookie), 256u);
+  EXPECT_EQ(sim.stats().tx_frames.read() - frames, 1u) << "a RETRY";
+  EXPECT_EQ(sim.held_by_caller(), held) << "all frames were given back";
+  second.remove_link(&path);
 }
 
 // Who speaks another protocol may know no cookies, and is told so at once.
