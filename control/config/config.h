@@ -30,7 +30,7 @@ struct Neighbour {
 enum class HugePages : uint8_t { kAuto, kNever, kRequire };
 enum class StoreKind : uint8_t { kNone, kStatic, kSqlite, kEtcd };
 enum class LogLevel : uint8_t { kTrace, kDebug, kInfo, kWarn, kError, kOff };
-enum class LogFormat : uint8_t { kText, kJson };
+enum class LogFormat : uint8_t { kText, kJson, kJournald };
 
 struct NodeOptions {
   uint64_t id = 0;

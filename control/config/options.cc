@@ -20,7 +20,7 @@ constexpr Section kSections[] = {
     {"inbox", false, "Inboxes: what this node writes for one client (groups, notices)."},
     {"link", false, "Links to other nodes."},
     {"store", false, "Where nodes find each other, besides those in [[peer]]."},
-    {"log", false, "The log, on standard error."},
+    {"log", false, "The log."},
     {"metrics", false, "Metrics and health over HTTP, for Prometheus and for probes."},
     {"port", true, "A NIC port; one table for each."},
     {"peer", true, "Another node; one table for each."},
@@ -157,8 +157,9 @@ constexpr Option kOptions[] = {
 
     {"log.level", Kind::kChoice, "info", 0, 0, "trace|debug|info|warn|error|off", kLive,
      "The least that is worth a line.", [](Target t) -> Slot { return &t.config->log.level; }},
-    {"log.format", Kind::kChoice, "text", 0, 0, "text|json", kRestart,
-     "Lines for people or programs.", [](Target t) -> Slot { return &t.config->log.format; }},
+    {"log.format", Kind::kChoice, "text", 0, 0, "text|json|journald", kRestart,
+     "Lines for people or for programs, on standard error; or systemd's journal, with fields.",
+     [](Target t) -> Slot { return &t.config->log.format; }},
 
     {"metrics.listen", Kind::kText, "", 0, 255, "", kRestart,
      "Address and port of /metrics, /livez and /readyz; empty: nowhere. Who reaches it may read.",

@@ -1,5 +1,5 @@
-// The log, on standard error: lines for people, or JSON objects for programs, where an event has
-// its name, change and subject in fields. Any thread.
+// The log: lines for people or JSON objects on standard error, or systemd's journal. In the last
+// two an event has its name, change and subject in fields. Any thread.
 #pragma once
 
 #include "control/config/config.h"
