@@ -77,22 +77,6 @@ void Node::add_port(PortRow row) {
   ports_.push_back(std::move(row));
 }
 
-void Node::add_peer(uint64_t id, std::string name, std::vector<PathRecord> paths) {
-  auto p = std::make_unique<PeerRecord>();
-  p->id = id;
-  p->name = std::move(name);
-  p->paths = std::move(paths);
-  for (uint32_t i = 0; i < p->paths.size(); i++)
-    raise(EventName::kLinkDown, path_name(*p, i),
-          fmt::format("node {} ({}) is not up yet on path {}", id, p->name, i));
-  for (PathRecord& path : p->paths) {
-    LinkPath* l = path.path.get();
-    NetPort* net = path.net;
-    errands(path.worker).send([net, l](Worker&, uint64_t now) { net->add_link(l, now); });
-  }
-  peers_[id] = std::move(p);
-}
-
 void Node::add_client(std::unique_ptr<Session> session, uint64_t now) {
   if (clients_.size() >= config_.max_clients) {
     session->refuse(0, static_cast<uint32_t>(Errc::kFull),
@@ -175,6 +159,7 @@ void Node::tick(uint64_t now) {
     lane_progress(lane);
     if (lane.unused) free_lane(lane.id);
   }
+  see_off(now);
 }
 
 bool Node::before_sleep() {

@@ -10,9 +10,11 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -90,13 +92,24 @@ class Node {
 
   // --- before it runs ---
   void add_port(PortRow row);
-  // Paths in the order of their index; path i runs on worker i % worker_count(), over that worker's
-  // port, which has it until the node is gone.
-  void add_peer(uint64_t id, std::string name, std::vector<PathRecord> paths);
   // JSON text of the placement, for `show topology`.
   void set_topology(std::string json) { topology_ = std::move(json); }
 
   // --- the control thread ---
+
+  // Paths in the order of their index; path i runs on worker i % worker_count(), over that worker's
+  // port. Also before the node runs; not as long as has_peer(id). Of the peer's lives only those
+  // from `epoch` on are let in.
+  void add_peer(uint64_t id, std::string name, std::vector<PathRecord> paths, uint64_t epoch = 0);
+  // It is called no more. Its links close, and it is told; lanes to it are given up (peer_down),
+  // mirrors from it close after what was whole, nobody waits for its answers. `gone` is called from
+  // poll() when nothing of it is left at a worker: a tick or two later. Of what it misses from now
+  // on it is told if it is added again in the same life.
+  void remove_peer(uint64_t id, std::function<void()> gone = nullptr);
+  // It was added, and is not yet gone.
+  bool has_peer(uint64_t id) const;
+  // Peers with a path that is up, by id.
+  std::set<uint64_t> peers_up() const;
 
   void add_client(std::unique_ptr<Session> session, uint64_t now);
 
@@ -263,6 +276,10 @@ class Node {
   void wish(Mode mode, const std::string& filter, Subscription& s);
   void unwish(Mode mode, const std::string& filter);
 
+  // node_members.cc: peers come and go
+  void see_off(uint64_t now);
+  void take_off(PeerRecord& p);
+
   // node_mirrors.cc: what peers forward to us
   void on_lane_topic(PeerRecord& p, const peer::LaneTopic& m);
   void on_lane_close(PeerRecord& p, const peer::LaneClose& m);
@@ -326,6 +343,8 @@ class Node {
   std::map<Drop, Growth> dropping_;
   std::map<std::string, std::unique_ptr<GroupRecord>, std::less<>> groups_;
   std::map<uint64_t, std::unique_ptr<PeerRecord>> peers_;
+  std::vector<std::unique_ptr<PeerRecord>> leaving_;  // removed, and something of it is left
+  std::deque<FormerPeer> former_;                     // removed, the last of them
   std::map<std::pair<Mode, std::string>, Wish> wishes_;
 };
 

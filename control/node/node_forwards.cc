@@ -196,11 +196,10 @@ void Node::forward_started(ForwardRecord& f, Errc how) {
 
 // Who waited for this of the forward may know that it is so.
 std::function<void()> Node::when_ready(const ForwardRecord& f, uint32_t topic) {
-  return [this, peer = f.peer->id, alias = f.alias, topic] {
-    const auto p = peers_.find(peer);
-    for (auto& [key, interest] : p->second->interests)
+  return [this, &peer = *f.peer, alias = f.alias, topic] {
+    for (auto& [key, interest] : peer.interests)
       if (interest.waiting.erase({alias, topic}) != 0 && interest.waiting.empty())
-        acknowledge(*p->second, key, interest);
+        acknowledge(peer, key, interest);
   };
 }
 

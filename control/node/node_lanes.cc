@@ -74,6 +74,9 @@ void Node::topic_added(LaneRecord& lane, uint32_t topic) {
     if (std::ranges::none_of(lane.forwards, goes) && std::ranges::any_of(p->absent, wanted))
       lane.miss(id, {p->absent_epoch, lane.head()});
   }
+  for (const FormerPeer& p : former_)
+    if (std::ranges::any_of(p.absent, [&](const auto& filter) { return matches(filter, name); }))
+      lane.miss(p.id, {p.absent_epoch, lane.head()});
   for (auto& f : lane.forwards)
     skip_unwanted(lane, *f);
 }

@@ -289,9 +289,14 @@ std::map<Drop, uint64_t> Node::drops() const {
   };
   for (const PortRow& row : ports_)
     add(row.net->drops());
-  for (const auto& [id, p] : peers_)
-    for (const PathRecord& path : p->paths)
+  const auto add_links = [&](const PeerRecord& p) {
+    for (const PathRecord& path : p.paths)
       add(path.path->link.stats().drops);
+  };
+  for (const auto& [id, p] : peers_)
+    add_links(*p);
+  for (const auto& p : leaving_)
+    add_links(*p);
   Totals t = left_;
   for (const auto& [id, lane] : lanes_) {
     t.add(lane->left);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,6 +15,7 @@
 #include "control/attach/session.h"
 #include "control/node/errand.h"
 #include "control/node/peer_protocol.h"
+#include "control/node/peer_records.h"
 #include "control/node/tables.h"
 #include "dataplane/base/drop.h"
 #include "dataplane/base/fd.h"
@@ -28,8 +28,6 @@
 #include "dataplane/worker.h"
 
 namespace penstock {
-
-using attach::Mode;
 
 struct ClientRecord;
 struct ForwardRecord;
@@ -316,84 +314,6 @@ struct ForwardRecord {
   bool ending = false;
   bool lost = false;   // because the peer is
   bool again = false;  // somebody wants it once more, when it is gone
-};
-
-// In place of a topic: until the worker knows what it may pass over. (kNoTopic: until a forward
-// that is ending has ended.)
-inline constexpr uint32_t kShedding = UINT32_MAX - 1;
-
-// What a peer wants, and who of ours waits until it has it.
-struct Interest {
-  Mode mode = Mode::kBroadcast;
-  std::string filter;
-  attach::Overflow overflow = {};
-  std::set<std::pair<uint32_t, uint32_t>> waiting;  // alias, topic or kNoTopic or kShedding
-  bool acknowledged = false;
-};
-
-struct PathRecord {
-  std::unique_ptr<LinkPath> path;
-  NetPort* net = nullptr;  // the queue that it goes through, polled by its worker
-  uint32_t worker = 0;
-  std::string port;   // its name, for tables
-  std::string local;  // our end, for tables
-  bool up = false;
-  uint64_t up_since = 0;
-  uint64_t session = 0;  // that is up: errands for it act in no other
-  bool refused = false;  // the peer does, and the log says so
-  bool suspect = false;
-};
-
-// Both lanes of the control channel, in this process only.
-struct ControlChannel {
-  struct PrivateLane {
-    explicit PrivateLane(uint64_t id);
-    std::vector<std::byte> storage;
-    std::byte* memory = nullptr;  // aligned
-    std::unique_ptr<NodePage> page;
-    LaneDesk desk;
-    ReaderSlot slot;
-    LaneReader::Join join;
-  };
-  explicit ControlChannel(uint64_t id);
-
-  PrivateLane out;
-  PrivateLane in;
-  LaneWriter writer;                   // we write
-  std::unique_ptr<Forward> forward;    // the worker's
-  std::unique_ptr<LaneWriter> mirror;  // the worker's
-  std::unique_ptr<InLane> in_lane;     // the worker's
-  LaneReader reader;                   // we read
-  uint32_t bell_slot = 0;
-};
-
-// What one peer may cost this node.
-inline constexpr size_t kMostInterests = 4096;
-inline constexpr size_t kMostMirrors = kBellSlots / 2;
-inline constexpr size_t kPauseBacklog = 4096;    // messages for it: it is not heard until it reads
-inline constexpr size_t kMostBacklog = 1 << 16;  // it does not read at all
-inline constexpr uint32_t kMessagesEach = 64;    // of a peer a poll: one that floods waits
-
-struct PeerRecord {
-  uint64_t id = 0;
-  std::string name;
-  std::vector<PathRecord> paths;
-  std::shared_ptr<ControlChannel> channel;  // while path 0 is up
-  std::deque<std::vector<std::byte>> backlog;
-  std::map<uint64_t, Interest> interests;  // its, by its key
-  std::set<std::string> absent;            // filters that it had when it was lost,
-  uint64_t absent_epoch = 0;               // in this life
-  uint32_t next_alias = 1;
-  uint64_t epoch = 0;
-  bool cut = false;  // its links are being closed, for good
-
-  bool up() const { return channel != nullptr; }
-};
-
-// Something we want of every peer: one for all local subscriptions with this mode and filter.
-struct Wish {
-  uint64_t key = 0;
-  uint32_t users = 0;
 };
 
 }  // namespace penstock

@@ -36,7 +36,7 @@ Errc Neighbours::want(const IpAddress& ip, uint64_t now) {
 }
 
 void Neighbours::forget(const IpAddress& ip) {
-  if (Row* r = row(ip)) *r = {};
+  if (Row* r = row(ip); r != nullptr && r->state != State::kStatic) *r = {};
 }
 
 const MacAddress* Neighbours::find(const IpAddress& ip) const {

@@ -85,6 +85,8 @@ class HostilePeer {
       peer::SubAdd s;
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, t)) asked.push_back(t);
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, s)) wishes.push_back(s.key);
+      peer::SubDel d;
+      if (peer::parse({m.data, static_cast<size_t>(m.len)}, d)) unwished.push_back(d.key);
       peer::LaneReady y;
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, y)) ready.push_back(y);
       peer::LaneClose c;
@@ -101,6 +103,21 @@ class HostilePeer {
     if (!up() || ins_.size() >= 4) return;
     ins_.push_back(std::make_unique<Taken>(t));
     (void)path_->link.add_in(&ins_.back()->in);
+  }
+
+  // Messages and notices in the lanes that it took.
+  uint64_t taken() const {
+    uint64_t n = 0;
+    for (const auto& taken : ins_)
+      n += taken->in.stats().delivered.read();
+    return n;
+  }
+  // Notices in the lanes that it took: so many times messages will not come.
+  uint64_t gaps() const {
+    uint64_t n = 0;
+    for (const auto& taken : ins_)
+      n += taken->in.stats().gaps.read();
+    return n;
   }
 
   // A lane of its own that it sends as `alias` (1 to 4).
@@ -120,6 +137,7 @@ class HostilePeer {
 
   std::vector<peer::LaneTopic> asked;
   std::vector<uint64_t> wishes;
+  std::vector<uint64_t> unwished;
   std::vector<peer::LaneReady> ready;
   std::vector<peer::LaneClose> closed;
   std::vector<peer::LaneRefused> refused;
@@ -164,6 +182,7 @@ class HostilePeer {
       out.reset();
     asked.clear();
     wishes.clear();
+    unwished.clear();
     ready.clear();
     closed.clear();
     refused.clear();

@@ -24,11 +24,12 @@ struct Plan {
   uint32_t network;     // percent of the faults: of the net, of nodes; the rest are of clients
   uint32_t nodes;
   bool partitions;
+  uint32_t removals;  // percent: so often besides the faults
 };
 
 class Run {
  public:
-  explicit Run(uint64_t seed) : r_(seed * 7 + 1), cluster_(config(seed)) {}
+  explicit Run(uint64_t seed) : r_(seed * 7 + 1), members_(seed * 7 + 2), cluster_(config(seed)) {}
 
   ClusterOutcome run() {
     begin();
@@ -47,6 +48,7 @@ class Run {
   void harm_port();
   void harm_node();
   void harm_client();
+  void change_members();
   void add_client();
   void count(Fault f, uint64_t n = 1) { out_.faults[static_cast<size_t>(f)] += n; }
   uint32_t any_node() { return static_cast<uint32_t>(r_.below(cluster_.nodes())); }
@@ -57,6 +59,7 @@ class Run {
   }
 
   Random r_;
+  Random members_;  // so that the others are as without
   Plan plan_{};
   SimCluster::Config config_;
   SimCluster cluster_;
@@ -101,6 +104,7 @@ SimCluster::Config Run::config(uint64_t seed) {
   plan_.network = pick(r_, {0U, 50U, 90U});
   plan_.nodes = pick(r_, {0U, 0U, 5U, 20U});
   plan_.partitions = r_.chance(50);
+  plan_.removals = pick(members_, {0U, 10U, 40U});
   // Without partitions and deaths nobody is to be given up, and so nothing is to be missed.
   const bool calm = plan_.nodes == 0 && !plan_.partitions;
   c.link.dead_after_ns = calm ? 10'000 * kMs : pick(r_, {20U, 60U, 300U}) * kMs;
@@ -157,6 +161,7 @@ void Run::trouble() {
     }
     if (r_.chance(20)) heal();
     strike();
+    if (members_.chance(plan_.removals)) change_members();
   }
 }
 
@@ -248,6 +253,18 @@ void Run::harm_node() {
   }
 }
 
+// By one of the two, or by both.
+void Run::change_members() {
+  const auto a = static_cast<uint32_t>(members_.below(cluster_.nodes()));
+  const auto b = static_cast<uint32_t>(members_.below(cluster_.nodes()));
+  const bool member = members_.chance(50);
+  const bool both = members_.chance(50);
+  if (a == b) return;
+  if (cluster_.runs(a)) cluster_.set_member(a, b, member);
+  if (cluster_.runs(b) && both) cluster_.set_member(b, a, member);
+  if (!member) count(Fault::kRemoval);
+}
+
 void Run::harm_client() {
   const uint32_t i = any_node();
   if (!cluster_.runs(i)) return;
@@ -272,8 +289,10 @@ void Run::heal() {
       p->faults = config_.port.faults;
       p->set_rate(config_.port.gbps);
     }
-    for (uint32_t b = 0; b < cluster_.nodes(); b++)
+    for (uint32_t b = 0; b < cluster_.nodes(); b++) {
       if (a != b) cluster_.join(a, b, true);
+      cluster_.set_member(a, b, true);
+    }
   }
 }
 
@@ -328,10 +347,9 @@ void Run::end() {
 
 const char* text(Fault f) {
   static constexpr std::array<const char*, kFaults> kTexts{
-      "lossy ports",    "black holes",  "partitions",  "rates and delays",
-      "stalls",         "kills",        "restarts",    "zombies",
-      "clients killed", "clients left", "clients new", "frames lost",
-      "doubled",        "damaged",      "forged",      "reordered"};
+      "lossy ports", "black holes", "partitions", "rates and delays", "stalls",       "kills",
+      "restarts",    "zombies",     "removals",   "clients killed",   "clients left", "clients new",
+      "frames lost", "doubled",     "damaged",    "forged",           "reordered"};
   return kTexts[static_cast<size_t>(f)];
 }
 

@@ -20,6 +20,7 @@ enum class Fault : uint8_t {
   kKill,        // a node dies with its clients, and comes back later
   kRestart,     // it is back at once
   kZombie,      // and the old one goes on beside it
+  kRemoval,     // a node is no member for another any more, and later is again
   kClientDies,  // without a word
   kClientLeaves,
   kClientJoins,

@@ -22,11 +22,15 @@ uint32_t SimClient::read(Receiver& r, const Pace& pace) {
 }
 
 // As the library does: what was overrun may have been notices that stood for many, and the next
-// that is read says where it was published.
+// that is read says where it was published. Before the first there is nothing to go by: that some
+// were missed is all that is told.
 void SimClient::tell_overrun(Receiver& r, Reading& lane, uint64_t source) {
   uint64_t n = std::exchange(lane.overrun, 0);
   if (n == 0) return;
-  if (lane.source_end != 0) n = std::max(n, source - std::min(source, lane.source_end));
+  if (lane.source_end != 0)
+    n = std::max(n, source - std::min(source, lane.source_end));
+  else
+    ledger_.end_of_lane(r.id, lane.publisher);
   ledger_.gap(r.id, lane.publisher, n);
 }
 

@@ -69,6 +69,7 @@ std::unique_ptr<SimCluster::Host> SimCluster::make(uint32_t i, uint32_t life) {
   host->index = i;
   host->life = life;
   host->stalled_until.resize(config_.workers + 1);
+  host->members.assign(config_.nodes, true);
   NodeConfig c;
   c.id = i + 1;
   c.epoch = life;
@@ -122,14 +123,26 @@ void SimCluster::add_peer(Host& host, uint32_t peer) {
     c.link.path = static_cast<uint16_t>(w);
     c.link.worker = static_cast<uint8_t>(w);
     c.link.index = peer;
-    c.link.seed = ((config_.seed * 64 + host.index) * 64 + peer) * 1024 + host.life;
+    c.link.seed = ((config_.seed * 64 + host.index) * 64 + peer) * 1024 + host.life +
+                  uint64_t{host.calls} * 1'000'003;
     c.remote = address(peer, w);
     c.local_udp = c.remote_udp = kUdp;
     paths[w].worker = w;
     paths[w].net = host.nets[w].get();
     paths[w].path = std::make_unique<LinkPath>(c, host.ports[w]->info().max_frame);
   }
-  host.node->add_peer(peer + 1, "n" + std::to_string(peer), std::move(paths));
+  // Some know from a store which life it is in.
+  const bool known = host.calls >= config_.nodes && config_.seed % 2 == 0;
+  host.node->add_peer(peer + 1, "n" + std::to_string(peer), std::move(paths),
+                      known ? lives_[peer] : 0);
+  host.calls++;
+}
+
+void SimCluster::set_member(uint32_t i, uint32_t peer, bool member) {
+  Host& h = *hosts_[i];
+  if (i == peer || h.members[peer] == member) return;
+  h.members[peer] = member;
+  if (!member) h.node->remove_peer(peer + 1, [&h] { h.gone++; });
 }
 
 void SimCluster::join(uint32_t from, uint32_t to, bool joined) {
@@ -168,6 +181,8 @@ uint32_t SimCluster::turn(Host& h) {
     if (now_ >= h.stalled_until[w]) work += h.node->worker(w).turn(now_);
   if (now_ >= h.next_poll && now_ >= h.stalled_until[config_.workers]) {
     const uint32_t polled = h.node->poll(now_);
+    for (uint32_t peer = 0; peer < config_.nodes; peer++)
+      if (peer != h.index && h.members[peer] && !h.node->has_peer(peer + 1)) add_peer(h, peer);
     h.poll_pause = polled != 0 ? config_.poll_ns : std::min(h.poll_pause * 2, kMostPause);
     h.next_poll = now_ + h.poll_pause;
     work += polled;

@@ -52,6 +52,9 @@ class SimCluster {
     uint64_t next_poll = 0;
     uint64_t poll_pause = 0;
     std::vector<uint64_t> next_act;  // by client
+    std::vector<bool> members;       // by node: whom it calls
+    uint32_t calls = 0;              // peers that it was given
+    uint32_t gone = 0;               // of these, removed and gone
 
     ~Host();
   };
@@ -78,6 +81,8 @@ class SimCluster {
   // Whether frames get from one node to another.
   void join(uint32_t from, uint32_t to, bool joined);
   bool joined(uint32_t from, uint32_t to) const { return joined_[from * config_.nodes + to]; }
+  // Whether a node has another as its peer. One that was removed is added again when it is gone.
+  void set_member(uint32_t i, uint32_t peer, bool member);
 
   SimClient& add_client(uint32_t i);
   void remove_client(uint32_t i, size_t which);

@@ -63,6 +63,8 @@ TEST(Neighbours, NeverAsksForAStaticAddressNorUnlearnsIt) {
   EXPECT_EQ(n.want(ip(1), 0), Errc::kOk);
   EXPECT_EQ(n.next_due(), Neighbours::kNever);
   EXPECT_FALSE(n.learn(ip(1), kOther, 0));
+  n.forget(ip(1));
+  ASSERT_NE(n.find(ip(1)), nullptr);
   EXPECT_EQ(*n.find(ip(1)), kMac);
 }
 
