@@ -190,7 +190,7 @@ void control_loop(Node& node, Events& happened, Listener& listener, Network& net
       node.add_client(std::move(session), now);
     const uint32_t work = node.poll(now);
     network.refresh();
-    if (members != nullptr) members->poll(node, network);
+    if (members != nullptr) members->poll(node, network, now);
     if (now >= look_at) {
       look_at = now + kLookNs;
       node.look_around(now);

@@ -82,45 +82,89 @@ Members::Members(const Config& config, uint64_t epoch, std::string version,
       epoch_(epoch),
       events_(events),
       membership_(std::move(store), registry_options(config, epoch, version)) {
-  for (const PeerOptions& p : config.peers)
-    peers_[p.id] = p;
+  for (const PeerOptions& p : config.peers) {
+    wanted_[p.id].way = p;
+    called_[p.id] = p;
+  }
 }
 
-void Members::poll(Node& node, Network& network) {
+const PeerOptions* Members::configured(uint64_t id) const {
+  const auto at = std::ranges::find(config_.peers, id, &PeerOptions::id);
+  return at == config_.peers.end() ? nullptr : &*at;
+}
+
+void Members::there(const Member& m) {
+  const PeerOptions* fixed = configured(m.id);
+  const auto way = fixed != nullptr ? *fixed : route(config_.ports, m);
+  const auto known = wanted_.find(m.id);
+  if (!way) {
+    log(fmt::format("node {} ({}) is a member, but no port leads to any of its addresses{}", m.id,
+                    m.name, known != wanted_.end() ? ": it is called where it was" : ""));
+    return;
+  }
+  const bool moved = known != wanted_.end() && !same_way(known->second.way, *way);
+  if (known == wanted_.end() || moved)
+    log(fmt::format("node {} ({}) {}, at {}:{} by port {}", m.id, m.name,
+                    moved ? "has moved and is called where it is" : "is a member",
+                    format(way->address), way->udp_port, way->port));
+  wanted_[m.id] = {*way, m.epoch, false};
+}
+
+void Members::gone(const Member& m) {
+  const bool stays = configured(m.id) != nullptr;
+  log(fmt::format("node {} ({}) has left, or is no more: {}", m.id, m.name,
+                  stays ? "it is still called, because [[peer]] says so"
+                        : "it is called no more, until it registers again"));
+  if (!stays) wanted_.erase(m.id);
+}
+
+void Members::removed(const Member& m) {
+  if (m.id == config_.node.id) {
+    wanted_.clear();
+    log(fmt::format("an operator has removed this node, epoch {}: it calls no other any more",
+                    m.epoch));
+  } else if (wanted_.erase(m.id) != 0) {
+    log(fmt::format("node {} was removed by an operator, epoch {}: it may come back in a later one",
+                    m.id, m.epoch));
+  }
+}
+
+void Members::poll(Node& node, Network& network, uint64_t now) {
   const Membership::News news = membership_.take();
   if (news.trouble && news.trouble->empty())
     events_.clear(EventName::kStoreUnreachable, "store", "the store is heard again");
   if (news.trouble && !news.trouble->empty())
     events_.raise(EventName::kStoreUnreachable, "store", "store: " + *news.trouble);
   for (auto at = news.members.begin(); at != news.members.end(); ++at) {
-    const auto& [kind, m] = *at;
     // What is known of it later counts: who has moved is called where it is.
-    if (std::any_of(at + 1, news.members.end(),
-                    [id = m.id](const MemberEvent& later) { return later.member.id == id; }))
+    if (std::any_of(at + 1, news.members.end(), [id = at->member.id](const MemberEvent& later) {
+          return later.member.id == id;
+        }))
       continue;
-    const auto had = peers_.find(m.id);
-    if (kind == MemberEvent::kGone) {
-      if (had != peers_.end())
-        log(fmt::format("node {} ({}) has left, or is no more", m.id, m.name));
-      continue;
+    if (at->kind == MemberEvent::kThere) there(at->member);
+    if (at->kind == MemberEvent::kGone) gone(at->member);
+    if (at->kind == MemberEvent::kRemoved) removed(at->member);
+  }
+  if (news.members.empty() && now < next_look_) return;
+  next_look_ = now + Node::kTickNs;
+  for (auto at = called_.begin(); at != called_.end();) {
+    const auto wanted = wanted_.find(at->first);
+    const bool stays = wanted != wanted_.end() && same_way(wanted->second.way, at->second);
+    if (!stays) network.remove_peer(node, at->first);
+    at = stays ? std::next(at) : called_.erase(at);
+  }
+  for (auto& [id, peer] : wanted_) {
+    if (called_.contains(id) || node.has_peer(id)) continue;
+    if (network.add_peer(node, config_, epoch_, peer.way, peer.epoch)) {
+      called_[id] = peer.way;
+    } else if (!std::exchange(peer.refused, true)) {
+      log(fmt::format("node {} ({}) is not called: this node has as many links as it can", id,
+                      peer.way.name));
     }
-    const auto way = route(config_.ports, m);
-    if (!way) {
-      log(fmt::format("node {} ({}) is a member, but no port leads to any of its addresses", m.id,
-                      m.name));
-    } else if (had == peers_.end()) {
-      log(fmt::format("node {} ({}) is a member, at {}:{} by port {}", m.id, m.name,
-                      format(way->address), way->udp_port, way->port));
-      peers_[m.id] = *way;
-      if (!network.add_peer(node, config_, epoch_, *way))
-        log(fmt::format("node {} ({}) is not called: this node has as many links as it can", m.id,
-                        m.name));
-    } else if (!same_way(had->second, *way)) {
-      log(fmt::format(
-          "node {} ({}) says it is at {}:{}, but is called at {}:{} until this node is restarted",
-          m.id, m.name, format(way->address), way->udp_port, format(had->second.address),
-          had->second.udp_port));
-    }
+  }
+  if (auto up = node.peers_up(); up != heard_) {
+    heard_ = std::move(up);
+    membership_.set_heard(heard_);
   }
 }
 

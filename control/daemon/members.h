@@ -1,8 +1,10 @@
 // Members: the store that the config names, and peers made of who is in it.
 #pragma once
 
+#include <future>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "control/config/config.h"
@@ -15,25 +17,42 @@ namespace penstock {
 // Null: the config names none. The error is a sentence.
 OrSentence<std::unique_ptr<store::Store>> open_store(const StoreOptions& options);
 
-// The control thread's. What is in [[peer]] stays as it is there.
+// The control thread's. What is in [[peer]] stays as it is there, unless an operator removes it.
 class Members {
  public:
   Members(const Config& config, uint64_t epoch, std::string version,
           std::unique_ptr<store::Store> store, Events& events);
 
   int events() const { return membership_.events(); }
-  // New members become peers of the node. One that is gone is called as long as this node runs, as
-  // one in [[peer]] is.
-  void poll(Node& node, Network& network);
+  // New members become peers of the node; those that are gone or removed leave it; who has moved is
+  // called where it is. `now` in ns, monotonic.
+  void poll(Node& node, Network& network, uint64_t now);
+  // Any thread; see Membership.
+  std::future<store::Result<uint64_t>> remove(uint64_t id) { return membership_.remove(id); }
+  void drain() { membership_.drain(); }
 
  private:
+  struct Peer {
+    PeerOptions way;
+    uint64_t epoch = 0;
+    bool refused = false;  // there was no link for it, and the log says so
+  };
+
+  void there(const Member& member);
+  void gone(const Member& member);
+  void removed(const Member& member);
+  const PeerOptions* configured(uint64_t id) const;
+
   void log(std::string text) { events_.note(EventName::kNote, std::move(text)); }
 
   const Config& config_;
   const uint64_t epoch_;
   Events& events_;
   Membership membership_;
-  std::map<uint64_t, PeerOptions> peers_;
+  std::map<uint64_t, Peer> wanted_;         // who is to be called
+  std::map<uint64_t, PeerOptions> called_;  // who is
+  std::set<uint64_t> heard_;
+  uint64_t next_look_ = 0;
 };
 
 }  // namespace penstock

@@ -126,9 +126,11 @@ void Network::join(Node& node, const Config& config, uint64_t epoch) {
     (void)add_peer(node, config, epoch, peer);
 }
 
-bool Network::add_peer(Node& node, const Config& config, uint64_t epoch, const PeerOptions& peer) {
-  if (links_ + config.workers.count > kMostLinks) return false;
+bool Network::add_peer(Node& node, const Config& config, uint64_t epoch, const PeerOptions& peer,
+                       uint64_t least) {
+  if (kMostLinks - links_ + free_links_.size() < config.workers.count) return false;
   std::random_device random;
+  std::vector<uint32_t>& links = links_of_[peer.id];
   std::vector<PathRecord> paths;
   for (Queue& q : queues_) {
     const PortOptions& p = config.ports[q.port];
@@ -140,7 +142,13 @@ bool Network::add_peer(Node& node, const Config& config, uint64_t epoch, const P
     c.link.peer_id = peer.id;
     c.link.path = path;
     c.link.worker = static_cast<uint8_t>(q.worker);
-    c.link.index = links_++;
+    if (links_ < kMostLinks) {
+      c.link.index = links_++;
+    } else {
+      c.link.index = free_links_.front();
+      free_links_.pop_front();
+    }
+    links.push_back(c.link.index);
     c.link.dead_after_ns = config.link.dead_after_ns;
     c.link.ack_delay_ns = config.link.ack_delay_ns;
     c.link.window = config.link.window;
@@ -158,8 +166,15 @@ bool Network::add_peer(Node& node, const Config& config, uint64_t epoch, const P
     record.path = std::make_unique<LinkPath>(c, q.net->port().info().max_frame);
     paths.push_back(std::move(record));
   }
-  node.add_peer(peer.id, peer.name, std::move(paths));
+  node.add_peer(peer.id, peer.name, std::move(paths), least);
   return true;
+}
+
+void Network::remove_peer(Node& node, uint64_t id) {
+  node.remove_peer(id, [this, id] {
+    auto links = links_of_.extract(id);
+    free_links_.insert(free_links_.end(), links.mapped().begin(), links.mapped().end());
+  });
 }
 
 }  // namespace penstock

@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,8 +30,12 @@ class Network {
 
   // Gives the node its queues and its peers.
   void join(Node& node, const Config& config, uint64_t epoch);
-  // One more, also while the node runs; its port is one of the config's. False: no more links fit.
-  bool add_peer(Node& node, const Config& config, uint64_t epoch, const PeerOptions& peer);
+  // One more, also while the node runs; its port is one of the config's, and the node does not have
+  // it. Lives before `least` are not let in. False: no more links fit.
+  bool add_peer(Node& node, const Config& config, uint64_t epoch, const PeerOptions& peer,
+                uint64_t least = 0);
+  // The node has it a little longer: see there.
+  void remove_peer(Node& node, uint64_t id);
 
   bool has_eal() const { return eal_ != nullptr; }
   const std::string& warning() const;
@@ -48,7 +54,9 @@ class Network {
   std::unique_ptr<Eal> eal_;
   std::vector<std::unique_ptr<DpdkDevice>> devices_;  // by port of the config
   std::vector<Queue> queues_;
-  uint32_t links_ = 0;  // each has its index
+  uint32_t links_ = 0;                                  // each has its index; so many ever had one
+  std::deque<uint32_t> free_links_;                     // of links that are gone, the oldest first
+  std::map<uint64_t, std::vector<uint32_t>> links_of_;  // by peer
 };
 
 // The PCI addresses that the config names, for the placement.

@@ -57,6 +57,7 @@ std::string encode(const Member& member) {
     const std::string host = p.address.is_v6() ? "[" + format(p.address) + "]" : format(p.address);
     row["ports"].push_back(fmt::format("{}:{}", host, p.udp_port));
   }
+  if (member.draining) row["draining"] = true;
   return row.dump();
 }
 
@@ -87,6 +88,8 @@ tl::expected<Member, std::string> decode_member(std::string_view key, std::strin
     m.epoch = epoch->get<uint64_t>();
     if (m.epoch > kMostEpoch) return bad("epoch is beyond what a node can reach");
   }
+  if (const auto draining = row.find("draining"); draining != row.end())
+    m.draining = draining->is_boolean() && draining->get<bool>();
   const auto ports = row.find("ports");
   if (ports == row.end() || !ports->is_array() || ports->size() > kMaxMemberPorts)
     return bad("ports is no list of at most 64: [\"10.1.0.2:9470\"]");

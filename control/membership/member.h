@@ -27,9 +27,10 @@ struct Member {
   uint64_t id = 0;
   std::string name;
   std::vector<MemberPort> ports;
-  uint64_t epoch = 0;    // 0: not known, in a file that people write
-  std::string instance;  // drawn at each start: tells two nodes with one id apart
-  std::string version;   // of the program
+  uint64_t epoch = 0;     // 0: not known, in a file that people write
+  std::string instance;   // drawn at each start: tells two nodes with one id apart
+  std::string version;    // of the program
+  bool draining = false;  // it is about to leave
 
   bool operator==(const Member&) const = default;
 };

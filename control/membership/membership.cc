@@ -40,6 +40,28 @@ Membership::News Membership::take() {
   return std::exchange(news_, {});
 }
 
+std::future<store::Result<uint64_t>> Membership::remove(uint64_t id) {
+  const std::lock_guard lock(mutex_);
+  return wants_.removals.emplace_back(Removal{id, {}}).done.get_future();
+}
+
+void Membership::set_heard(std::set<uint64_t> ids) {
+  const std::lock_guard lock(mutex_);
+  wants_.heard = std::move(ids);
+}
+
+void Membership::drain() {
+  const std::lock_guard lock(mutex_);
+  wants_.drain = true;
+}
+
+void Membership::serve(Wants wants) {
+  for (Removal& r : wants.removals)
+    r.done.set_value(remove_member(*store_, r.id));
+  if (wants.heard) registry_.heard(std::move(*wants.heard));
+  if (wants.drain) registry_.drain();
+}
+
 void Membership::tell(std::vector<MemberEvent> members, const std::string& trouble) {
   const std::lock_guard lock(mutex_);
   if (members.empty() && trouble == trouble_) return;
@@ -54,12 +76,18 @@ void Membership::run() {
   // What the disk knows goes first, and with what the store says of it, if it says anything: a
   // member may have moved since.
   auto members = registry_.begin(trouble);
+  const auto wanted = [this] {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(wants_, {});
+  };
   while (!stop_.is_set()) {
+    serve(wanted());
     auto more = registry_.poll(steady_ms(), kTurn);
     members.insert(members.end(), more.begin(), more.end());
     if (trouble.empty()) trouble = registry_.trouble();
     tell(std::exchange(members, {}), std::exchange(trouble, {}));
   }
+  serve(wanted());
   registry_.leave();
 }
 

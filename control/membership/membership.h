@@ -4,6 +4,7 @@
 //   store thread: Registry::poll ──▶ queue ──eventfd──▶ node's thread: take()
 #pragma once
 
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -31,15 +32,36 @@ class Membership {
   int events() const { return event_.get(); }
   News take();
 
+  // Any thread: see remove_member(). Ready within a second and the store's time limits; the thread
+  // that runs the node never waits for it.
+  std::future<store::Result<uint64_t>> remove(uint64_t id);
+  // Whom the node's links hear: see Registry.
+  void set_heard(std::set<uint64_t> ids);
+  // Our row says that this node is about to leave.
+  void drain();
+
  private:
+  struct Removal {
+    uint64_t id;
+    std::promise<store::Result<uint64_t>> done;
+  };
+  // What other threads want of the store's.
+  struct Wants {
+    std::vector<Removal> removals;
+    std::optional<std::set<uint64_t>> heard;
+    bool drain = false;
+  };
+
   void run();
+  void serve(Wants wants);
   void tell(std::vector<MemberEvent> members, const std::string& trouble);
 
   const std::unique_ptr<store::Store> store_;
   Registry registry_;
   const Fd event_;
   StopFlag stop_;
-  std::mutex mutex_;  // for the two below
+  std::mutex mutex_;  // for the three below
+  Wants wants_;
   News news_;
   std::string trouble_;  // as it was told
   std::thread thread_;

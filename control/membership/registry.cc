@@ -1,6 +1,7 @@
 #include "control/membership/registry.h"
 
 #include <algorithm>
+#include <charconv>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -13,8 +14,14 @@ using store::Fault;
 
 constexpr uint64_t kSaveEveryMs = 1000;
 
+constexpr std::string_view kRemoved = "removed/";
+
 std::string epoch_key(uint64_t id) {
   return fmt::format("epochs/{}", id);
+}
+
+std::string removed_key(uint64_t id) {
+  return fmt::format("{}{}", kRemoved, id);
 }
 
 struct Life {
@@ -23,32 +30,79 @@ struct Life {
   uint64_t revision = 0;  // of its row; 0: none
 };
 
-store::Result<Life> life_in_store(store::Store& store, uint64_t id) {
-  const auto all = store.range(epoch_key(id));
+Life decode_life(const store::Entry& e) {
+  const auto row = nlohmann::json::parse(e.value, nullptr, false);
+  Life life{0, "", e.revision};
+  if (row.is_object() && row.contains("epoch") && row["epoch"].is_number_unsigned())
+    life.epoch = row["epoch"].get<uint64_t>();
+  if (row.is_object() && row.contains("instance") && row["instance"].is_string())
+    life.instance = row["instance"].get<std::string>();
+  return life;
+}
+
+store::Result<Life> life_in_store(store::Store& store, const std::string& key) {
+  const auto all = store.range(key);
   if (!all) return tl::unexpected(all.error());
-  for (const store::Entry& e : all->entries) {
-    if (e.key != epoch_key(id)) continue;  // epochs/21
-    const auto row = nlohmann::json::parse(e.value, nullptr, false);
-    Life life{0, "", e.revision};
-    if (row.is_object() && row.contains("epoch") && row["epoch"].is_number_unsigned())
-      life.epoch = row["epoch"].get<uint64_t>();
-    if (row.is_object() && row.contains("instance") && row["instance"].is_string())
-      life.instance = row["instance"].get<std::string>();
-    return life;
-  }
+  for (const store::Entry& e : all->entries)
+    if (e.key == key) return decode_life(e);  // not epochs/21
   return Life{};
+}
+
+// Of "removed/2", and 0 of what is no such key.
+uint64_t id_in(std::string_view key, std::string_view prefix) {
+  uint64_t id = 0;
+  if (!key.starts_with(prefix)) return 0;
+  const std::string_view text = key.substr(prefix.size());
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+  return error == std::errc() && end == text.data() + text.size() ? id : 0;
+}
+
+std::string expelled_text(const Member& self) {
+  return fmt::format(
+      "an operator has removed this node, epoch {}: it goes on for the programs on this host; "
+      "restart it, and it is a member again",
+      self.epoch);
 }
 
 }  // namespace
 
 store::Result<uint64_t> epoch_in_store(store::Store& store, uint64_t id) {
-  return life_in_store(store, id).map([](const Life& life) { return life.epoch; });
+  const auto life = life_in_store(store, epoch_key(id));
+  if (!life) return tl::unexpected(life.error());
+  const auto removed = life_in_store(store, removed_key(id));
+  if (!removed) return tl::unexpected(removed.error());
+  return std::max(life->epoch, removed->epoch);
+}
+
+store::Result<uint64_t> remove_member(store::Store& store, uint64_t id) {
+  const auto life = life_in_store(store, epoch_key(id));
+  if (!life) return tl::unexpected(life.error());
+  const auto removed = life_in_store(store, removed_key(id));
+  if (!removed) return tl::unexpected(removed.error());
+  const auto row = life_in_store(store, member_key(id));
+  if (!row) return tl::unexpected(row.error());
+  const uint64_t epoch = std::max(life->epoch, row->epoch);
+  if (life->revision == 0 && row->revision == 0)
+    return store::error(Fault::kInvalid, fmt::format("the store knows no node {}", id));
+  store::Txn txn;
+  txn.conditions = {{epoch_key(id), life->revision},
+                    {removed_key(id), removed->revision},
+                    {member_key(id), row->revision}};
+  txn.writes = {{removed_key(id), nlohmann::json{{"epoch", epoch}}.dump()},
+                {member_key(id), "", 0, true}};
+  const auto done = store.txn(txn);
+  if (!done) return tl::unexpected(done.error());
+  if (!done->applied)
+    return store::error(
+        Fault::kInvalid,
+        fmt::format("node {} has just changed: look whether it is still to be removed", id));
+  return epoch;
 }
 
 Registry::Registry(store::Store& store, Options options)
     : store_(store),
       options_(std::move(options)),
-      follower_(store, std::string(kMembers), options_.seed, options_.timing) {}
+      follower_(store, "", options_.seed, options_.timing) {}
 
 std::vector<MemberEvent> Registry::begin(std::string& trouble) {
   std::vector<MemberEvent> events;
@@ -58,13 +112,20 @@ std::vector<MemberEvent> Registry::begin(std::string& trouble) {
     trouble = last.error();
     return events;
   }
+  for (const store::Entry& e : last->entries)
+    if (const uint64_t id = id_in(e.key, kRemoved); id != 0) removed_[id] = decode_life(e).epoch;
   for (const store::Entry& e : last->entries) {
     const auto member = decode_member(e.key, e.value);
-    if (!member || member->id == options_.self.id) continue;
+    if (!member || member->id == options_.self.id || is_removed(*member)) continue;
     known_[member->id] = {*member, 0};
     events.push_back({MemberEvent::kThere, *member});
   }
   return events;
+}
+
+bool Registry::is_removed(const Member& member) const {
+  const auto at = removed_.find(member.id);
+  return at != removed_.end() && member.epoch <= at->second;
 }
 
 // The row and the epoch at once. False: not now; own_trouble_ says why.
@@ -74,8 +135,11 @@ bool Registry::write_row() {
     own_trouble_ = std::move(why);
     return false;
   };
-  const auto life = life_in_store(store_, self.id);
+  const auto life = life_in_store(store_, epoch_key(self.id));
   if (!life) return fail(life.error().text);
+  const auto removed = life_in_store(store_, removed_key(self.id));
+  if (!removed) return fail(removed.error().text);
+  if (removed->epoch >= self.epoch) return fail(expelled_text(self));
   if (life->epoch > self.epoch || (life->epoch == self.epoch && life->instance != self.instance)) {
     fenced_ = true;
     return fail(fmt::format(
@@ -84,10 +148,13 @@ bool Registry::write_row() {
         self.id, life->epoch, self.epoch));
   }
   store::Txn txn;
-  txn.conditions.push_back({epoch_key(self.id), life->revision});
+  txn.conditions = {{epoch_key(self.id), life->revision},
+                    {removed_key(self.id), removed->revision}};
   const nlohmann::json epoch = {{"epoch", self.epoch}, {"instance", self.instance}};
   if (life->epoch != self.epoch) txn.writes.push_back({epoch_key(self.id), epoch.dump()});
-  txn.writes.push_back({member_key(self.id), encode(self), lease_.id});
+  Member row = self;
+  row.draining = draining_;
+  txn.writes.push_back({member_key(self.id), encode(row), lease_.id});
   const auto done = store_.txn(txn);
   if (!done) {
     if (done.error().fault == Fault::kNoLease) lease_ = {};
@@ -97,7 +164,7 @@ bool Registry::write_row() {
 }
 
 void Registry::stay_registered(uint64_t now) {
-  if (options_.read_only || fenced_ || now < next_try_) return;
+  if (options_.read_only || fenced_ || expelled_ || now < next_try_) return;
   const auto third = static_cast<uint64_t>(std::max(lease_.ttl, options_.lease).count()) / 3;
   if (lease_.id != 0) {
     const auto kept = store_.keep_alive(lease_.id);
@@ -142,6 +209,35 @@ void Registry::check_own_row(uint64_t now) {
   next_try_ = now;
 }
 
+// What an operator has said stays said, also when the store is wiped.
+void Registry::take_removals(std::vector<MemberEvent>& events) {
+  const Member& self = options_.self;
+  for (const auto& [key, entry] : follower_.view().entries()) {
+    const uint64_t id = id_in(key, kRemoved);
+    const uint64_t epoch = decode_life(entry).epoch;
+    if (id == 0 || epoch == 0 || (removed_.contains(id) && removed_[id] >= epoch)) continue;
+    removed_[id] = epoch;
+    unsaved_ = true;
+    if (id == self.id) {
+      if (!is_removed(self)) continue;
+      expelled_ = true;
+      leave();
+      own_trouble_ = expelled_text(self);
+      events.push_back({MemberEvent::kRemoved, self});
+      continue;
+    }
+    Member member;
+    if (const auto known = known_.find(id); known != known_.end()) {
+      member = known->second.member;
+      if (!is_removed(member)) continue;
+      known_.erase(known);
+    }
+    member.id = id;
+    member.epoch = epoch;
+    events.push_back({MemberEvent::kRemoved, member});
+  }
+}
+
 void Registry::compare(uint64_t now, std::vector<MemberEvent>& events) {
   const auto grace = 2 * static_cast<uint64_t>(std::max(lease_.ttl, options_.lease).count());
   const bool heard = follower_.complete() && follower_.trouble().empty();
@@ -151,15 +247,15 @@ void Registry::compare(uint64_t now, std::vector<MemberEvent>& events) {
     if (known.missed_since != 0 && (!heard || stalled)) known.missed_since = now;
   std::map<uint64_t, bool> there;
   for (const auto& [key, entry] : follower_.view().entries()) {
+    if (!key.starts_with(kMembers)) continue;
     const auto member = decode_member(key, entry.value);
     if (!member) {
       row_trouble_ = member.error();
       // A row that nobody can read is no reason to leave somebody.
-      uint64_t id = 0;
-      if (std::sscanf(key.c_str(), "members/%lu", &id) == 1) there[id] = true;
+      if (const uint64_t id = id_in(key, kMembers); id != 0) there[id] = true;
       continue;
     }
-    if (member->id == options_.self.id) continue;
+    if (member->id == options_.self.id || is_removed(*member)) continue;
     there[member->id] = true;
     Known& known = known_[member->id];
     known.missed_since = 0;
@@ -173,7 +269,7 @@ void Registry::compare(uint64_t now, std::vector<MemberEvent>& events) {
     Known& known = at->second;
     if (there.contains(at->first))
       known.missed_since = 0;
-    else if (heard && known.missed_since == 0)
+    else if (heard && (known.missed_since == 0 || heard_.contains(at->first)))
       known.missed_since = now;
     if (heard && known.missed_since != 0 && now - known.missed_since >= grace) {
       events.push_back({MemberEvent::kGone, known.member});
@@ -190,6 +286,8 @@ void Registry::save(uint64_t now) {
   store::Contents contents{follower_.view().revision(), {}};
   for (const auto& [id, known] : known_)
     contents.entries.push_back({member_key(id), encode(known.member), 0, 0});
+  for (const auto& [id, epoch] : removed_)
+    contents.entries.push_back({removed_key(id), nlohmann::json{{"epoch", epoch}}.dump(), 0, 0});
   const auto saved = store::save_snapshot(options_.snapshot, contents);
   save_trouble_ = saved ? "" : saved.error();
   unsaved_ = !saved;
@@ -202,12 +300,19 @@ std::vector<MemberEvent> Registry::poll(uint64_t now, std::chrono::milliseconds 
   const auto news = follower_.poll(now, wait);
   (void)news;
   std::vector<MemberEvent> events;
-  compare(now, events);
+  take_removals(events);
+  if (!expelled_) compare(now, events);
   check_own_row(now);
   unsaved_ |= !events.empty();
   save(now);
   last_poll_ = now;
   return events;
+}
+
+void Registry::drain() {
+  draining_ = true;
+  written_ = false;
+  next_try_ = 0;
 }
 
 void Registry::leave() {

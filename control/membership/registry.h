@@ -3,13 +3,17 @@
 //
 //   epochs/2  = {"epoch": 7, "instance": ...}   stays: the epochs of a node only grow, by
 //   compare-and-swap members/2 = {...}                           goes with the lease
+//   removed/2 = {"epoch": 7}                    stays: this life and those before are no members,
+//                                               an operator says so
 //
 // Nobody leaves because the store is away, wiped or slow: a member is gone when the store is heard,
-// and has said for two leases that it has no such row. Who kept it from saying so (a stalled loop,
-// an outage) begins that time anew. One thread, the store's.
+// and has said for two leases that it has no such row, and nobody's link here has heard it for as
+// long. Who kept it from saying so (a stalled loop, an outage) begins that time anew. One thread,
+// the store's.
 #pragma once
 
 #include <map>
+#include <set>
 
 #include "control/membership/member.h"
 #include "control/store/follower.h"
@@ -17,8 +21,12 @@
 namespace penstock {
 
 struct MemberEvent {
-  enum Kind : uint8_t { kThere, kGone } kind = kThere;  // kThere: new, or changed
-  Member member;
+  enum Kind : uint8_t {
+    kThere,    // new, or changed
+    kGone,     // it died, or left
+    kRemoved,  // by an operator; also for one that is not known, and for this node itself
+  } kind = kThere;
+  Member member;  // kRemoved: its epoch is the last that is
 };
 
 class Registry {
@@ -39,6 +47,10 @@ class Registry {
   std::vector<MemberEvent> begin(std::string& trouble);
   // Does what is due at `now` (ms, steady) and waits up to `wait` for news.
   std::vector<MemberEvent> poll(uint64_t now, std::chrono::milliseconds wait);
+  // Whom our links hear: these are not gone, whatever the store says.
+  void heard(std::set<uint64_t> ids) { heard_ = std::move(ids); }
+  // Our row says that this node is about to leave.
+  void drain();
   // Leaves in order: its row goes at once.
   void leave();
 
@@ -52,6 +64,8 @@ class Registry {
     uint64_t missed_since = 0;  // 0: its row is there
   };
 
+  void take_removals(std::vector<MemberEvent>& events);
+  bool is_removed(const Member& member) const;
   void stay_registered(uint64_t now);
   bool write_row();
   void check_own_row(uint64_t now);
@@ -62,9 +76,13 @@ class Registry {
   const Options options_;
   store::Follower follower_;
   std::map<uint64_t, Known> known_;
+  std::map<uint64_t, uint64_t> removed_;  // the last epoch that is, by node id
+  std::set<uint64_t> heard_;
   store::Lease lease_;
   bool written_ = false;
-  bool fenced_ = false;  // a later start of this node, or another with its id, has the row
+  bool fenced_ = false;    // a later start of this node, or another with its id, has the row
+  bool expelled_ = false;  // an operator has removed this node
+  bool draining_ = false;
   uint64_t registered_at_ = 0;
   uint64_t next_try_ = 0;
   uint64_t last_poll_ = 0;
@@ -75,5 +93,12 @@ class Registry {
 
 // The largest epoch that the store knows of this node; 0: none. Before the node draws its own.
 store::Result<uint64_t> epoch_in_store(store::Store& store, uint64_t id);
+
+// Removes a node from the members, for an operator: the life that the store knows of it and all
+// before. Every node that hears the store drops its links to them, and the node itself goes on for
+// the programs on its host. It comes back with its next start. Returns the epoch. kReadOnly: people
+// write the rows. kInvalid: there was never such a node, or it has changed at this moment and is to
+// be looked at again.
+store::Result<uint64_t> remove_member(store::Store& store, uint64_t id);
 
 }  // namespace penstock

@@ -3,6 +3,7 @@
 
     members_test.py BUILD
 """
+import base64
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.request
 
 BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
 LIMIT_S = 60
@@ -72,9 +74,11 @@ class MembersTest(unittest.TestCase):
             self.assertLess(time.monotonic(), end, self.log(1) + self.log(2))
             time.sleep(0.05)
 
+    def links(self, node):
+        return [link["state"] for link in json.loads(self.cli(node, "--json", "show", "links") or '[{"state": "?"}]')]
+
     def links_up(self, node):
-        links = json.loads(self.cli(node, "--json", "show", "links") or "[]")
-        return [link["state"] for link in links] == ["up"]
+        return self.links(node) == ["up"]
 
     def both_up(self):
         self.wait_until(lambda: self.links_up(1) and self.links_up(2))
@@ -82,12 +86,17 @@ class MembersTest(unittest.TestCase):
     def epoch(self, node):
         return json.loads(self.cli(node, "--json", "show", "node"))["epoch"]
 
-    def carries(self, word):
-        """A message from node 1 to a subscriber at node 2."""
-        sub = subprocess.Popen([BUILD / "control/cli/penstock", "sub", "a.#", "-n", "1"], text=True,
+    def subscriber(self, count):
+        """One at node 2, for so many messages."""
+        sub = subprocess.Popen([BUILD / "control/cli/penstock", "sub", "a.#", "-n", str(count)], text=True,
                                env={**os.environ, "PENSTOCK_SOCKET": f"{self.path}/2.sock"}, stdout=subprocess.PIPE)
         self.addCleanup(lambda: (sub.kill(), sub.communicate()))
         self.wait_until(lambda: "a.#" in self.cli(2, "show", "clients"))
+        return sub
+
+    def carries(self, word):
+        """A message from node 1 to a subscriber at node 2."""
+        sub = self.subscriber(1)
         self.wait_until(lambda: self.cli(1, "pub", "a.b", input=word + "\n") is not None and sub.poll() is not None)
         self.assertIn(word, sub.stdout.read())
 
@@ -106,6 +115,19 @@ class MembersTest(unittest.TestCase):
         self.both_up()
         self.assertEqual(self.epoch(2), 2)  # the store remembers
         self.carries("second")
+
+    def test_one_that_dies_is_removed_and_comes_back_as_a_member(self):
+        self.daemon(1, self.sqlite())
+        self.daemon(2, self.sqlite())
+        self.both_up()
+        self.processes[2].send_signal(signal.SIGKILL)
+        self.processes.pop(2).wait()
+        self.wait_until(lambda: self.links(1) == [])
+        self.assertIn("node 2 (node2) has left, or is no more", self.log(1))
+        (self.path / "2.sock").unlink()
+        self.daemon(2, self.sqlite())
+        self.both_up()
+        self.carries("again")
 
     def test_what_is_up_stays_up_when_the_store_goes_and_begins_without_it(self):
         self.daemon(1, self.sqlite())
@@ -139,6 +161,24 @@ class MembersTest(unittest.TestCase):
         self.assertTrue(self.links_up(1) and self.links_up(2))
         self.carries("without etcd")
 
+    def test_one_that_an_operator_removes_goes_on_alone_until_its_next_start(self):
+        _, store = self.etcd()
+        self.daemon(1, store)
+        self.daemon(2, store)
+        self.both_up()
+        put = {key: base64.b64encode(text.encode()).decode()
+               for key, text in (("key", "penstock/removed/2"), ("value", '{"epoch": 1}'))}
+        address = store.split('endpoints = "')[1].split('"')[0]
+        urllib.request.urlopen(f"http://{address}/v3/kv/put", json.dumps(put).encode(), LIMIT_S).close()
+        self.wait_until(lambda: self.links(1) == [] and self.links(2) == [])
+        self.assertIn("node 2 was removed by an operator, epoch 1", self.log(1))
+        self.assertIn("an operator has removed this node, epoch 1", self.log(2))
+        self.processes[2].send_signal(signal.SIGTERM)
+        self.processes.pop(2).wait()
+        self.daemon(2, store)
+        self.both_up()
+        self.assertEqual(self.epoch(2), 2)
+
     def test_a_file_that_people_edit_is_enough(self):
         members = self.path / "members.toml"
         members.write_text('[members.1]\nports = ["10.77.0.1:9470"]\n')
@@ -146,11 +186,22 @@ class MembersTest(unittest.TestCase):
         self.daemon(1, store)
         self.daemon(2, store)
         self.wait_until(lambda: self.cli(1, "show", "node") and self.cli(2, "show", "node"))
-        fresh = self.path / "members.new"
-        fresh.write_text(members.read_text() + '[members.2]\nports = ["10.77.0.2:9470"]\n')
-        fresh.rename(members)
+        first = members.read_text()
+
+        def second_at(port):
+            fresh = self.path / "members.new"
+            fresh.write_text(first + f'[members.2]\nports = ["10.77.0.2:{port}"]\n')
+            fresh.rename(members)
+
+        second_at(9470)
         self.both_up()
         self.carries("by a file")
+        second_at(9999)
+        self.wait_until(lambda: "has moved and is called where it is, at 10.77.0.2:9999" in self.log(1))
+        self.wait_until(lambda: not self.links_up(1) and not self.links_up(2))
+        second_at(9470)
+        self.both_up()
+        self.carries("where it was")
 
 
 if __name__ == "__main__":
