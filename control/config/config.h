@@ -39,6 +39,7 @@ struct NodeOptions {
   std::string socket_group;  // empty: the daemon's own group
   uint32_t socket_mode = 0;
   std::string state_dir;
+  uint64_t drain_ns = 0;
 };
 
 struct WorkerOptions {

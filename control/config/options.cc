@@ -57,6 +57,9 @@ constexpr Option kOptions[] = {
     {"node.state_dir", Kind::kPath, "/var/lib/penstock", 1, 4000, "", kRestart,
      "Directory for what outlives a restart: the node's epoch.",
      [](Target t) -> Slot { return &t.config->node.state_dir; }},
+    {"node.drain", Kind::kDuration, "3s", 0, kHour, "", kRestart,
+     "How long SIGTERM waits for readers to take what is published; 0: not at all.",
+     [](Target t) -> Slot { return &t.config->node.drain_ns; }},
 
     {"workers.count", Kind::kInteger, "1", 1, 32, "", kRestart, "Number of workers.",
      [](Target t) -> Slot { return &t.config->workers.count; }},

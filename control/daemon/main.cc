@@ -167,9 +167,10 @@ uint64_t unix_ns() {
                                    .count());
 }
 
-// `members` and `observer` may be null.
+// `members` and `observer` may be null. SIGTERM drains for `drain_ns`; a second one, or ^C, ends
+// at once.
 void control_loop(Node& node, Events& happened, Listener& listener, Network& network,
-                  Members* members, Observer* observer, int signal_fd,
+                  Members* members, Observer* observer, int signal_fd, uint64_t drain_ns,
                   const std::function<void()>& hang_up) {
   constexpr uint64_t kLookNs = 1'000'000'000;
   const Fd epoll(epoll_create1(EPOLL_CLOEXEC));
@@ -191,6 +192,11 @@ void control_loop(Node& node, Events& happened, Listener& listener, Network& net
     const uint32_t work = node.poll(now);
     network.refresh();
     if (members != nullptr) members->poll(node, network, now);
+    if (node.drained() && stopping == 0) {
+      spdlog::info("stopping");
+      node.stop(now);
+      stopping = now;
+    }
     if (now >= look_at) {
       look_at = now + kLookNs;
       node.look_around(now);
@@ -211,10 +217,10 @@ void control_loop(Node& node, Events& happened, Listener& listener, Network& net
       if (events[i].data.fd != signal_fd || read(signal_fd, &signal, sizeof signal) < 0) continue;
       if (signal.ssi_signo == SIGHUP) {
         hang_up();
-      } else if (stopping == 0) {
-        spdlog::info("stopping");
-        node.stop(now);
-        stopping = now;
+      } else {
+        if (members != nullptr && !node.draining()) members->drain();
+        const bool at_once = node.draining() || signal.ssi_signo == SIGINT;
+        node.drain(at_once ? now : now + drain_ns);
       }
     }
   }
@@ -280,7 +286,7 @@ int run(Config config, const std::string& path) {
           std::make_unique<Members>(config, *epoch, PENSTOCK_VERSION, std::move(*store), events);
     std::fprintf(stderr, "penstockd: ready\n");
     control_loop(*node, events, *listener, **network, members.get(), observer->get(),
-                 signal_fd.get(), [&] { reload(path, config, events); });
+                 signal_fd.get(), config.node.drain_ns, [&] { reload(path, config, events); });
   }
   // The ports first: devices give references back late, to regions that are the
   // node's.

@@ -160,6 +160,7 @@ void Node::tick(uint64_t now) {
     if (lane.unused) free_lane(lane.id);
   }
   see_off(now);
+  look_at_drain(now);
 }
 
 bool Node::before_sleep() {

@@ -123,6 +123,14 @@ class Node {
   void after_sleep();
   static constexpr uint64_t kTickNs = 50'000'000;
 
+  // Comes to an end in order, by `until` (ns, as poll's) at the latest; a later call may only say
+  // sooner. New clients, publishers, topics and subscriptions are refused ("draining"); publishers
+  // are told that their lanes end after what is published; peers give this node no more work. What
+  // is published gets to its readers as far as they take it.
+  void drain(uint64_t until);
+  bool draining() const { return drain_until_ != 0; }
+  // All of it has, or the time was up: then the log says what has not. stop() is next.
+  bool drained() const { return drained_; }
   // Tells peers and clients that it ends: no more messages will come from here.
   void stop(uint64_t now);
   // Every second or so: raises and clears what nobody says by himself. Workers that do not come
@@ -276,6 +284,11 @@ class Node {
   void wish(Mode mode, const std::string& filter, Subscription& s);
   void unwish(Mode mode, const std::string& filter);
 
+  // node_drain.cc
+  bool refuse_new(ClientRecord& c, const attach::Header& h);
+  void look_at_drain(uint64_t now);
+  std::string undelivered(uint64_t& messages) const;
+
   // node_members.cc: peers come and go
   void see_off(uint64_t now);
   void take_off(PeerRecord& p);
@@ -327,6 +340,9 @@ class Node {
   uint64_t now_ = 0;
   uint64_t started_ = 0;
   uint64_t next_tick_ = 0;
+  uint64_t drain_until_ = 0;   // 0: it does not drain
+  uint32_t nothing_left_ = 0;  // ticks that found everything delivered
+  bool drained_ = false;
 
   uint32_t next_client_ = 1;
   uint64_t next_lane_ = 1;

@@ -61,6 +61,7 @@ bool Node::take(ClientRecord& c, const Packet& packet) {
   const auto with = [&](auto handler, const auto* m) {
     return m != nullptr && (this->*handler)(c, *m);
   };
+  if (draining() && refuse_new(c, packet.header())) return true;
   bool good = false;
   if (c.state == ClientRecord::State::kConnected) {
     good = type == Type::kHello && with(&Node::on_hello, packet.as<attach::Hello>());
@@ -165,7 +166,7 @@ bool Node::on_mapped(ClientRecord& c, const attach::Mapped& m) {
     return true;
   }
   const auto it = c.lanes.find(m.lane_id);
-  if (it == c.lanes.end() || it->second->sealed) return false;
+  if (it == c.lanes.end() || it->second->sealed) return draining();  // it was closed meanwhile
   it->second->sealed = it->second->memory.seal_writes() == Errc::kOk;
   return it->second->sealed;
 }

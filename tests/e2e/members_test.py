@@ -129,6 +129,20 @@ class MembersTest(unittest.TestCase):
         self.both_up()
         self.carries("again")
 
+    def test_sigterm_delivers_what_is_published_before_it_ends(self):
+        self.daemon(1, self.sqlite())
+        self.daemon(2, self.sqlite())
+        self.both_up()
+        count = 3000
+        sub = self.subscriber(count)
+        lines = "".join(f"{i}\n" for i in range(count))
+        self.assertIsNotNone(self.cli(1, "pub", "a.b", input=lines))
+        self.processes[1].send_signal(signal.SIGTERM)
+        self.assertEqual(self.processes.pop(1).wait(LIMIT_S), 0, self.log(1))
+        self.assertEqual([line.split()[-1] for line in sub.communicate(timeout=LIMIT_S)[0].splitlines()],
+                         lines.split())
+        self.assertIn("drained: all that was published is delivered", self.log(1))
+
     def test_what_is_up_stays_up_when_the_store_goes_and_begins_without_it(self):
         self.daemon(1, self.sqlite())
         self.daemon(2, self.sqlite())

@@ -44,7 +44,7 @@ const Bad kKeys[] = {
      "topics, max_arena"},
     {"UnknownKeyOfAnotherTable", "[node]\nid = 1\narena = \"4MiB\"\n",
      "c.toml:3: node.arena: unknown key (did you mean inbox.arena?); allowed in node: id, name, "
-     "socket, socket_group, socket_mode, state_dir"},
+     "socket, socket_group, socket_mode, state_dir, drain"},
     {"UnknownKeyLikeNothing", config_with("[link]\nxyzzyplugh = 4\n"),
      "c.toml:4: link.xyzzyplugh: unknown key; allowed in link: dead_after, ack_delay, window, "
      "source_ports, chain_from"},
