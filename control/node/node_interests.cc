@@ -116,15 +116,17 @@ void Node::set_shed(LaneRecord& lane, ForwardRecord& f, Interest* waiting) {
 }
 
 // Topics that no interest of the peer wants are skipped. Returns how many are wanted. Of one that
-// is ending nothing is asked any more: it is freed before that would run.
+// is ending nothing is asked any more: it is freed before that would run. Who wants a topic of a
+// lane that is closed came too late for it: it is not asked for any more, and nothing waits for it.
 size_t Node::skip_unwanted(LaneRecord& lane, ForwardRecord& f) {
   size_t wanted = 0;
   if (f.group != nullptr || f.ending) return 1;
   set_shed(lane, f, nullptr);
   for (uint32_t t = 0; t < lane.topics.size(); t++) {
     if (lane.topics[t].empty()) continue;
+    const bool may = !lane.closed || f.topics.contains(t);
     const bool want =
-        std::any_of(f.peer->interests.begin(), f.peer->interests.end(), [&](const auto& i) {
+        may && std::any_of(f.peer->interests.begin(), f.peer->interests.end(), [&](const auto& i) {
           return i.second.mode == Mode::kBroadcast && matches(i.second.filter, lane.topics[t]);
         });
     if (want) {

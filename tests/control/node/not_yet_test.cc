@@ -330,5 +330,39 @@ TEST_F(NotYet, ATopicThatIsWantedAgainIsNotReadyBecauseItWasBefore) {
   EXPECT_EQ(show("lanes")[0]["readers"][0]["delivered"], 1);
 }
 
+// Its lane is closed before the peer has answered for the first topic: the second, which holds what
+// comes before that, is never asked for.
+TEST_F(NotYet, ATopicThatIsWantedAfterTheLaneClosedHoldsNothingUp) {
+  test::Guest g;
+  publisher(g);
+  attach::AddTopic u;
+  u.lane_id = g.lanes[0].id;
+  u.topic = 1;
+  peer::set_text(u.name, "u");
+  g.say(u);
+  settle(1);
+  say(wish(1, "u"));
+  settle(4);
+  ASSERT_EQ(peer.asked.size(), 1u);
+  LaneWriter lane(g.lanes[0].memory.data(), test::HostilePeer::kLane, nullptr);
+  for (const uint32_t topic : {0, 1})
+    ASSERT_EQ(lane.send({.topic = topic}, std::vector<std::byte>(8)), Errc::kOk);
+  g.say(attach::CloseLane{.lane_id = g.lanes[0].id});
+  settle(1);
+  say(wish(2, "t"));
+  settle(4);
+  EXPECT_EQ(peer.acknowledged, std::vector<uint64_t>{2}) << "nothing of it is published any more";
+  peer.take(peer.asked[0]);
+  auto ready = answer<peer::LaneReady>(peer.asked[0]);
+  ready.mirror = test::HostilePeer::kLane;
+  say(ready);
+  settle(40);
+  EXPECT_EQ(peer.asked.size(), 1u);
+  EXPECT_EQ(peer.acknowledged, (std::vector<uint64_t>{2, 1}));
+  const auto row = show("lanes")[0]["readers"][0];
+  EXPECT_EQ(row["delivered"], 2) << row;
+  EXPECT_EQ(row["link"]["skipped"], 1) << row;
+}
+
 }  // namespace
 }  // namespace penstock
