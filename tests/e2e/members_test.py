@@ -7,12 +7,14 @@ import base64
 import json
 import os
 import pathlib
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import urllib.request
@@ -32,7 +34,7 @@ class MembersTest(unittest.TestCase):
         device = f"{'vhost' if node == 1 else 'virtio-user'}:{self.path}/link.sock"
         config = self.path / f"{node}.toml"
         config.write_text(
-            f'[node]\nid = {node}\nsocket = "{self.path}/{node}.sock"\nstate_dir = "{self.path}/state{node}"\n'
+            f'[node]\nid = {node}\nsocket = "{self.path}/{node}.sock"\nstate_dir = "{self.path}/state{node}"\ndrain = "30s"\n'
             f'[memory]\nhugepages = "never"\n[link]\ndead_after = "2s"\n[store]\n{store}'
             f'[[port]]\nname = "p"\ndevice = "{device}"\naddress = "10.77.0.{node}/24"\n')
         with open(self.path / f"{node}.log", log) as out:
@@ -86,9 +88,9 @@ class MembersTest(unittest.TestCase):
     def epoch(self, node):
         return json.loads(self.cli(node, "--json", "show", "node"))["epoch"]
 
-    def subscriber(self, count):
-        """One at node 2, for so many messages."""
-        sub = subprocess.Popen([BUILD / "control/cli/penstock", "sub", "a.#", "-n", str(count)], text=True,
+    def subscriber(self, *options):
+        """One at node 2."""
+        sub = subprocess.Popen([BUILD / "control/cli/penstock", "sub", "a.#", *options], text=True,
                                env={**os.environ, "PENSTOCK_SOCKET": f"{self.path}/2.sock"}, stdout=subprocess.PIPE)
         self.addCleanup(lambda: (sub.kill(), sub.communicate()))
         self.wait_until(lambda: "a.#" in self.cli(2, "show", "clients"))
@@ -96,7 +98,7 @@ class MembersTest(unittest.TestCase):
 
     def carries(self, word):
         """A message from node 1 to a subscriber at node 2."""
-        sub = self.subscriber(1)
+        sub = self.subscriber("-n", "1")
         self.wait_until(lambda: self.cli(1, "pub", "a.b", input=word + "\n") is not None and sub.poll() is not None)
         self.assertIn(word, sub.stdout.read())
 
@@ -133,15 +135,24 @@ class MembersTest(unittest.TestCase):
         self.daemon(1, self.sqlite())
         self.daemon(2, self.sqlite())
         self.both_up()
-        count = 3000
-        sub = self.subscriber(count)
-        lines = "".join(f"{i}\n" for i in range(count))
-        self.assertIsNotNone(self.cli(1, "pub", "a.b", input=lines))
+        sub = self.subscriber()
+        while not select.select([sub.stdout], [], [], 0.1)[0]:
+            self.cli(1, "pub", "a.b", input="first\n")  # until it has been heard of
+        lines = [str(i) for i in range(900)]
+        self.processes[2].send_signal(signal.SIGSTOP)
+        self.assertIsNotNone(self.cli(1, "pub", "a.b", input="\n".join(lines) + "\n"))
         self.processes[1].send_signal(signal.SIGTERM)
+        self.wait_until(lambda: "draining" in self.log(1))
+        self.processes[2].send_signal(signal.SIGCONT)
         self.assertEqual(self.processes.pop(1).wait(LIMIT_S), 0, self.log(1))
-        self.assertEqual([line.split()[-1] for line in sub.communicate(timeout=LIMIT_S)[0].splitlines()],
-                         lines.split())
         self.assertIn("drained: all that was published is delivered", self.log(1))
+        end = threading.Timer(LIMIT_S, sub.kill)
+        end.start()
+        got = [sub.stdout.readline().split()[-1]]
+        while got[-1] != lines[-1]:
+            got += [w for w in sub.stdout.readline().split()[-1:] or self.fail(f"only {len(got)} came") if w != "first"]
+        end.cancel()
+        self.assertEqual(got[1:], lines)
 
     def test_what_is_up_stays_up_when_the_store_goes_and_begins_without_it(self):
         self.daemon(1, self.sqlite())
