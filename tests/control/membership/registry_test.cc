@@ -254,8 +254,8 @@ TEST_F(RegistryTest, SixtyFourFindEachOther) {
 
 struct RegistrySeeds : RegistryTest, testing::WithParamInterface<uint64_t> {};
 
-// Hosts that die, come back in a later life, and stand still; a store that is away, and lies. In
-// the end all is as it is.
+// Hosts that die, come back in a later life, stand still and are removed; a store that is away, and
+// lies. In the end all is as it is.
 TEST_P(RegistrySeeds, AllAgreeInTheEndAndNobodyWasLostWhoWasThere) {
   std::mt19937_64 random(GetParam());
   std::vector<std::unique_ptr<FaultyStore>> faulty;
@@ -266,6 +266,7 @@ TEST_P(RegistrySeeds, AllAgreeInTheEndAndNobodyWasLostWhoWasThere) {
   constexpr uint64_t kHosts = 4;
   std::vector<std::optional<Host>> hosts(kHosts + 1);
   std::vector<uint64_t> epochs(kHosts + 1, 0);
+  std::vector<uint64_t> removed(kHosts + 1, 0);
   for (uint64_t id = 1; id <= kHosts; id++)
     hosts[id].emplace(lying(), id, ++epochs[id]);
   // Host 1 is always there.
@@ -278,6 +279,10 @@ TEST_P(RegistrySeeds, AllAgreeInTheEndAndNobodyWasLostWhoWasThere) {
       hosts[id].reset();
     } else if (!hosts[id] && random() % 5 == 0) {
       hosts[id].emplace(lying(), id, ++epochs[id]);
+    } else if (random() % 30 == 0) {
+      if (const auto epoch = remove_member(open(), id)) removed[id] = *epoch;
+    } else if (hosts[id] && removed[id] == epochs[id] && random() % 10 == 0) {
+      hosts[id].emplace(lying(), id, ++epochs[id]);
     }
     for (auto& h : hosts) {
       if (h) {
@@ -289,12 +294,12 @@ TEST_P(RegistrySeeds, AllAgreeInTheEndAndNobodyWasLostWhoWasThere) {
     f->heal();
   std::set<uint64_t> alive;
   for (uint64_t id = 1; id <= kHosts; id++)
-    if (hosts[id]) alive.insert(id);
+    if (hosts[id] && removed[id] < epochs[id]) alive.insert(id);
   for (const uint64_t until = now + 6 * kLease; now < until; now += 500)
     for (auto& h : hosts)
       if (h) h->poll(now);
   for (uint64_t id = 1; id <= kHosts; id++) {
-    if (!hosts[id]) continue;
+    if (!alive.contains(id)) continue;
     auto others = alive;
     others.erase(id);
     EXPECT_EQ(hosts[id]->ids(), others) << "host " << id << " seed " << GetParam();
