@@ -72,6 +72,9 @@ BUGS = [
         "    return position + 1 != 0 && lies_within(arena_pos, shape);"),
     Bug("arena_wrap_off_by_a_block", "a message does not straddle the end of the arena", "dataplane/lane/layout.h",
         "  if (offset + len > arena_size) [[unlikely]]", "  if (offset + len > arena_size + kArenaAlign) [[unlikely]]"),
+    Bug("removed_peer_forgotten", "who comes back in the same life learns what it missed",
+        "control/node/node_members.cc", "  former_.push_back({id, p.epoch, std::move(p.absent), p.absent_epoch});",
+        "  former_.push_back({id, p.epoch, {}, 0});"),
     Bug("cookie_of_another_port", "a cookie is good for what it was baked for", "dataplane/net/cookie.cc",
         "  std::memcpy(in.data() + 18, &port, sizeof port);\n", "  (void)port;\n"),
 ]
