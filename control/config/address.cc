@@ -65,17 +65,13 @@ bool contains(const IpPrefix& prefix, const IpAddress& address) {
 }
 
 bool is_endpoint(std::string_view text) {
-  const size_t colon = text.rfind(':');
+  const size_t colon = text.find(':');
   if (colon == std::string_view::npos) return false;
-  std::string_view host = text.substr(0, colon);
-  const bool bracketed = host.starts_with('[') && host.ends_with(']');
-  if (bracketed) host = host.substr(1, host.size() - 2);
-  const auto address = parse_ip(host);
+  const auto address = parse_ip(text.substr(0, colon));
   const std::string_view digits = text.substr(colon + 1);
   uint16_t port = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  return address && address->is_v6() == bracketed && error == std::errc() &&
-         end == digits.data() + digits.size() && port != 0;
+  return address && error == std::errc() && end == digits.data() + digits.size() && port != 0;
 }
 
 }  // namespace penstock

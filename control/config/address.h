@@ -19,7 +19,7 @@ std::string format(const IpPrefix& prefix);
 // Whether `address` is in the prefix's network.
 bool contains(const IpPrefix& prefix, const IpAddress& address);
 
-// "127.0.0.1:9469", "[::1]:9469": an address and a port that one can listen at.
+// "127.0.0.1:9469": an IPv4 address and a port that one can listen at.
 bool is_endpoint(std::string_view text);
 
 }  // namespace penstock

@@ -78,7 +78,7 @@ class Checker {
     const std::string& listen = config_.metrics.listen;
     if (listen.empty() || is_endpoint(listen)) return;
     complain("metrics", "listen",
-             fmt::format("\"{}\" is no address and port, as in \"127.0.0.1:9469\"", listen));
+             fmt::format("\"{}\" is no IPv4 address and port, as in \"127.0.0.1:9469\"", listen));
   }
 
   void check_port(size_t i) {

@@ -165,7 +165,8 @@ constexpr Option kOptions[] = {
      [](Target t) -> Slot { return &t.config->log.format; }},
 
     {"metrics.listen", Kind::kText, "", 0, 255, "", kRestart,
-     "Address and port of /metrics, /livez and /readyz; empty: nowhere. Who reaches it may read.",
+     "IPv4 address and port of /metrics, /livez and /readyz; empty: nowhere. Who reaches it may "
+     "read.",
      [](Target t) -> Slot { return &t.config->metrics.listen; }, false, false,
      R"("127.0.0.1:9469")"},
 

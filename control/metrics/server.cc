@@ -78,20 +78,24 @@ tl::expected<std::unique_ptr<MetricsServer>, std::string> MetricsServer::open(
                            "no",
                            nullptr};
   mg_callbacks callbacks{};
-  callbacks.log_message = [](const mg_connection*, const char*) { return 1; };  // not to stderr
+  // Why it does not start is asked here; what it says later is about who asks, and not for a log.
+  callbacks.log_message = [](const mg_connection* c, const char* text) {
+    auto* self = static_cast<MetricsServer*>(mg_get_user_data(mg_get_context(c)));
+    if (self == nullptr) return 1;
+    const std::lock_guard lock(self->mutex_);
+    if (self->fault_.empty()) self->fault_ = text;
+    return 1;
+  };
   callbacks.init_thread = [](const mg_context*, int) -> void* {
     pthread_setname_np(pthread_self(), "metrics");
     return nullptr;
   };
-  char why[256] = {};
-  unsigned code = 0;
   mg_init_data init{&callbacks, server.get(), options};
-  mg_error_data error{&code, why, sizeof why};
-  server->context_ = mg_start2(&init, &error);
+  server->context_ = mg_start2(&init, nullptr);
   if (server->context_ == nullptr)
     return tl::unexpected(
         fmt::format("metrics.listen: cannot listen at {}: {}; free it or choose another", listen,
-                    why[0] != 0 ? why : "no reason given"));
+                    server->fault_.empty() ? "no reason given" : server->fault_));
   const std::pair<const char*, Handler> handlers[] = {
       {"/metrics$", on_metrics}, {"/livez$", on_live}, {"/readyz$", on_ready}, {"/", on_other}};
   for (const auto& [path, handler] : handlers)

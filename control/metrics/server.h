@@ -35,7 +35,7 @@ class MetricsServer {
   // A report that is older says that the control thread stands still.
   static constexpr uint64_t kFreshNs = 5'000'000'000;
 
-  // `listen`: "127.0.0.1:9469", "[::1]:9469". The threads have the CPUs of the caller. The error is
+  // `listen`: "127.0.0.1:9469". The threads have the CPUs of the caller. The error is
   // a sentence that names the remedy.
   static tl::expected<std::unique_ptr<MetricsServer>, std::string> open(const std::string& listen);
   MetricsServer(const MetricsServer&) = delete;
@@ -60,7 +60,8 @@ class MetricsServer {
   static int on_ready(mg_connection* c, void* self);
   static int on_other(mg_connection* c, void* self);
 
-  mutable std::mutex mutex_;  // for the two below
+  mutable std::mutex mutex_;  // for what follows, but the context
+  std::string fault_;         // the first thing that the library complained of
   std::shared_ptr<const Report> report_;
   uint64_t reported_at_ = 0;
   mg_context* context_ = nullptr;

@@ -240,6 +240,7 @@ class MetricsTest(unittest.TestCase):
                              capture_output=True, text=True, timeout=LIMIT_S)
         self.assertEqual(run.returncode, 4, run.stderr)
         self.assertIn(f"metrics.listen: cannot listen at 127.0.0.1:{self.ports[1]}", run.stderr)
+        self.assertIn("in use", run.stderr)
 
     def send(self, data):
         s = socket.create_connection(("127.0.0.1", self.ports[1]), timeout=LIMIT_S)

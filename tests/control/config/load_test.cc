@@ -193,7 +193,7 @@ const Bad kTogether[] = {
     {"UserWithoutPassword", config_with("[store]\nuser = \"u\"\n"),
      "c.toml:3: store.password_file: is missing: user and password belong together"},
     {"ListensNowhere", config_with("[metrics]\nlisten = \":9469\"\n"),
-     "c.toml:4: metrics.listen: \":9469\" is no address and port, as in \"127.0.0.1:9469\""},
+     "c.toml:4: metrics.listen: \":9469\" is no IPv4 address and port, as in \"127.0.0.1:9469\""},
 };
 
 const auto kNameOf = [](const auto& test) { return std::string(test.param.what); };
