@@ -146,6 +146,10 @@ class Node {
 
   // The answer to a question, as JSON; see node_show.cc.
   std::string show(std::string_view question);
+  // Topics that `filter` takes (empty: all), and subscriptions that take `topic` (empty: all): at
+  // most `limit` of them, as JSON; see node_show_topics.cc.
+  std::string show_topics(std::string_view filter, size_t limit);
+  std::string show_subscriptions(std::string_view topic, size_t limit);
 
   const NodeConfig& config() const { return config_; }
 
