@@ -12,6 +12,8 @@ namespace penstock {
 
 namespace {
 
+constexpr size_t kLongestSocket = 107;  // a path, as the kernel has it
+
 class Checker {
  public:
   Checker(Config& config, const Lines& lines, const std::string& file, std::vector<Diagnostic>& out)
@@ -21,6 +23,7 @@ class Checker {
     check_node();
     check_store();
     check_metrics();
+    check_api();
     for (size_t i = 0; i < config_.ports.size(); i++)
       check_port(i);
     for (size_t i = 0; i < config_.peers.size(); i++)
@@ -79,6 +82,27 @@ class Checker {
     if (listen.empty() || is_endpoint(listen)) return;
     complain("metrics", "listen",
              fmt::format("\"{}\" is no IPv4 address and port, as in \"127.0.0.1:9469\"", listen));
+  }
+
+  void check_api() {
+    ApiOptions& api = config_.api;
+    if (api.socket.empty()) {
+      api.socket = config_.node.socket + ".api";
+      if (api.socket.size() > kLongestSocket)
+        complain("api", "socket",
+                 fmt::format("is missing: {} is longer than the {} bytes that a socket may have",
+                             api.socket, kLongestSocket));
+    }
+    if (api.socket == config_.node.socket)
+      complain("api", "socket", "is node.socket: each needs its own");
+    if (!api.listen.empty() && !is_endpoint(api.listen))
+      complain("api", "listen",
+               fmt::format("\"{}\" is no address and port, as in \"10.0.0.1:9471\"", api.listen));
+    const std::pair<const char*, const std::string*> files[] = {
+        {"tls_ca", &api.ca}, {"tls_certificate", &api.certificate}, {"tls_key", &api.key}};
+    for (const auto& [name, path] : files)
+      if (!api.listen.empty() && path->empty())
+        complain("api", name, "is missing: over TCP both sides show certificates (api.listen)");
   }
 
   void check_port(size_t i) {

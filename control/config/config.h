@@ -82,6 +82,16 @@ struct StoreOptions {
   std::string password_file;
 };
 
+struct ApiOptions {
+  std::string socket;  // never empty once loaded: node.socket with ".api" behind it
+  std::string group;   // empty: the daemon's own group
+  uint32_t mode = 0;
+  std::string listen;  // "ADDRESS:PORT"; empty: no TCP. Then the files below are there too
+  std::string ca;
+  std::string certificate;
+  std::string key;
+};
+
 struct LogOptions {
   LogLevel level{};
   LogFormat format{};
@@ -120,6 +130,7 @@ struct Config {
   LaneOptions inbox;
   LinkOptions link;
   StoreOptions store;
+  ApiOptions api;
   LogOptions log;
   MetricsOptions metrics;
   std::vector<PortOptions> ports;

@@ -17,7 +17,9 @@
 #include <unistd.h>
 #include <vector>
 
+#include "control/api/server.h"
 #include "control/attach/listener.h"
+#include "control/config/diff.h"
 #include "control/config/docs.h"
 #include "control/config/load.h"
 #include "control/daemon/epoch.h"
@@ -25,9 +27,11 @@
 #include "control/daemon/members.h"
 #include "control/daemon/network.h"
 #include "control/daemon/observer.h"
+#include "control/daemon/steering.h"
 #include "control/events/events.h"
 #include "control/node/node.h"
 #include "dataplane/base/clock.h"
+#include "drivers/dpdk/eal.h"
 #include "drivers/dpdk/huge_pages.h"
 
 namespace penstock {
@@ -43,11 +47,9 @@ enum Exit : int {
 };
 
 constexpr const char* kExitText =
-    "Exit codes: 0 stopped as asked; 2 wrong usage or config; 3 placement, "
-    "DPDK or a port failed;\n"
-    "4 the attach socket or metrics.listen failed; 5 the state directory or "
-    "the store's options "
-    "failed;\n6 out of memory or descriptors.";
+    "Exit codes: 0 stopped as asked; 2 wrong usage or config; 3 placement, DPDK or a port failed;\n"
+    "4 the attach socket, the API or metrics.listen failed; 5 the state directory or the store's\n"
+    "options failed; 6 out of memory or descriptors.";
 
 struct Arguments {
   std::string config;
@@ -60,24 +62,26 @@ int fail(Exit code, const std::string& text) {
   return code;
 }
 
-// SIGHUP: the options that apply while it runs are taken from the file, the
-// others wait.
-void reload(const std::string& path, Config& config, Events& events) {
-  Loaded again = load(path);
+// SIGHUP, or the API: the options that apply while it runs are taken from the file, the others
+// wait.
+Comparison reload(const std::string& path, Config& config, Events& events) {
+  const Loaded again = load(path);
+  Comparison found = compare(config, again);
   if (!again) {
     for (const Diagnostic& d : again.error())
       spdlog::error("{}", text(d));
     events.raise(EventName::kConfigRefused, path,
                  fmt::format("{} has {} mistake(s); the config stays as it was", path,
                              again.error().size()));
-    return;
+    return found;
   }
   config.log.level = again->log.level;
   set_log_level(config.log.level);
   events.clear(EventName::kConfigRefused, path, fmt::format("{} has no mistakes any more", path));
   events.note(EventName::kNote, "config read again");
-  if (full(*again) != full(config))
-    spdlog::warn("what has changed besides log.level waits for a restart");
+  for (const OptionChange& c : found.changes)
+    if (!c.live) spdlog::warn("{} waits for a restart", c.key);
+  return found;
 }
 
 // Each attached client takes a handful.
@@ -104,15 +108,6 @@ NodeConfig node_config(const Config& c, uint64_t epoch, const Plan& plan) {
   for (size_t i = 0; i < plan.workers.size(); i++)
     n.workers.push_back(idle);
   return n;
-}
-
-// This thread, and those that it starts. DPDK does so, too.
-void keep_to(const std::vector<uint32_t>& cpus) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  for (const uint32_t cpu : cpus)
-    CPU_SET(cpu, &set);
-  if (!cpus.empty()) pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
 // The worker threads, pinned. With DPDK they are known to it, for buffer caches
@@ -170,11 +165,15 @@ uint64_t unix_ns() {
 // `members` and `observer` may be null. SIGTERM drains for `drain_ns`; a second one, or ^C, ends
 // at once.
 void control_loop(Node& node, Events& happened, Listener& listener, Network& network,
-                  Members* members, Observer* observer, int signal_fd, uint64_t drain_ns,
-                  const std::function<void()>& hang_up) {
+                  Members* members, Observer* observer, Requests& requests, Steering& steering,
+                  int signal_fd, uint64_t drain_ns, const std::function<void()>& hang_up) {
   constexpr uint64_t kLookNs = 1'000'000'000;
   const Fd epoll(epoll_create1(EPOLL_CLOEXEC));
-  for (const int fd : {listener.fd(), node.events(), signal_fd, members ? members->events() : -1}) {
+  const auto answer = [&](const std::string& call, const std::string& request) {
+    return steering.answer(call, request);
+  };
+  for (const int fd : {listener.fd(), node.events(), requests.events(), signal_fd,
+                       members ? members->events() : -1}) {
     if (fd < 0) continue;
     epoll_event e{};
     e.events = EPOLLIN;
@@ -189,7 +188,7 @@ void control_loop(Node& node, Events& happened, Listener& listener, Network& net
     happened.turn(now, unix_ns());
     while (auto session = listener.accept())
       node.add_client(std::move(session), now);
-    const uint32_t work = node.poll(now);
+    const uint32_t work = node.poll(now) + requests.poll(answer);
     network.refresh();
     if (members != nullptr) members->poll(node, network, now);
     if (node.drained() && stopping == 0) {
@@ -241,12 +240,16 @@ int run(Config config, const std::string& path) {
   request.pci = pci_addresses(config);
   const auto plan = place(request);
   if (!plan) return fail(kNoNetwork, plan.error());
+  stay_on(plan->housekeeping);  // and all threads that are made from here on
 
   // The socket first: it says whether this node runs already.
   auto listener = Listener::open({.path = config.node.socket,
                                   .group = config.node.socket_group,
                                   .mode = config.node.socket_mode});
   if (!listener) return fail(kNoSocket, listener.error());
+  Requests requests;
+  auto api = ApiServer::open(config.api, requests);
+  if (!api) return fail(kNoSocket, api.error());
   auto store = open_store(config.store);
   if (!store) return fail(kNoState, store.error());
   uint64_t known_epoch = 0;
@@ -260,7 +263,6 @@ int run(Config config, const std::string& path) {
   if (!epoch) return fail(kNoState, epoch.error());
   auto network = Network::open(config, *plan);
   if (!network) return fail(kNoNetwork, network.error());
-  if (!(*network)->has_eal()) keep_to(plan->housekeeping);
   auto observer = Observer::open(config, *epoch, PENSTOCK_VERSION);
   if (!observer) return fail(kNoSocket, observer.error());
   if (!(*network)->warning().empty()) spdlog::warn("{}", (*network)->warning());
@@ -284,9 +286,12 @@ int run(Config config, const std::string& path) {
     if (*store != nullptr)
       members =
           std::make_unique<Members>(config, *epoch, PENSTOCK_VERSION, std::move(*store), events);
+    const auto hang_up = [&] { return reload(path, config, events); };
+    Steering steering({*node, members.get(), config, path, hang_up});
     std::fprintf(stderr, "penstockd: ready\n");
-    control_loop(*node, events, *listener, **network, members.get(), observer->get(),
-                 signal_fd.get(), config.node.drain_ns, [&] { reload(path, config, events); });
+    control_loop(*node, events, *listener, **network, members.get(), observer->get(), requests,
+                 steering, signal_fd.get(), config.node.drain_ns, hang_up);
+    api->reset();
   }
   // The ports first: devices give references back late, to regions that are the
   // node's.

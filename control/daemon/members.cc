@@ -131,6 +131,7 @@ void Members::removed(const Member& m) {
 
 void Members::poll(Node& node, Network& network, uint64_t now) {
   const Membership::News news = membership_.take();
+  if (news.trouble) trouble_ = *news.trouble;
   if (news.trouble && news.trouble->empty())
     events_.clear(EventName::kStoreUnreachable, "store", "the store is heard again");
   if (news.trouble && !news.trouble->empty())
@@ -141,6 +142,10 @@ void Members::poll(Node& node, Network& network, uint64_t now) {
           return later.member.id == id;
         }))
       continue;
+    if (at->kind == MemberEvent::kThere)
+      known_[at->member.id] = at->member;
+    else
+      known_.erase(at->member.id);
     if (at->kind == MemberEvent::kThere) there(at->member);
     if (at->kind == MemberEvent::kGone) gone(at->member);
     if (at->kind == MemberEvent::kRemoved) removed(at->member);

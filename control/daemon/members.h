@@ -31,6 +31,10 @@ class Members {
   std::future<store::Result<uint64_t>> remove(uint64_t id) { return membership_.remove(id); }
   void drain() { membership_.drain(); }
 
+  // The members as the store has them, by id, this node not among them, and what is wrong with it.
+  const std::map<uint64_t, Member>& known() const { return known_; }
+  const std::string& trouble() const { return trouble_; }
+
  private:
   struct Peer {
     PeerOptions way;
@@ -53,6 +57,8 @@ class Members {
   std::map<uint64_t, PeerOptions> called_;  // who is
   std::set<uint64_t> heard_;
   uint64_t next_look_ = 0;
+  std::map<uint64_t, Member> known_;
+  std::string trouble_;
 };
 
 }  // namespace penstock

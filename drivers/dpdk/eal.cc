@@ -18,16 +18,6 @@
 namespace penstock {
 namespace {
 
-// DPDK's own threads inherit what the starting thread may use.
-void stay_on(const std::vector<uint32_t>& cpus) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  for (const uint32_t cpu : cpus) {
-    if (cpu < CPU_SETSIZE) CPU_SET(cpu, &set);
-  }
-  sched_setaffinity(0, sizeof set, &set);  // refused: it stays where it is, which also works
-}
-
 // No signal action of ours is lost: only the default one, which would end the process, goes.
 void ignore_broken_pipes() {
   struct sigaction now {};
@@ -37,6 +27,15 @@ void ignore_broken_pipes() {
 }
 
 }  // namespace
+
+void stay_on(const std::vector<uint32_t>& cpus) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const uint32_t cpu : cpus) {
+    if (cpu < CPU_SETSIZE) CPU_SET(cpu, &set);
+  }
+  sched_setaffinity(0, sizeof set, &set);
+}
 
 OrSentence<std::unique_ptr<Eal>> Eal::start(const Plan& plan, const EalOptions& options) {
   if (const auto why = cannot_share(options.ports)) return sentence(*why);
@@ -49,7 +48,7 @@ OrSentence<std::unique_ptr<Eal>> Eal::start(const Plan& plan, const EalOptions& 
 
   keep_dpdk_log();
   ignore_broken_pipes();
-  stay_on(plan.housekeeping);
+  stay_on(plan.housekeeping);  // DPDK's own threads inherit it
   const std::string prefix = "penstock-" + std::to_string(getpid());
   std::vector<std::string> arguments = eal_arguments(plan, options, !missing, prefix);
   std::vector<char*> argv;

@@ -34,6 +34,10 @@ uint64_t buffers_needed(std::span<const PortSpec> ports);
 std::vector<std::string> eal_arguments(const Plan& plan, const EalOptions& options, bool huge,
                                        const std::string& prefix);
 
+// The calling thread, and those that it makes from then on, use no other CPUs. Where that is
+// refused they stay where they are, which also works.
+void stay_on(const std::vector<uint32_t>& cpus);
+
 class Eal {
  public:
   // Starts DPDK. The calling thread (and later DPDK's own) stays on the plan's housekeeping CPUs.

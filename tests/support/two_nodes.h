@@ -64,6 +64,8 @@ class TwoNodes {
           p->faults = faults;
     });
   }
+  // For what runs between turns.
+  Node& node(int side) { return *sides_[side].node; }
   std::string show(int side, const char* question) {
     std::string answer;
     between_turns([&] { answer = sides_[side].node->show(question); });

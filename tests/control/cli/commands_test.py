@@ -214,7 +214,7 @@ class CommandsTest(unittest.TestCase):
     def test_sighup_takes_the_log_level(self):
         self.node.write_config("debug", "[link]\nwindow = 9\n")
         self.node.process.send_signal(signal.SIGHUP)
-        self.node.wait_for_log("besides log.level waits for a restart")
+        self.node.wait_for_log("link.window waits for a restart")
         self.node.write_config("nonsense")
         self.node.process.send_signal(signal.SIGHUP)
         self.node.wait_for_log("the config stays as it was")

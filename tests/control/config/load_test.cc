@@ -50,11 +50,11 @@ const Bad kKeys[] = {
      "source_ports, chain_from"},
     {"UnknownTable", config_with("[lnae]\n"),
      "c.toml:3: lnae: unknown table (did you mean lane?); allowed: node, workers, memory, lane, "
-     "mirror, inbox, link, store, log, metrics, port, peer"},
+     "mirror, inbox, link, store, api, log, metrics, port, peer"},
     {"KeyOutsideOfTables", "id = 1\n",
      "c.toml: node.id: is missing; allowed: 1 to 4294967295\n"
      "c.toml:1: id: unknown table; allowed: node, workers, memory, lane, mirror, inbox, link, "
-     "store, log, metrics, port, peer"},
+     "store, api, log, metrics, port, peer"},
     {"TableThatIsNone", "node = 5\n",
      "c.toml: node.id: is missing; allowed: 1 to 4294967295\n"
      "c.toml:1: node: must be a table: [node]"},
@@ -194,6 +194,19 @@ const Bad kTogether[] = {
      "c.toml:3: store.password_file: is missing: user and password belong together"},
     {"ListensNowhere", config_with("[metrics]\nlisten = \":9469\"\n"),
      "c.toml:4: metrics.listen: \":9469\" is no IPv4 address and port, as in \"127.0.0.1:9469\""},
+    {"ApiOverTcpWithoutTls", config_with("[api]\nlisten = \"0.0.0.0:9471\"\ntls_ca = \"/a\"\n"),
+     "c.toml:3: api.tls_certificate: is missing: over TCP both sides show certificates "
+     "(api.listen)\n"
+     "c.toml:3: api.tls_key: is missing: over TCP both sides show certificates (api.listen)"},
+    {"ApiNowhere",
+     config_with("[api]\ntls_ca = \"/a\"\ntls_certificate = \"/a\"\ntls_key = \"/a\"\n"
+                 "listen = \"9471\"\n"),
+     "c.toml:7: api.listen: \"9471\" is no address and port, as in \"10.0.0.1:9471\""},
+    {"ApiAtTheAttachSocket", "[node]\nid = 1\nsocket = \"/s\"\n[api]\nsocket = \"/s\"\n",
+     "c.toml:5: api.socket: is node.socket: each needs its own"},
+    {"ApiSocketTooLong", "[node]\nid = 1\nsocket = \"/" + std::string(104, 's') + "\"\n",
+     "c.toml: api.socket: is missing: /" + std::string(104, 's') +
+         ".api is longer than the 107 bytes that a socket may have"},
 };
 
 const auto kNameOf = [](const auto& test) { return std::string(test.param.what); };
@@ -266,6 +279,7 @@ TEST(Load, FillsInWhatFollows) {
   const Loaded loaded = parse(config_with("[workers]\ncount = 2\n" + kPort + kPeer), "c.toml");
   ASSERT_TRUE(loaded) << text(loaded.error().front());
   EXPECT_EQ(loaded->node.name, "node1");
+  EXPECT_EQ(loaded->api.socket, "/run/penstock/penstock.sock.api");
   EXPECT_EQ(loaded->peers[0].name, "node2");
   EXPECT_EQ(loaded->peers[0].port, "p0");
 }

@@ -1,0 +1,199 @@
+#include "control/daemon/steering.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "control/config/address.h"
+#include "control/config/docs.h"
+#include "dataplane/topic/filter.h"
+#include "dataplane/topic/name.h"
+
+namespace penstock {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kUsualRows = 1000;
+constexpr size_t kMostRows = 10'000;  // what the control thread takes time for at once
+
+size_t limit_of(const json& request) {
+  const size_t limit = request.value("limit", size_t{0});
+  return limit == 0 ? kUsualRows : std::min(limit, kMostRows);
+}
+
+std::string endpoint(const IpAddress& address, uint16_t port) {
+  return address.is_v6() ? fmt::format("[{}]:{}", format(address), port)
+                         : fmt::format("{}:{}", format(address), port);
+}
+
+template <class Ports>
+json endpoints(const Ports& ports) {
+  json all = json::array();
+  for (const auto& p : ports)
+    all.push_back(endpoint(p.address, p.udp_port));
+  return all;
+}
+
+std::vector<MemberPort> ports_of(const Config& config) {
+  std::vector<MemberPort> all;
+  for (const PortOptions& p : config.ports)
+    all.push_back({p.address.address, p.udp_port});
+  return all;
+}
+
+json row(const Member& m, bool self) {
+  return {{"id", m.id},
+          {"name", m.name},
+          {"epoch", m.epoch},
+          {"version", m.version},
+          {"ports", endpoints(m.ports)},
+          {"self", self}};
+}
+
+json reload_json(const std::string& file, bool applied, const Comparison& c) {
+  json faults = json::array(), changes = json::array();
+  for (const Diagnostic& d : c.faults)
+    faults.push_back({{"file", d.file}, {"line", d.line}, {"key", d.key}, {"message", d.message}});
+  for (const OptionChange& x : c.changes)
+    changes.push_back({{"key", x.key}, {"running", x.before}, {"file", x.after}, {"live", x.live}});
+  return {{"file", file},
+          {"applied", applied && c.faults.empty()},
+          {"faults", faults},
+          {"changes", changes}};
+}
+
+const char* text(StoreKind kind) {
+  switch (kind) {
+    case StoreKind::kNone:
+      return "none";
+    case StoreKind::kStatic:
+      return "static";
+    case StoreKind::kSqlite:
+      return "sqlite";
+    case StoreKind::kEtcd:
+      return "etcd";
+  }
+  return "";
+}
+
+}  // namespace
+
+// Who is known from where, and how far its links are.
+json Steering::nodes() const {
+  const Config& config = parts_.config;
+  const json self = json::parse(parts_.node.show("node"));
+  json rows = json::array();
+  rows.push_back({{"id", config.node.id},
+                  {"name", config.node.name},
+                  {"epoch", self["epoch"]},
+                  {"version", self["version"]},
+                  {"addresses", endpoints(ports_of(config))},
+                  {"source", "self"},
+                  {"state", "self"},
+                  {"links", 0},
+                  {"links_up", 0}});
+
+  std::map<uint64_t, json> peers;
+  for (const PeerOptions& p : config.peers)
+    peers[p.id] = {{"name", p.name},
+                   {"addresses", json::array({endpoint(p.address, p.udp_port)})},
+                   {"source", "config"}};
+  if (parts_.members != nullptr) {
+    for (const auto& [id, m] : parts_.members->known()) {
+      json& peer = peers[id];
+      peer["source"] = peer.contains("source") ? "both" : "store";
+      if (!peer.contains("name")) peer["name"] = m.name;
+      peer["epoch"] = m.epoch;
+      peer["version"] = m.version;
+      peer["addresses"] = endpoints(m.ports);
+    }
+  }
+  for (const json& link : json::parse(parts_.node.show("links"))) {
+    json& peer = peers[link["peer_id"].get<uint64_t>()];
+    if (!peer.contains("name")) peer["name"] = link["peer"];
+    if (!peer.contains("source")) peer["source"] = "store";  // it was there once
+    const std::string state = link["state"];
+    const std::string so_far = peer.value("state", "connecting");
+    peer["state"] = state == "up" || so_far == "up" ? "up"
+                    : state == "reconnecting"       ? state
+                                                    : so_far;
+    peer["links"] = peer.value("links", 0) + 1;
+    peer["links_up"] = peer.value("links_up", 0) + (state == "up" ? 1 : 0);
+    peer["epoch"] = std::max(peer.value("epoch", uint64_t{0}), link["peer_epoch"].get<uint64_t>());
+  }
+  for (auto& [id, peer] : peers) {
+    peer["id"] = id;
+    if (!peer.contains("state")) peer["state"] = "no link";
+    rows.push_back(std::move(peer));
+  }
+  return {{"nodes", rows}};
+}
+
+json Steering::members() const {
+  const Config& config = parts_.config;
+  json rows = json::array();
+  if (parts_.members != nullptr) {
+    const json self = json::parse(parts_.node.show("node"));
+    rows.push_back(row({.id = config.node.id,
+                        .name = config.node.name,
+                        .ports = ports_of(config),
+                        .epoch = self["epoch"],
+                        .instance = "",
+                        .version = self["version"]},
+                       true));
+    for (const auto& [id, m] : parts_.members->known())
+      rows.push_back(row(m, false));
+  }
+  return {{"store", text(config.store.kind)},
+          {"trouble", parts_.members != nullptr ? parts_.members->trouble() : ""},
+          {"members", rows}};
+}
+
+ApiAnswer Steering::answer(const std::string& call, const std::string& request) try {
+  Node& node = parts_.node;
+  const json asked = json::parse(request);
+  // The node's tables are the rows of the messages as they are.
+  const auto table = [&](const char* name) {
+    return fmt::format(R"({{"{}":{}}})", name, node.show(name));
+  };
+  const auto written = [](const json& answer) {
+    return answer.dump(-1, ' ', false, json::error_handler_t::replace);
+  };
+  if (call == "GetNode") return node.show("node");
+  if (call == "GetTopology") return node.show("topology");
+  if (call == "ListLanes") return table("lanes");
+  if (call == "ListLinks") return table("links");
+  if (call == "ListPorts") return table("ports");
+  if (call == "ListClients") return table("clients");
+  if (call == "ListDrops") return fmt::format(R"({{"dropped":{}}})", node.show("drops"));
+  if (call == "ListNodes") return written(nodes());
+  if (call == "ListMembers") return written(members());
+  if (call == "ListTopics") {
+    const std::string filter = asked.value("filter", "");
+    if (!filter.empty() && !valid_filter(filter))
+      return api_error(ApiFault::kInvalid, filter + " is no filter");
+    return node.show_topics(filter, limit_of(asked));
+  }
+  if (call == "ListSubscriptions") {
+    const std::string topic = asked.value("topic", "");
+    if (!topic.empty() && !valid_topic(topic))
+      return api_error(ApiFault::kInvalid, topic + " is no topic");
+    return node.show_subscriptions(topic, limit_of(asked));
+  }
+  if (call == "GetConfig") return written({{"file", parts_.file}, {"toml", full(parts_.config)}});
+  if (call == "DiffConfig") {
+    const std::string file = asked.value("file", parts_.file);
+    if (asked.contains("toml"))
+      return written(reload_json(
+          file, false, compare(parts_.config, parse(asked["toml"].get<std::string>(), file))));
+    return written(reload_json(parts_.file, false, compare(parts_.config, load(parts_.file))));
+  }
+  if (call == "ReloadConfig") return written(reload_json(parts_.file, true, parts_.reload()));
+  return api_error(ApiFault::kUnknown, "no answer to " + call);
+} catch (const std::exception& e) {
+  return api_error(ApiFault::kRefused, fmt::format("{} failed: {}", call, e.what()));
+}
+
+}  // namespace penstock

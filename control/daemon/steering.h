@@ -1,0 +1,37 @@
+// Steering: what the API asks for (control/api/control.proto), answered from what the daemon has.
+#pragma once
+
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "control/api/api.h"
+#include "control/config/diff.h"
+#include "control/daemon/members.h"
+#include "control/node/node.h"
+
+namespace penstock {
+
+// The control thread's. All that it is given outlives it.
+class Steering {
+ public:
+  struct Parts {
+    Node& node;
+    const Members* members;  // null: there is no store
+    const Config& config;
+    std::string file;  // of the config
+    std::function<Comparison()> reload;
+  };
+  explicit Steering(Parts parts) : parts_(std::move(parts)) {}
+
+  // `request` is the JSON of the call's message, and so is the answer.
+  ApiAnswer answer(const std::string& call, const std::string& request);
+
+ private:
+  nlohmann::json nodes() const;
+  nlohmann::json members() const;
+
+  const Parts parts_;
+};
+
+}  // namespace penstock
