@@ -11,6 +11,7 @@
 #include "control/cli/receive.h"
 #include "control/cli/send.h"
 #include "control/cli/show_command.h"
+#include "control/cli/steer_commands.h"
 #include "control/cli/top.h"
 #include "control/config/nearest.h"
 #include "control/config/units.h"
@@ -31,22 +32,30 @@ constexpr const char* kExamples =
     "  penstock pub model --file weights.bin    a file as one message\n"
     "  penstock pull jobs --count 1             take one job, then end\n"
     "  penstock show lanes --watch              sent = delivered + dropped + in flight\n"
+    "  penstock nodes --watch                   who is there, and are the links up?\n"
+    "  penstock subscriptions grad.layer3.w     who would get it\n"
     "  penstock config check penstockd.toml     before a restart\n\n";
 
 // Everything that the arguments can set, and the command that they chose.
 class Program {
  public:
-  explicit Program(const Io& io) : io_(io), app_(kAbout, "penstock") {
+  Program(const Io& io, OpenApi open)
+      : io_(io),
+        app_(kAbout, "penstock"),
+        steer_(io, std::move(open), socket_, json_,
+               [this](std::function<Exit()> command) { command_ = std::move(command); }) {
     app_.require_subcommand(1);
     app_.fallthrough();  // --socket and --json may stand behind the command too
     app_.set_version_flag("--version", PROGRAM_VERSION);
     app_.add_option("--socket", socket_,
-                    "socket of the node; else $PENSTOCK_SOCKET, else /run/penstock/penstock.sock");
+                    "socket of the node; /run/penstock/penstock.sock if not given")
+        ->envname("PENSTOCK_SOCKET");
     app_.add_flag("--json", json_, "print JSON, for programs");
     add_send("pub", false, "send lines or a file to every subscriber of a topic");
     add_receive("sub", false, "print the messages that match a filter");
     add_send("push", true, "send lines or a file, each to one puller");
     add_receive("pull", true, "take messages as one of the pullers of a filter");
+    steer_.add_to(app_);
     add_show();
     add_top();
     add_bench();
@@ -58,6 +67,7 @@ class Program {
 
   int run(std::vector<std::string> arguments) {
     try {
+      if (!arguments.empty()) first_ = arguments.front();
       std::ranges::reverse(arguments);  // as CLI11 takes them
       app_.parse(std::move(arguments));
       return static_cast<int>(command_());
@@ -79,7 +89,10 @@ class Program {
   // A sentence about a first word that is no command, or nothing.
   std::string unknown_command() const {
     const std::vector<std::string> rest = app_.remaining();
-    if (command_ || rest.empty() || !app_.get_subcommands().empty()) return "";
+    if (rest.empty()) return "";
+    // "shwo lanes": lanes is a command, but not the one that was meant.
+    const bool first = rest.front() == first_;
+    if (!first && (command_ || !app_.get_subcommands().empty())) return "";
     std::vector<std::string> names;
     for (const CLI::App* sub : app_.get_subcommands(nullptr))
       names.push_back(sub->get_name());
@@ -250,9 +263,13 @@ class Program {
     CLI::App* check = add(*config, "check", "say everything that is wrong with a file",
                           [this] { return config_check(io_, config_file_, json_); });
     check->add_option("file", config_file_, "the file")->required();
-    CLI::App* show = add(*config, "show", "print a file with every default filled in",
-                         [this] { return config_show(io_, config_file_); });
-    show->add_option("file", config_file_, "the file")->required();
+    CLI::App* show = add(
+        *config, "show", "print a file, or what the node runs with, with every default filled in",
+        [this] {
+          return config_file_.empty() ? steer_.config_running() : config_show(io_, config_file_);
+        });
+    show->add_option("file", config_file_, "the file; else the node is asked");
+    steer_.add_config_diff(*config);
     add(*config, "example", "print a commented file with every option",
         [this] { return config_example(io_); });
     add(*config, "markdown", "print the table of options", [this] { return config_markdown(io_); });
@@ -260,6 +277,7 @@ class Program {
 
   const Io& io_;
   CLI::App app_;
+  std::string first_;  // argument
   std::function<Exit()> command_;
   std::string socket_;
   bool json_ = false;
@@ -271,12 +289,13 @@ class Program {
   std::string match_filter_, match_topic_;
   CLI::Option* match_given_ = nullptr;
   std::string config_file_;
+  SteerCommands steer_;
 };
 
 }  // namespace
 
-int run(const std::vector<std::string>& arguments, const Io& io) {
-  return Program(io).run(arguments);
+int run(const std::vector<std::string>& arguments, const Io& io, const OpenApi& open) {
+  return Program(io, open).run(arguments);
 }
 
 }  // namespace penstock::cli

@@ -5,10 +5,11 @@
 #include <vector>
 
 #include "control/cli/io.h"
+#include "control/cli/steer.h"
 
 namespace penstock::cli {
 
 // `arguments` without the program's name. What goes wrong is one sentence on io.err.
-int run(const std::vector<std::string>& arguments, const Io& io);
+int run(const std::vector<std::string>& arguments, const Io& io, const OpenApi& open);
 
 }  // namespace penstock::cli

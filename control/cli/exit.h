@@ -21,7 +21,7 @@ inline constexpr const char* kExitCodes =
     "  1  refused or failed; one sentence on standard error says why\n"
     "  2  wrong usage\n"
     "  3  no node: none at the socket, no right to attach, or it went away\n"
-    "  4  time was up: nothing came, or nobody took it\n"
+    "  4  time was up: nothing came, nobody took it, or the node did not answer\n"
     "  5  messages were missed, or the subscription ended as too slow; each gap was told on\n"
     "     standard error\n";
 

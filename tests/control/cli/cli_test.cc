@@ -20,7 +20,11 @@ struct Ran {
 Ran ran(const std::vector<std::string>& arguments, const std::string& input = "") {
   std::istringstream in(input);
   std::ostringstream out, err;
-  const int code = run(arguments, {in, out, err});
+  const auto nobody = [](const ApiTarget& target) {
+    return tl::expected<std::unique_ptr<ApiClient>, ApiError>(
+        api_error(ApiFault::kGone, "no node at " + target.address));
+  };
+  const int code = run(arguments, {in, out, err}, nobody);
   return {code, out.str(), err.str()};
 }
 
@@ -49,7 +53,8 @@ TEST(Cli, ExplainsItsExitCodes) {
 
 TEST(Cli, HasHelpForEveryCommand) {
   for (const char* command :
-       {"pub", "sub", "push", "pull", "show", "top", "bench", "topology", "match", "config"}) {
+       {"pub", "sub", "push", "pull", "nodes", "members", "topics", "subscriptions", "lanes",
+        "links", "clients", "reload", "show", "top", "bench", "topology", "match", "config"}) {
     const Ran r = ran({command, "--help"});
     EXPECT_EQ(r.code, 0) << command;
     EXPECT_NE(r.out.find("Usage: penstock " + std::string(command)), std::string::npos) << r.out;
@@ -94,6 +99,9 @@ TEST(Cli, AnswersThreeWithoutANode) {
                                                   {"show", "lanes"},
                                                   {"top"},
                                                   {"bench"},
+                                                  {"nodes"},
+                                                  {"reload"},
+                                                  {"config", "diff"},
                                                   {"topology"}}) {
     std::vector<std::string> arguments{"--socket", socket};
     arguments.insert(arguments.end(), command.begin(), command.end());

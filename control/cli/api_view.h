@@ -1,0 +1,14 @@
+// Answers of the API as tables. Pure: JSON in, text out. A field that is not there is an empty
+// cell, one of another type is a Failure.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+namespace penstock::cli {
+
+// `call`: a name in control.proto whose answer is a table.
+std::string api_view(std::string_view call, const nlohmann::json& answer);
+
+}  // namespace penstock::cli
