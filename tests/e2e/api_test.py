@@ -203,6 +203,29 @@ class ApiTest(unittest.TestCase):
         for s in silent:
             s.close()
 
+    def test_from_elsewhere_it_is_reached_with_certificates_only(self):
+        run = lambda command: subprocess.run(command, shell=True, check=True, cwd=self.path, stderr=subprocess.DEVNULL)
+        (self.path / "san").write_text("subjectAltName=IP:127.0.0.1\n")
+        ec = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+        run(f"openssl req -x509 {ec} -days 2 -subj /CN=ca -keyout ca.key -out ca.pem")
+        for name in ("node", "me"):
+            run(f"openssl req {ec} -subj /CN={name} -keyout {name}.key -out {name}.csr")
+            run(f"openssl x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san "
+                f"-out {name}.pem")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.daemon(more=f'[api]\nlisten = "{address}"\ntls_ca = "{self.path}/ca.pem"\n'
+                         f'tls_certificate = "{self.path}/node.pem"\ntls_key = "{self.path}/node.key"\n')
+        files = ["--ca", f"{self.path}/ca.pem", "--certificate", f"{self.path}/me.pem", "--key", f"{self.path}/me.key"]
+        self.assertEqual(self.ask("--api", address, *files, "nodes")["nodes"][0]["id"], 1)
+        code, _, err = self.cli("--api", address, "nodes")
+        self.assertEqual(code, 2)
+        self.assertIn("give --ca, --certificate and --key", err)
+        # Mine vouches for nobody.
+        code, _, err = self.cli("--api", address, "--ca", f"{self.path}/me.pem", *files[2:], "nodes", "--timeout", "10s")
+        self.assertIn(code, (3, 4), err)
+
     def test_its_threads_stay_off_the_workers_cpus(self):
         process = self.daemon()
         self.ask("nodes")
