@@ -77,6 +77,8 @@ class Client final : public ApiClient {
     if (name == "GetConfig") return ask(c, &Stub::GetConfig);
     if (name == "DiffConfig") return ask(c, &Stub::DiffConfig);
     if (name == "ReloadConfig") return ask(c, &Stub::ReloadConfig);
+    if (name == "CheckHealth") return ask(c, &Stub::CheckHealth);
+    if (name == "ListEvents") return ask(c, &Stub::ListEvents);
     return api_error(ApiFault::kUnknown, "control.proto has no call " + name);
   }
 

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 #include <grp.h>
@@ -109,6 +110,12 @@ class Service final : public v1::Control::Service {
   Status ReloadConfig(Context c, Nothing q, v1::Reload* a) override {
     return ask("ReloadConfig", c, *q, *a);
   }
+  Status CheckHealth(Context c, Nothing q, v1::Health* a) override {
+    return ask("CheckHealth", c, *q, *a);
+  }
+  Status ListEvents(Context c, const v1::EventsRequest* q, v1::Events* a) override {
+    return ask("ListEvents", c, *q, *a);
+  }
 
   Requests& requests_;
 };
@@ -183,6 +190,8 @@ class Server final : public ApiServer {
     const auto fail = [&](const std::string& text) {
       return fmt::format("API socket {}: {}", o.socket, text);
     };
+    std::error_code ignored;  // gRPC says what is wrong
+    std::filesystem::create_directories(std::filesystem::path(o.socket).parent_path(), ignored);
     if (const std::string text = not_free(o.socket); !text.empty()) return fail(text);
     grpc::ServerBuilder builder;
     grpc::ResourceQuota quota("penstock");

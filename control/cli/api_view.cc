@@ -1,5 +1,8 @@
 #include "control/cli/api_view.h"
 
+#include <algorithm>
+#include <ctime>
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include "control/cli/exit.h"
@@ -92,7 +95,44 @@ std::string changes(const json& answer) {
   return table.empty() ? "nothing differs\n" : table.text();
 }
 
+std::string health(const json& answer) {
+  Table table({"CHECK", "STATE", "WHY"});
+  for (const json& c : list(answer, "checks"))
+    table.add({str(c, "name"), c.value("good", false) ? "good" : "bad", str(c, "text")});
+  return table.text() + (answer.value("healthy", false) ? "healthy\n" : "not healthy\n");
+}
+
+// "2026-11-22 05:01:02.123", of the host's clock and zone.
+std::string time_of(const json& event) {
+  const uint64_t ns = num(event, "unix_ns");
+  const auto seconds = static_cast<std::time_t>(ns / 1'000'000'000);
+  std::tm local{};
+  localtime_r(&seconds, &local);
+  return fmt::format("{:%F %T}.{:03}", local, ns / 1'000'000 % 1000);
+}
+
+std::string raised(const json& answer) {
+  Table table({"SINCE", "SEVERITY", "EVENT", "ABOUT", "WHAT"});
+  for (const json& e : list(answer, "raised"))
+    table.add({time_of(e), str(e, "severity"), str(e, "name"), str(e, "subject"), str(e, "text")});
+  return table.empty() ? "nothing is raised\n" : table.text();
+}
+
 }  // namespace
+
+std::string event_line(const json& event) try {
+  std::string line = fmt::format("{} {:<7} {} {}", time_of(event), str(event, "severity"),
+                                 str(event, "name"), str(event, "change"));
+  if (!str(event, "subject").empty()) line += " " + str(event, "subject");
+  line += ": " + str(event, "text");
+  if (const uint64_t n = num(event, "suppressed"); n != 0)
+    line += fmt::format(" ({} like it were not told)", n);
+  std::ranges::replace_if(
+      line, [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; }, '?');
+  return line + "\n";
+} catch (const json::exception& error) {
+  throw Failure(Exit::kFailed, std::string("the node's event makes no sense: ") + error.what());
+}
 
 std::string api_view(std::string_view call, const json& answer) try {
   if (call == "ListLanes") return show("lanes", list(answer, "lanes"));
@@ -102,6 +142,8 @@ std::string api_view(std::string_view call, const json& answer) try {
   if (call == "ListMembers") return members(answer);
   if (call == "ListTopics") return topics(answer);
   if (call == "ListSubscriptions") return subscriptions(answer);
+  if (call == "CheckHealth") return health(answer);
+  if (call == "ListEvents") return raised(answer);
   return changes(answer);
 } catch (const json::exception& error) {
   throw Failure(Exit::kFailed,

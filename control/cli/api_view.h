@@ -11,4 +11,7 @@ namespace penstock::cli {
 // `call`: a name in control.proto whose answer is a table.
 std::string api_view(std::string_view call, const nlohmann::json& answer);
 
+// A row of ListEvents as a line.
+std::string event_line(const nlohmann::json& event);
+
 }  // namespace penstock::cli

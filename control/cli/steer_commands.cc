@@ -30,6 +30,8 @@ void SteerCommands::add_to(CLI::App& app) {
       "Else options that apply while a node runs are taken over at once, and a table tells which\n"
       "others differ and wait for a restart.");
   add_timeout(reload);
+  add_health(app);
+  add_events(app);
 }
 
 const SteerOptions& SteerCommands::options() {
@@ -46,7 +48,7 @@ CLI::App* SteerCommands::add(CLI::App& to, const std::string& name, const std::s
   return sub;
 }
 
-void SteerCommands::add_timeout(CLI::App* to) {
+void SteerCommands::add_timeout(CLI::App* to, const std::string& text) {
   to->add_option_function<std::string>(
         "--timeout",
         [this](const std::string& value) {
@@ -56,7 +58,7 @@ void SteerCommands::add_timeout(CLI::App* to) {
                 "--timeout", value + " " + (ns ? "is not within 1ns and 1h" : ns.error()));
           options_.timeout_ns = *ns;
         },
-        "wait so long for an answer; 5s if not given")
+        text)
       ->type_name("DURATION");
 }
 
@@ -98,6 +100,28 @@ void SteerCommands::add_lists(CLI::App& app) {
   add_look(app, "links", "ListLinks", "paths to peers, as show links", "One row for each path.");
   add_look(app, "clients", "ListClients", "programs that are attached, as show clients",
            "One row for each.");
+}
+
+void SteerCommands::add_health(CLI::App& app) {
+  CLI::App* sub = add(app, "health", "can the node do its work? named checks",
+                      [this] { return health(io_, open_, options(), health_); });
+  sub->add_flag("--exit-when-healthy", health_.until_healthy,
+                "ask again until it is, also when there is no node yet");
+  add_timeout(sub, "wait so long; 5s if not given");
+  sub->footer(
+      "The exit code is 0 when every check is good, else 1; with --exit-when-healthy 4 when time\n"
+      "was up. Peers are not looked at: see nodes.");
+}
+
+void SteerCommands::add_events(CLI::App& app) {
+  CLI::App* sub = add(app, "events", "what happened at the node, and what is wrong now",
+                      [this] { return events(io_, open_, options(), events_); });
+  sub->add_flag("-f,--follow", events_.follow, "go on until ^C");
+  sub->add_flag("--raised", events_.raised, "only what is raised now")->excludes("--follow");
+  add_timeout(sub);
+  sub->footer(
+      "The last 1024 events, a line each; with --json the answer of ListEvents in control.proto,\n"
+      "while following an event a line. Most come in pairs: raised, later cleared.");
 }
 
 void SteerCommands::add_config_diff(CLI::App& config) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "control/cli/steer.h"
+#include "control/cli/wait.h"
 
 namespace penstock::cli {
 
@@ -29,8 +30,11 @@ class SteerCommands {
   CLI::App* add_look(CLI::App& to, const std::string& name, const std::string& call,
                      const std::string& text, const std::string& more);
   void add_lists(CLI::App& app);
+  void add_health(CLI::App& app);
+  void add_events(CLI::App& app);
   const SteerOptions& options();
-  void add_timeout(CLI::App* to);
+  void add_timeout(CLI::App* to,
+                   const std::string& text = "wait so long for an answer; 5s if not given");
 
   const Io& io_;
   const OpenApi open_;
@@ -40,6 +44,8 @@ class SteerCommands {
   SteerOptions options_;
   nlohmann::json request_ = nlohmann::json::object();
   std::string file_;
+  HealthOptions health_;
+  EventsOptions events_;
 };
 
 }  // namespace penstock::cli

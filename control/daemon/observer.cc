@@ -20,14 +20,16 @@ tl::expected<std::unique_ptr<Observer>, std::string> Observer::open(const Config
                    config.node.state_dir + "/members.snapshot"));
 }
 
-void Observer::report(const Node& node, const Events& events) {
+bool members_known(const std::string& snapshot, const Events& events) {
   std::error_code ec;
-  const bool members_known =
-      !events.is_raised(EventName::kStoreUnreachable) || std::filesystem::exists(snapshot_, ec);
+  return !events.is_raised(EventName::kStoreUnreachable) || std::filesystem::exists(snapshot, ec);
+}
+
+void Observer::report(const Node& node, const Events& events) {
   const NodeNumbers n = node.numbers();
   server_->publish({.metrics = metrics_.collect(n, events),
                     .alive = alive(n),
-                    .ready = ready(n, events, members_known)});
+                    .ready = ready(n, events, members_known(snapshot_, events))});
 }
 
 }  // namespace penstock

@@ -11,6 +11,9 @@
 
 namespace penstock {
 
+// The members are known: from the store, or from the snapshot of it in this file.
+bool members_known(const std::string& snapshot, const Events& events);
+
 // The control thread's.
 class Observer {
  public:

@@ -7,6 +7,8 @@
 
 #include "control/config/address.h"
 #include "control/config/docs.h"
+#include "control/daemon/observer.h"
+#include "control/metrics/health.h"
 #include "dataplane/topic/filter.h"
 #include "dataplane/topic/name.h"
 
@@ -76,6 +78,22 @@ const char* text(StoreKind kind) {
       return "etcd";
   }
   return "";
+}
+
+json event_json(const Event& e) {
+  static constexpr const char* kSeverities[] = {"info", "warning", "error"};
+  return {{"number", e.number},
+          {"unix_ns", e.unix_ns},
+          {"name", row(e.name).name},
+          {"change", text(e.change)},
+          {"severity", kSeverities[static_cast<size_t>(e.severity())]},
+          {"subject", e.subject},
+          {"text", e.text},
+          {"suppressed", e.suppressed}};
+}
+
+std::string written(const json& answer) {
+  return answer.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 }  // namespace
@@ -151,15 +169,33 @@ json Steering::members() const {
           {"members", rows}};
 }
 
+json Steering::events(uint64_t from, size_t limit) const {
+  std::vector<Event> found;
+  const uint64_t next = parts_.events.read(from, limit, found);
+  json events = json::array(), raised = json::array();
+  for (const Event& e : found)
+    events.push_back(event_json(e));
+  for (const Event& e : parts_.events.raised())
+    raised.push_back(event_json(e));
+  return {{"epoch", parts_.epoch}, {"next", next}, {"events", events}, {"raised", raised}};
+}
+
+json Steering::health() const {
+  const std::string snapshot = parts_.config.node.state_dir + "/members.snapshot";
+  const auto checks =
+      ready(parts_.node.numbers(), parts_.events, members_known(snapshot, parts_.events));
+  json rows = json::array();
+  for (const Check& c : checks)
+    rows.push_back({{"name", c.name}, {"good", c.good}, {"text", c.text}});
+  return {{"healthy", all_good(checks)}, {"checks", rows}};
+}
+
 ApiAnswer Steering::answer(const std::string& call, const std::string& request) try {
   Node& node = parts_.node;
   const json asked = json::parse(request);
   // The node's tables are the rows of the messages as they are.
   const auto table = [&](const char* name) {
     return fmt::format(R"({{"{}":{}}})", name, node.show(name));
-  };
-  const auto written = [](const json& answer) {
-    return answer.dump(-1, ' ', false, json::error_handler_t::replace);
   };
   if (call == "GetNode") return node.show("node");
   if (call == "GetTopology") return node.show("topology");
@@ -191,6 +227,9 @@ ApiAnswer Steering::answer(const std::string& call, const std::string& request) 
     return written(reload_json(parts_.file, false, compare(parts_.config, load(parts_.file))));
   }
   if (call == "ReloadConfig") return written(reload_json(parts_.file, true, parts_.reload()));
+  if (call == "CheckHealth") return written(health());
+  if (call == "ListEvents")
+    return written(events(asked.value("from", uint64_t{0}), limit_of(asked)));
   return api_error(ApiFault::kUnknown, "no answer to " + call);
 } catch (const std::exception& e) {
   return api_error(ApiFault::kRefused, fmt::format("{} failed: {}", call, e.what()));

@@ -8,6 +8,7 @@
 #include "control/api/api.h"
 #include "control/config/diff.h"
 #include "control/daemon/members.h"
+#include "control/events/events.h"
 #include "control/node/node.h"
 
 namespace penstock {
@@ -20,6 +21,8 @@ class Steering {
     const Members* members;  // null: there is no store
     const Config& config;
     std::string file;  // of the config
+    uint64_t epoch;
+    const Events& events;
     std::function<Comparison()> reload;
   };
   explicit Steering(Parts parts) : parts_(std::move(parts)) {}
@@ -28,6 +31,8 @@ class Steering {
   ApiAnswer answer(const std::string& call, const std::string& request);
 
  private:
+  nlohmann::json events(uint64_t from, size_t limit) const;
+  nlohmann::json health() const;
   nlohmann::json nodes() const;
   nlohmann::json members() const;
 

@@ -162,6 +162,48 @@ class ApiTest(unittest.TestCase):
         self.assertIn("node.name", changed)
         self.assertIn("log.level", changed)
 
+    def test_health_waits_for_a_node_that_is_about_to_start(self):
+        early = self.start("health", "--exit-when-healthy", "--timeout", f"{LIMIT_S}s")
+        self.assertEqual(self.cli("health")[0], 3)
+        self.daemon()
+        self.assertEqual(early.wait(LIMIT_S), 0)
+        health = self.ask("health")
+        self.assertEqual((health["healthy"], {c["name"] for c in health["checks"]}),
+                         (True, {"config", "ports", "memory", "store", "workers"}))
+        self.assertIn("healthy\n", self.cli("health")[1])
+
+    def test_a_node_without_its_port_is_not_healthy(self):
+        self.daemon(2, linked=True)  # its other side does not run
+        code, out, _ = self.cli("health", node=2)
+        self.assertEqual(code, 1)
+        self.assertIn("0 of 1 up", out)
+        self.assertEqual(self.cli("health", "--exit-when-healthy", "--timeout", "400ms", node=2)[0], 4)
+
+    def test_events_are_raised_and_cleared_and_followed(self):
+        self.daemon()
+        follow = self.start("events", "--follow", "--json")
+        self.write_config(1, "nonsense\n")
+        self.assertEqual(self.cli("reload")[0], 1)
+        raised = []
+        while not raised:
+            event = json.loads(follow.stdout.readline())
+            raised = [event] if event["name"] == "config_refused" else []
+        self.assertEqual((raised[0]["change"], raised[0]["severity"]), ("raised", "error"))
+        [now] = self.ask("events", "--raised")
+        self.assertEqual((now["name"], now["subject"]), ("config_refused", raised[0]["subject"]))
+        self.write_config(1)
+        self.assertEqual(self.cli("reload")[0], 0)
+        cleared = {}
+        while cleared.get("change") != "cleared":
+            cleared = json.loads(follow.stdout.readline())
+        self.assertEqual(cleared["subject"], raised[0]["subject"])
+        self.assertEqual(self.ask("events", "--raised"), [])
+        names = [(e["name"], e["change"]) for e in self.ask("events")["events"]]
+        self.assertIn(("config_refused", "raised"), names)
+        self.assertIn("error   config_refused raised", self.cli("events")[1])
+        self.processes[1].kill()
+        self.assertEqual(follow.wait(LIMIT_S), 3)
+
     def test_a_node_that_hangs_is_said_to(self):
         process = self.daemon()
         process.send_signal(signal.SIGSTOP)

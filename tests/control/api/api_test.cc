@@ -49,8 +49,7 @@ class Control {
   explicit Control(Requests& requests) : requests_(requests) {
     thread_ = std::thread([this] {
       while (!stop_.is_set()) {
-        if (requests_.poll([this](const auto& call, const auto& r) { return answer(call, r); }) ==
-            0)
+        if (requests_.poll([](const auto& call, const auto& r) { return answer(call, r); }) == 0)
           std::this_thread::sleep_for(1ms);
       }
     });
@@ -236,7 +235,8 @@ TEST_F(Api, TakesNobodysSocketAway) {
   const auto group = ApiServer::open(o, others);
   ASSERT_FALSE(group);
   EXPECT_NE(group.error().find("api.group"), std::string::npos) << group.error();
-  o.socket = folder / "not/there";
+  o.group = "";
+  o.socket = folder / "file/there";
   const auto nowhere = ApiServer::open(o, others);
   ASSERT_FALSE(nowhere);
   EXPECT_NE(nowhere.error().find("may this user write there?"), std::string::npos);

@@ -1,12 +1,14 @@
 // The commands over the API, against a node that is made up.
 #include "control/cli/steer.h"
 
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <optional>
 #include <sstream>
 #include <unistd.h>
+#include <variant>
 
 #include "control/cli/cli.h"
 
@@ -23,6 +25,9 @@ struct Node {
   std::chrono::milliseconds limit{};
   std::string answer = "{}";
   std::optional<ApiError> error;  // instead
+  // What it says from the next call on, one after the other.
+  std::deque<std::variant<std::string, ApiError>> then = {};
+  std::vector<json> requests = {};
 };
 
 class Client final : public ApiClient {
@@ -33,6 +38,13 @@ class Client final : public ApiClient {
     node_.call = name;
     node_.request = json::parse(request);
     node_.limit = limit;
+    node_.requests.push_back(node_.request);
+    if (!node_.then.empty()) {
+      const auto next = node_.then.front();
+      node_.then.pop_front();
+      if (const auto* error = std::get_if<ApiError>(&next)) return tl::unexpected(*error);
+      return std::get<std::string>(next);
+    }
     if (node_.error) return tl::unexpected(*node_.error);
     return node_.answer;
   }
@@ -236,6 +248,91 @@ TEST(SteerConfig, ShowsWhatRunsWhenNoFileIsNamed) {
   node.answer = R"({"file":"/c.toml","toml":"[node]\nid = 1\n"})";
   EXPECT_EQ(ran(node, {"config", "show"}).out, "[node]\nid = 1\n");
   EXPECT_EQ(node.call, "GetConfig");
+}
+
+const std::string kGood =
+    R"({"healthy":true,"checks":[{"name":"ports","good":true,"text":"1 of 1 up"}]})";
+const std::string kBad =
+    R"({"healthy":false,"checks":[{"name":"ports","good":false,"text":"0 of 1 up"}]})";
+
+TEST(SteerHealth, IsOneForANodeThatIsNot) {
+  Node node;
+  node.answer = kGood;
+  Ran r = ran(node, {"health"});
+  EXPECT_EQ(r.code, 0);
+  EXPECT_EQ(r.out, "CHECK  STATE  WHY\nports  good   1 of 1 up\nhealthy\n");
+  node.answer = kBad;
+  r = ran(node, {"health"});
+  EXPECT_EQ(r.code, 1);
+  EXPECT_EQ(r.out, "CHECK  STATE  WHY\nports  bad    0 of 1 up\nnot healthy\n");
+  node.error = {ApiFault::kGone, "nobody"};
+  EXPECT_EQ(ran(node, {"health"}).code, 3);
+}
+
+TEST(SteerHealth, WaitsUntilItIsOrTimeIsUp) {
+  Node node;
+  node.answer = kGood;
+  node.then = {ApiError{ApiFault::kGone, "nobody"}, ApiError{ApiFault::kTimeout, "hangs"}, kBad};
+  EXPECT_EQ(ran(node, {"health", "--exit-when-healthy", "--timeout", "1min"}).code, 0);
+  EXPECT_EQ(node.requests.size(), 4u);
+  node.answer = kBad;
+  EXPECT_EQ(ran(node, {"health", "--exit-when-healthy", "--timeout", "1ms"}).code, 4);
+  node.error = {ApiFault::kGone, "nobody"};
+  const Ran gone = ran(node, {"health", "--exit-when-healthy", "--timeout", "1ms"});
+  EXPECT_EQ(gone.code, 4);
+  EXPECT_EQ(gone.err, "penstock: nobody\n");
+  node.error = {ApiFault::kUnknown, "older"};  // will not become better
+  EXPECT_EQ(ran(node, {"health", "--exit-when-healthy", "--timeout", "1min"}).code, 1);
+}
+
+std::string event(uint64_t number, const std::string& text) {
+  return R"({"number":)" + std::to_string(number) +
+         R"(,"unix_ns":5000000,"name":"link_down","change":"raised","severity":"warning",)" +
+         R"("subject":"node 2 path 0","text":")" + text + R"(","suppressed":)" +
+         std::to_string(number - 1) + "}";
+}
+
+TEST(SteerEvents, AreALineEachToTheLast) {
+  Node node;
+  node.then = {
+      R"({"epoch":1,"next":3,"events":[)" + event(1, "a\\u001b") + "," + event(2, "b") + "]}",
+      R"({"epoch":1,"next":4,"events":[)" + event(3, "c") + "]}",
+      R"({"epoch":1,"next":4,"events":[]})"};
+  const Ran r = ran(node, {"events"});
+  EXPECT_EQ(r.code, 0);
+  EXPECT_EQ(std::ranges::count(r.out, '\n'), 3);
+  EXPECT_NE(r.out.find(".005 warning link_down raised node 2 path 0: a?\n"), std::string::npos)
+      << r.out;
+  EXPECT_NE(r.out.find("node 2 path 0: b (1 like it were not told)\n"), std::string::npos) << r.out;
+  EXPECT_EQ(node.requests, (std::vector<json>{json::object(), {{"from", 3}}, {{"from", 4}}}));
+}
+
+TEST(SteerEvents, ThatAreForgottenAreCountedAndANewLifeBeginsAnew) {
+  Node node;
+  node.then = {R"({"epoch":1,"next":2,"events":[)" + event(1, "a") + "]}",
+               R"({"epoch":1,"next":9,"events":[)" + event(8, "b") + "]}",
+               R"({"epoch":2,"next":9,"events":[]})",
+               R"({"epoch":2,"next":2,"events":[)" + event(1, "c") + "]}",
+               R"({"epoch":2,"next":2,"events":[]})"};
+  node.error = {ApiFault::kGone, "nobody"};
+  const Ran r = ran(node, {"events", "--follow", "--json"});
+  EXPECT_EQ(r.code, 3);
+  EXPECT_EQ(r.err,
+            "penstock: 6 events are forgotten\npenstock: the node was started anew\n"
+            "penstock: nobody\n");
+  EXPECT_EQ(std::ranges::count(r.out, '\n'), 3);
+  EXPECT_EQ(json::parse(r.out.substr(0, r.out.find('\n')))["text"], "a");
+}
+
+TEST(SteerEvents, RaisedAreATable) {
+  Node node;
+  node.answer = R"({"epoch":1,"next":2,"events":[],"raised":[)" + event(1, "a") + "]}";
+  const Ran r = ran(node, {"events", "--raised"});
+  EXPECT_EQ(r.code, 0);
+  EXPECT_NE(r.out.find("warning   link_down  node 2 path 0  a\n"), std::string::npos) << r.out;
+  node.answer = R"({"raised":[]})";
+  EXPECT_EQ(ran(node, {"events", "--raised"}).out, "nothing is raised\n");
+  EXPECT_EQ(ran(node, {"events", "--raised", "--follow"}).code, 2);
 }
 
 }  // namespace

@@ -1,0 +1,90 @@
+#include "control/cli/wait.h"
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <utility>
+
+#include "control/cli/api_view.h"
+#include "control/cli/json_fields.h"
+#include "control/cli/top.h"
+
+namespace penstock::cli {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using nlohmann::json;
+
+constexpr uint64_t kPause = 250'000'000;  // ns
+
+std::chrono::nanoseconds left(Clock::time_point end) {
+  return std::max<std::chrono::nanoseconds>(end - Clock::now(), std::chrono::milliseconds(1));
+}
+
+void print(const Io& io, const json& event, bool as_json) {
+  io.out << (as_json ? json_text(event, -1) : event_line(event)) << std::flush;
+  if (!io.out) throw Failure(Exit::kFailed, "the output cannot be written");
+}
+
+}  // namespace
+
+Exit health(const Io& io, const OpenApi& open, const SteerOptions& options,
+            const HealthOptions& h) {
+  const auto end = Clock::now() + std::chrono::nanoseconds(options.timeout_ns);
+  while (true) {
+    std::string trouble;
+    json answer;
+    try {
+      SteerOptions once = options;
+      once.timeout_ns = static_cast<uint64_t>(left(end).count());
+      answer = Api(open, once).ask("CheckHealth");
+    } catch (const Failure& failure) {
+      // It may be about to start.
+      if (!h.until_healthy || (failure.code != Exit::kNoNode && failure.code != Exit::kTimeout))
+        throw;
+      trouble = failure.what();
+    }
+    const bool good = trouble.empty() && answer.value("healthy", false);
+    const bool last = !h.until_healthy || Clock::now() >= end;
+    if (good || (last && trouble.empty())) {
+      io.out << (options.json ? json_text(answer, 2) : api_view("CheckHealth", answer));
+      return good ? Exit::kOk : h.until_healthy ? Exit::kTimeout : Exit::kFailed;
+    }
+    if (last) throw Failure(Exit::kTimeout, trouble);
+    if (pause_or_quit(kPause)) return Exit::kFailed;
+  }
+}
+
+Exit events(const Io& io, const OpenApi& open, const SteerOptions& options,
+            const EventsOptions& e) {
+  Api api(open, options);
+  json answer = api.ask("ListEvents");
+  if (e.raised || (options.json && !e.follow)) {
+    if (options.json)
+      io.out << json_text(e.raised ? list(answer, "raised") : answer, 2);
+    else
+      io.out << api_view("ListEvents", answer);
+    return Exit::kOk;
+  }
+  uint64_t next = 1, epoch = num(answer, "epoch");
+  while (true) {
+    const json& all = list(answer, "events");
+    // Nobody asked for those before the first that is there.
+    if (next != 1 && !all.empty() && num(all.front(), "number") > next)
+      io.err << "penstock: " << num(all.front(), "number") - next << " events are forgotten\n";
+    for (const json& event : all)
+      print(io, event, options.json);
+    next = num(answer, "next");
+    if (all.empty() && (!e.follow || pause_or_quit(kPause))) return Exit::kOk;
+    answer = api.ask("ListEvents", {{"from", next}});
+    if (std::exchange(epoch, num(answer, "epoch")) == epoch) continue;
+    io.err << "penstock: the node was started anew\n";
+    next = 1;
+    answer = api.ask("ListEvents");
+  }
+}
+
+}  // namespace penstock::cli
