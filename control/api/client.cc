@@ -79,6 +79,8 @@ class Client final : public ApiClient {
     if (name == "ReloadConfig") return ask(c, &Stub::ReloadConfig);
     if (name == "CheckHealth") return ask(c, &Stub::CheckHealth);
     if (name == "ListEvents") return ask(c, &Stub::ListEvents);
+    if (name == "RemoveMember") return ask(c, &Stub::RemoveMember);
+    if (name == "Drain") return ask(c, &Stub::Drain);
     return api_error(ApiFault::kUnknown, "control.proto has no call " + name);
   }
 
@@ -132,6 +134,7 @@ class Client final : public ApiClient {
                 fmt::format("the node at {} does not know this call: it is of another version than "
                             "this penstock; `penstock show node` tells which",
                             at)};
+      case grpc::StatusCode::CANCELLED:  // it stopped while it had the call
       case grpc::StatusCode::UNAVAILABLE:
         return {ApiFault::kGone,
                 fmt::format("no node answers at {} ({}): start penstockd, or name its socket with "

@@ -32,7 +32,10 @@ ApiAnswer Requests::ask(std::string call, std::string request, Clock::time_point
   queue_.push_back(waiting);
   ring_event(event_.get());
   answered_.wait_until(lock, deadline, [&] { return waiting->answered; });
-  if (waiting->answered) return std::move(waiting->answer);
+  if (waiting->answered) {
+    lock.unlock();
+    return waiting->reply.later ? waiting->reply.later(deadline) : std::move(waiting->reply.answer);
+  }
   std::erase(queue_, waiting);
   return api_error(ApiFault::kTimeout, "the control thread of the node does not answer");
 }
@@ -52,9 +55,9 @@ uint32_t Requests::poll(const Answer& answer) {
       next = std::move(queue_.front());
       queue_.pop_front();
     }
-    ApiAnswer result = answer(next->call, next->request);
+    Reply reply = answer(next->call, next->request);
     const std::lock_guard lock(mutex_);
-    next->answer = std::move(result);
+    next->reply = std::move(reply);
     next->answered = true;
     answered_.notify_all();
   }
@@ -64,7 +67,7 @@ void Requests::close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
   for (const auto& waiting : queue_) {
-    waiting->answer = stopping();
+    waiting->reply.answer = stopping();
     waiting->answered = true;
   }
   queue_.clear();

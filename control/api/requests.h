@@ -2,7 +2,7 @@
 // turns of its loop and waits for nobody.
 //
 //   gRPC's threads: ask() ──▶ queue, eventfd ──▶ control thread: poll(answer)
-//                   ask() ◀────── answer ◀──────
+//                   ask() ◀────── answer, or who has it ◀──────
 #pragma once
 
 #include <chrono>
@@ -20,8 +20,14 @@ namespace penstock {
 class Requests {
  public:
   using Clock = std::chrono::steady_clock;
+  struct Reply {
+    ApiAnswer answer = "";
+    // Not empty: the answer comes from somebody who takes his time, and this waits for him, on the
+    // thread that asked.
+    std::function<ApiAnswer(Clock::time_point deadline)> later = nullptr;
+  };
   // `call` is the name in control.proto, `request` its message as JSON. On the control thread.
-  using Answer = std::function<ApiAnswer(const std::string& call, const std::string& request)>;
+  using Answer = std::function<Reply(const std::string& call, const std::string& request)>;
 
   Requests();
   Requests(const Requests&) = delete;
@@ -45,7 +51,7 @@ class Requests {
     std::string call;
     std::string request;
     bool answered = false;
-    ApiAnswer answer;
+    Reply reply;
   };
 
   const Fd event_;

@@ -116,6 +116,12 @@ class Service final : public v1::Control::Service {
   Status ListEvents(Context c, const v1::EventsRequest* q, v1::Events* a) override {
     return ask("ListEvents", c, *q, *a);
   }
+  Status RemoveMember(Context c, const v1::RemoveRequest* q, v1::Removal* a) override {
+    return ask("RemoveMember", c, *q, *a);
+  }
+  Status Drain(Context c, const v1::DrainRequest* q, v1::Draining* a) override {
+    return ask("Drain", c, *q, *a);
+  }
 
   Requests& requests_;
 };

@@ -32,6 +32,7 @@ void SteerCommands::add_to(CLI::App& app) {
   add_timeout(reload);
   add_health(app);
   add_events(app);
+  add_drain(app);
 }
 
 const SteerOptions& SteerCommands::options() {
@@ -44,22 +45,33 @@ const SteerOptions& SteerCommands::options() {
 CLI::App* SteerCommands::add(CLI::App& to, const std::string& name, const std::string& text,
                              std::function<Exit()> command) {
   CLI::App* sub = to.add_subcommand(name, text);
-  sub->callback([this, command = std::move(command)] { choose_(command); });
+  // Not when a command of its own was chosen: members, members remove.
+  sub->callback([this, sub, command = std::move(command)] {
+    if (sub->get_subcommands().empty()) choose_(command);
+  });
   return sub;
 }
 
-void SteerCommands::add_timeout(CLI::App* to, const std::string& text) {
+void SteerCommands::add_time(CLI::App* to, const std::string& text,
+                             std::function<void(uint64_t)> set) {
   to->add_option_function<std::string>(
         "--timeout",
-        [this](const std::string& value) {
+        [set = std::move(set)](const std::string& value) {
           const auto ns = parse_duration(value);
-          if (!ns || *ns == 0 || *ns > 3'600'000'000'000)
-            throw CLI::ValidationError(
-                "--timeout", value + " " + (ns ? "is not within 1ns and 1h" : ns.error()));
-          options_.timeout_ns = *ns;
+          if (!ns || *ns > 3'600'000'000'000)
+            throw CLI::ValidationError("--timeout",
+                                       value + " " + (ns ? "is more than 1h" : ns.error()));
+          set(*ns);
         },
         text)
       ->type_name("DURATION");
+}
+
+void SteerCommands::add_timeout(CLI::App* to, const std::string& text) {
+  add_time(to, text, [this](uint64_t ns) {
+    if (ns == 0) throw CLI::ValidationError("--timeout", "0 is no time at all");
+    options_.timeout_ns = ns;
+  });
 }
 
 CLI::App* SteerCommands::add_look(CLI::App& to, const std::string& name, const std::string& call,
@@ -84,8 +96,10 @@ void SteerCommands::add_lists(CLI::App& app) {
   add_look(app, "nodes", "ListNodes", "who this node knows, and how its links are",
            "The node itself, members of the store and peers of the config. STATE is that of the\n"
            "links: up, reconnecting, connecting, or no link.");
-  add_look(app, "members", "ListMembers", "the members in the store, and how the store is",
-           "As this node sees them: with the store away, as they were.");
+  CLI::App* members =
+      add_look(app, "members", "ListMembers", "the members in the store, and how the store is",
+               "As this node sees them: with the store away, as they were.");
+  add_members_remove(*members);
   add_text(
       add_look(app, "topics", "ListTopics", "topics here: who publishes, who takes them",
                "SUBSCRIPTIONS and GROUPS are those here; NODES the peers that want the topic."),
@@ -100,6 +114,18 @@ void SteerCommands::add_lists(CLI::App& app) {
   add_look(app, "links", "ListLinks", "paths to peers, as show links", "One row for each path.");
   add_look(app, "clients", "ListClients", "programs that are attached, as show clients",
            "One row for each.");
+}
+
+// Without it the members are listed.
+void SteerCommands::add_members_remove(CLI::App& members) {
+  CLI::App* remove = add(members, "remove", "remove a member: every node drops its links to it",
+                         [this] { return remove_member(io_, open_, options(), id_); });
+  remove->add_option("id", id_, "its node.id")->required();
+  add_timeout(remove);
+  remove->footer(
+      "It is removed in the epoch that it has now. It goes on by itself, and is a member again "
+      "when\n"
+      "it is restarted. A static store is edited by people: there it is refused.");
 }
 
 void SteerCommands::add_health(CLI::App& app) {
@@ -122,6 +148,19 @@ void SteerCommands::add_events(CLI::App& app) {
   sub->footer(
       "The last 1024 events, a line each; with --json the answer of ListEvents in control.proto,\n"
       "while following an event a line. Most come in pairs: raised, later cleared.");
+}
+
+void SteerCommands::add_drain(CLI::App& app) {
+  CLI::App* sub = add(app, "drain", "have the node deliver what is published, then stop",
+                      [this] { return drain(io_, open_, options(), drain_ns_); });
+  add_time(sub, "give readers so long; node.drain if not given",
+           [this](uint64_t ns) { drain_ns_ = ns; });
+  sub->footer(
+      "As SIGTERM does: clients, publishers, topics and subscriptions that are new are refused, "
+      "and\n"
+      "what is published gets to its readers as far as they take it in time. Returns when the "
+      "node\n"
+      "has ended; its log says what did not get out.");
 }
 
 void SteerCommands::add_config_diff(CLI::App& config) {

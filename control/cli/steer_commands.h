@@ -30,11 +30,14 @@ class SteerCommands {
   CLI::App* add_look(CLI::App& to, const std::string& name, const std::string& call,
                      const std::string& text, const std::string& more);
   void add_lists(CLI::App& app);
+  void add_members_remove(CLI::App& members);
   void add_health(CLI::App& app);
   void add_events(CLI::App& app);
+  void add_drain(CLI::App& app);
   const SteerOptions& options();
   void add_timeout(CLI::App* to,
                    const std::string& text = "wait so long for an answer; 5s if not given");
+  void add_time(CLI::App* to, const std::string& text, std::function<void(uint64_t)> set);
 
   const Io& io_;
   const OpenApi open_;
@@ -46,6 +49,8 @@ class SteerCommands {
   std::string file_;
   HealthOptions health_;
   EventsOptions events_;
+  std::optional<uint64_t> drain_ns_;
+  uint64_t id_ = 0;
 };
 
 }  // namespace penstock::cli

@@ -18,7 +18,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
-constexpr uint64_t kPause = 250'000'000;  // ns
+constexpr uint64_t kPause = 250'000'000;         // ns
+constexpr std::chrono::seconds kAfterDrain{10};  // to end, once it has drained
 
 std::chrono::nanoseconds left(Clock::time_point end) {
   return std::max<std::chrono::nanoseconds>(end - Clock::now(), std::chrono::milliseconds(1));
@@ -85,6 +86,40 @@ Exit events(const Io& io, const OpenApi& open, const SteerOptions& options,
     next = 1;
     answer = api.ask("ListEvents");
   }
+}
+
+Exit drain(const Io& io, const OpenApi& open, const SteerOptions& options,
+           std::optional<uint64_t> time_ns) {
+  Api api(open, options);
+  const json answer = api.ask("Drain", time_ns ? json{{"timeout_ns", *time_ns}} : json::object());
+  const auto time = std::chrono::nanoseconds(num(answer, "timeout_ns"));
+  const auto end = Clock::now() + time + kAfterDrain;
+  while (true) {
+    try {
+      (void)api.ask("GetNode");
+    } catch (const Failure& failure) {
+      if (failure.code != Exit::kNoNode) throw;
+      if (options.json)
+        io.out << json_text(answer, 2);
+      else
+        io.out << "drained and stopped\n";
+      return Exit::kOk;
+    }
+    if (Clock::now() >= end)
+      throw Failure(Exit::kTimeout, "the node drains, but has not stopped; look at its log");
+    if (pause_or_quit(kPause)) return Exit::kFailed;
+  }
+}
+
+Exit remove_member(const Io& io, const OpenApi& open, const SteerOptions& options, uint64_t id) {
+  const json answer = Api(open, options).ask("RemoveMember", {{"id", id}});
+  if (options.json)
+    io.out << json_text(answer, 2);
+  else
+    io.out << fmt::format(
+        "node {} is removed, in epoch {} and before: every node drops its links to it\n",
+        num(answer, "id"), num(answer, "epoch"));
+  return Exit::kOk;
 }
 
 }  // namespace penstock::cli

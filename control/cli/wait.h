@@ -1,5 +1,7 @@
-// Commands over the API that may take a while: health, events.
+// Commands over the API that may take a while: health, events, drain; and members remove.
 #pragma once
+
+#include <optional>
 
 #include "control/cli/steer.h"
 
@@ -15,5 +17,12 @@ struct EventsOptions {
   bool raised = false;  // only what is so now
 };
 Exit events(const Io& io, const OpenApi& open, const SteerOptions& options, const EventsOptions& e);
+
+// `time_ns`: how long readers may take; none: as the node's config says. Returns when the node is
+// gone.
+Exit drain(const Io& io, const OpenApi& open, const SteerOptions& options,
+           std::optional<uint64_t> time_ns);
+
+Exit remove_member(const Io& io, const OpenApi& open, const SteerOptions& options, uint64_t id);
 
 }  // namespace penstock::cli

@@ -287,7 +287,11 @@ int run(Config config, const std::string& path) {
       members =
           std::make_unique<Members>(config, *epoch, PENSTOCK_VERSION, std::move(*store), events);
     const auto hang_up = [&] { return reload(path, config, events); };
-    Steering steering({*node, members.get(), config, path, *epoch, events, hang_up});
+    const auto drain = [&](uint64_t ns) {
+      if (members != nullptr && !node->draining()) members->drain();
+      node->drain(Clock::raw_ns() + ns);
+    };
+    Steering steering({*node, members.get(), config, path, *epoch, events, hang_up, drain});
     std::fprintf(stderr, "penstockd: ready\n");
     control_loop(*node, events, *listener, **network, members.get(), observer->get(), requests,
                  steering, signal_fd.get(), config.node.drain_ns, hang_up);

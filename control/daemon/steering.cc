@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <future>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -17,6 +18,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr uint64_t kLongestDrain = 3'600'000'000'000;  // ns
 constexpr size_t kUsualRows = 1000;
 constexpr size_t kMostRows = 10'000;  // what the control thread takes time for at once
 
@@ -190,9 +192,9 @@ json Steering::health() const {
   return {{"healthy", all_good(checks)}, {"checks", rows}};
 }
 
-ApiAnswer Steering::answer(const std::string& call, const std::string& request) try {
+// What changes nothing; and what is done at once.
+ApiAnswer Steering::look(const std::string& call, const json& asked) const {
   Node& node = parts_.node;
-  const json asked = json::parse(request);
   // The node's tables are the rows of the messages as they are.
   const auto table = [&](const char* name) {
     return fmt::format(R"({{"{}":{}}})", name, node.show(name));
@@ -231,8 +233,42 @@ ApiAnswer Steering::answer(const std::string& call, const std::string& request) 
   if (call == "ListEvents")
     return written(events(asked.value("from", uint64_t{0}), limit_of(asked)));
   return api_error(ApiFault::kUnknown, "no answer to " + call);
+}
+
+// The store's thread writes it, and takes as long as the store does.
+Requests::Reply Steering::remove_member(uint64_t id) const {
+  if (parts_.members == nullptr)
+    return {api_error(ApiFault::kRefused,
+                      "there is no store (store.kind): take it out of [[peer]] and restart")};
+  const auto done =
+      std::make_shared<std::future<store::Result<uint64_t>>>(parts_.members->remove(id));
+  return {"", [done, id](Requests::Clock::time_point deadline) -> ApiAnswer {
+            if (done->wait_until(deadline) != std::future_status::ready)
+              return api_error(ApiFault::kTimeout, "the store does not answer in time");
+            try {
+              const auto epoch = done->get();
+              if (!epoch) return api_error(ApiFault::kRefused, epoch.error().text);
+              return written({{"id", id}, {"epoch", *epoch}});
+            } catch (const std::future_error&) {
+              return api_error(ApiFault::kGone, "the node is stopping");
+            }
+          }};
+}
+
+Requests::Reply Steering::drain(const json& asked) const {
+  const uint64_t ns = asked.value("timeout_ns", parts_.config.node.drain_ns);
+  if (ns > kLongestDrain) return {api_error(ApiFault::kInvalid, "timeout_ns is more than an hour")};
+  parts_.drain(ns);
+  return {written({{"timeout_ns", ns}})};
+}
+
+Requests::Reply Steering::answer(const std::string& call, const std::string& request) try {
+  const json asked = json::parse(request);
+  if (call == "RemoveMember") return remove_member(asked.value("id", uint64_t{0}));
+  if (call == "Drain") return drain(asked);
+  return {look(call, asked)};
 } catch (const std::exception& e) {
-  return api_error(ApiFault::kRefused, fmt::format("{} failed: {}", call, e.what()));
+  return {api_error(ApiFault::kRefused, fmt::format("{} failed: {}", call, e.what()))};
 }
 
 }  // namespace penstock

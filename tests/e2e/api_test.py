@@ -204,6 +204,34 @@ class ApiTest(unittest.TestCase):
         self.processes[1].kill()
         self.assertEqual(follow.wait(LIMIT_S), 3)
 
+    def test_drain_delivers_what_is_published_and_ends_the_node(self):
+        process = self.daemon()
+        sub = self.start("sub", "a", "--count", "3")
+        self.until(lambda: self.ask("subscriptions")["subscriptions"])
+        pub = self.start("pub", "a")
+        pub.stdin.write("1\n2\n3\n")
+        pub.stdin.flush()
+        self.assertEqual(sub.communicate(timeout=LIMIT_S)[0], "1\n2\n3\n")
+        code, out, err = self.cli("drain", "--timeout", "20s")
+        self.assertEqual((code, out), (0, "drained and stopped\n"), err)
+        self.processes.clear()
+        self.assertEqual(process.wait(LIMIT_S), 0)
+        self.assertIn("drain", self.log())
+
+    def test_a_member_is_removed_and_comes_back_in_a_later_life(self):
+        for node in (1, 2):
+            self.daemon(node, linked=True)
+        state = lambda: [n["state"] for n in self.ask("nodes")["nodes"] if n["id"] == 2]
+        self.until(lambda: state() == ["up"])
+        self.assertEqual(self.ask("members", "remove", "2"), {"id": 2, "epoch": 1})
+        self.until(lambda: state() != ["up"] and [m["id"] for m in self.ask("members")["members"]] == [1])
+        self.assertEqual(self.cli("members", "remove", "77")[::2], (1, "penstock: the store knows no node 77\n"))
+        self.processes.pop(2).kill()
+        (self.path / "2.sock").unlink()
+        self.daemon(2, linked=True)
+        self.until(lambda: state() == ["up"])
+        self.assertEqual([m["epoch"] for m in self.ask("members")["members"] if m["id"] == 2], [2])
+
     def test_a_node_that_hangs_is_said_to(self):
         process = self.daemon()
         process.send_signal(signal.SIGSTOP)

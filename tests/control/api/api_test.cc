@@ -49,7 +49,9 @@ class Control {
   explicit Control(Requests& requests) : requests_(requests) {
     thread_ = std::thread([this] {
       while (!stop_.is_set()) {
-        if (requests_.poll([](const auto& call, const auto& r) { return answer(call, r); }) == 0)
+        if (requests_.poll([](const auto& call, const auto& r) {
+              return Requests::Reply{answer(call, r)};
+            }) == 0)
           std::this_thread::sleep_for(1ms);
       }
     });

@@ -21,8 +21,8 @@ bool readable(const Requests& requests, int wait_ms) {
   return poll(&p, 1, wait_ms) == 1;
 }
 
-ApiAnswer echo(const std::string& call, const std::string& request) {
-  return call + " " + request;
+Requests::Reply echo(const std::string& call, const std::string& request) {
+  return {call + " " + request};
 }
 
 TEST(Requests, AreAnsweredOnTheThreadThatPolls) {
@@ -48,6 +48,26 @@ TEST(Requests, GiveUpInTimeAndAreThenNotCarriedOut) {
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().fault, ApiFault::kTimeout);
   EXPECT_EQ(requests.poll(echo), 0u);
+}
+
+TEST(Requests, ThatTakeLongerAreWaitedForByWhoAsked) {
+  Requests requests;
+  ApiAnswer answer = "";
+  std::thread::id asked, waited;
+  std::thread caller([&] {
+    asked = std::this_thread::get_id();
+    answer = requests.ask("Call", "{}", in(kPatience));
+  });
+  ASSERT_TRUE(readable(requests, 60'000));
+  requests.poll([&](const std::string&, const std::string&) {
+    return Requests::Reply{"", [&](Requests::Clock::time_point) {
+                             waited = std::this_thread::get_id();
+                             return ApiAnswer("late");
+                           }};
+  });
+  caller.join();
+  EXPECT_EQ(answer.value_or(""), "late");
+  EXPECT_EQ(waited, asked);
 }
 
 TEST(Requests, ThatWaitAndThatComeLaterAreTurnedAwayByClose) {

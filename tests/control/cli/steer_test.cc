@@ -335,5 +335,28 @@ TEST(SteerEvents, RaisedAreATable) {
   EXPECT_EQ(ran(node, {"events", "--raised", "--follow"}).code, 2);
 }
 
+TEST(SteerDrain, ReturnsWhenTheNodeIsGone) {
+  Node node;
+  node.then = {R"({"timeout_ns":1000000})", R"({"id":1})", ApiError{ApiFault::kGone, "nobody"}};
+  const Ran r = ran(node, {"drain", "--timeout", "1ms"});
+  EXPECT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(r.out, "drained and stopped\n");
+  EXPECT_EQ(node.requests[0], json({{"timeout_ns", 1'000'000}}));
+  node.then = {ApiError{ApiFault::kRefused, "no"}};
+  EXPECT_EQ(ran(node, {"drain"}).code, 1);
+}
+
+TEST(SteerMembers, RemoveNamesTheEpoch) {
+  Node node;
+  node.answer = R"({"id":7,"epoch":3})";
+  const Ran r = ran(node, {"members", "remove", "7"});
+  EXPECT_EQ(r.code, 0);
+  EXPECT_EQ(node.call, "RemoveMember");
+  EXPECT_EQ(node.request, json({{"id", 7}}));
+  EXPECT_EQ(r.out, "node 7 is removed, in epoch 3 and before: every node drops its links to it\n");
+  EXPECT_EQ(ran(node, {"members", "remove"}).code, 2);
+  EXPECT_EQ(ran(node, {"members", "remove", "x"}).code, 2);
+}
+
 }  // namespace
 }  // namespace penstock::cli
