@@ -20,6 +20,7 @@
 #include "control/api/server.h"
 #include "control/attach/listener.h"
 #include "control/config/diff.h"
+#include "control/config/daemon_arguments.h"
 #include "control/config/docs.h"
 #include "control/config/load.h"
 #include "control/daemon/epoch.h"
@@ -29,6 +30,7 @@
 #include "control/daemon/observer.h"
 #include "control/daemon/steering.h"
 #include "control/events/events.h"
+#include "control/daemon/service.h"
 #include "control/node/node.h"
 #include "dataplane/base/clock.h"
 #include "drivers/dpdk/eal.h"
@@ -44,17 +46,6 @@ enum Exit : int {
   kNoSocket = 4,
   kNoState = 5,
   kNoMemory = 6
-};
-
-constexpr const char* kExitText =
-    "Exit codes: 0 stopped as asked; 2 wrong usage or config; 3 placement, DPDK or a port failed;\n"
-    "4 the attach socket, the API or metrics.listen failed; 5 the state directory or the store's\n"
-    "options failed; 6 out of memory or descriptors.";
-
-struct Arguments {
-  std::string config;
-  bool check = false;
-  bool topology = false;
 };
 
 int fail(Exit code, const std::string& text) {
@@ -166,7 +157,8 @@ uint64_t unix_ns() {
 // at once.
 void control_loop(Node& node, Events& happened, Listener& listener, Network& network,
                   Members* members, Observer* observer, Requests& requests, Steering& steering,
-                  int signal_fd, uint64_t drain_ns, const std::function<void()>& hang_up) {
+                  Service& service, int signal_fd, uint64_t drain_ns,
+                  const std::function<void()>& hang_up) {
   constexpr uint64_t kLookNs = 1'000'000'000;
   const Fd epoll(epoll_create1(EPOLL_CLOEXEC));
   const auto answer = [&](const std::string& call, const std::string& request) {
@@ -193,6 +185,7 @@ void control_loop(Node& node, Events& happened, Listener& listener, Network& net
     if (members != nullptr) members->poll(node, network, now);
     if (node.drained() && stopping == 0) {
       spdlog::info("stopping");
+      service.stopping();
       node.stop(now);
       stopping = now;
     }
@@ -201,6 +194,7 @@ void control_loop(Node& node, Events& happened, Listener& listener, Network& net
       node.look_around(now);
       if (observer != nullptr) observer->report(node, happened);
     }
+    service.poll(node, now);
     // A second for what is on its way; then the process ends and the kernel
     // tells the rest.
     if (stopping != 0 &&
@@ -215,8 +209,11 @@ void control_loop(Node& node, Events& happened, Listener& listener, Network& net
       signalfd_siginfo signal{};
       if (events[i].data.fd != signal_fd || read(signal_fd, &signal, sizeof signal) < 0) continue;
       if (signal.ssi_signo == SIGHUP) {
+        service.reloading();
         hang_up();
+        service.reloaded();
       } else {
+        service.stopping();
         if (members != nullptr && !node.draining()) members->drain();
         const bool at_once = node.draining() || signal.ssi_signo == SIGINT;
         node.drain(at_once ? now : now + drain_ns);
@@ -293,8 +290,11 @@ int run(Config config, const std::string& path) {
     };
     Steering steering({*node, members.get(), config, path, *epoch, events, hang_up, drain});
     std::fprintf(stderr, "penstockd: ready\n");
+    Service service;
+    service.ready(fmt::format("node {}, {} worker(s), {} port(s)", config.node.id,
+                              node->worker_count(), config.ports.size()));
     control_loop(*node, events, *listener, **network, members.get(), observer->get(), requests,
-                 steering, signal_fd.get(), config.node.drain_ns, hang_up);
+                 steering, service, signal_fd.get(), config.node.drain_ns, hang_up);
     api->reset();
   }
   // The ports first: devices give references back late, to regions that are the
@@ -305,7 +305,7 @@ int run(Config config, const std::string& path) {
   return kFine;
 }
 
-int start(const Arguments& arguments) {
+int start(const DaemonArguments& arguments) {
   const Loaded loaded = load(arguments.config);
   if (!loaded) {
     for (const Diagnostic& d : loaded.error())
@@ -333,17 +333,11 @@ int start(const Arguments& arguments) {
 }  // namespace penstock
 
 int main(int argc, char** argv) {
-  CLI::App app(
-      "The Penstock node: moves messages between programs on this "
-      "host and its peers.");
-  penstock::Arguments arguments;
-  app.add_option("--config,-c", arguments.config, "TOML file; see below for its keys")
-      ->default_val("/etc/penstock/penstock.toml");
-  app.add_flag("--check", arguments.check, "check the config and exit");
-  app.add_flag("--topology", arguments.topology,
-               "print which CPU each worker gets, and why, and exit");
+  CLI::App app(penstock::kDaemonText);
+  penstock::DaemonArguments arguments;
+  penstock::declare(app, arguments);
   app.set_version_flag("--version", "penstockd " PENSTOCK_VERSION);
-  app.footer(std::string(penstock::kExitText) + "\n\n" + penstock::help());
+  app.footer(std::string(penstock::kDaemonExitText) + "\n\n" + penstock::help());
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
