@@ -3,10 +3,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <functional>
+#include <optional>
 
 #include "control/cli/bench.h"
 #include "control/cli/config_command.h"
 #include "control/cli/exit.h"
+#include "control/cli/host_commands.h"
 #include "control/cli/match.h"
 #include "control/cli/receive.h"
 #include "control/cli/send.h"
@@ -62,6 +64,7 @@ class Program {
     add_topology();
     add_match();
     add_config();
+    host_.emplace(app_, io_, socket_, json_, command_);
     app_.footer(std::string(kExamples) + kExitCodes);  // last, or every command would have it too
   }
 
@@ -290,6 +293,7 @@ class Program {
   CLI::Option* match_given_ = nullptr;
   std::string config_file_;
   SteerCommands steer_;
+  std::optional<HostCommands> host_;
 };
 
 }  // namespace

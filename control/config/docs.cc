@@ -42,7 +42,7 @@ std::string help() {
   return out;
 }
 
-std::string example() {
+std::string example(const std::map<std::string, std::string>& values) {
   std::string out =
       "# Config of penstockd. Every option stands here with its default; only node.id, and name,\n"
       "# device and address of a port and id and address of a peer, must be given. An unknown key\n"
@@ -53,7 +53,8 @@ std::string example() {
     out += fmt::format("\n# {}\n{}{}\n", section.text, comment, heading(section));
     for (const Option& option : options()) {
       if (option.table() != section.name) continue;
-      const std::string value = fallback(option);
+      const auto given = values.find(std::string(option.key));
+      const std::string value = given != values.end() ? given->second : fallback(option);
       const std::string_view off = value.empty() && !option.required ? "# " : comment;
       out += fmt::format("\n# {}\n# {}{}\n{}{} = {}\n", option.text, allowed(option),
                          option.required ? "; must be given" : "", off, option.name(),
