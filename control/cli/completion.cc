@@ -133,7 +133,8 @@ _penstock() {{
 {2}  esac
   _describe -V {0} found || _files
 }}
-compdef _penstock {0}
+# Loaded by zsh itself, or sourced.
+if [[ $funcstack[1] == _penstock ]]; then _penstock "$@"; else compdef _penstock {0}; fi
 )",
                      all.front().command, patterns(all), cases);
 }
