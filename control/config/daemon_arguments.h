@@ -20,7 +20,8 @@ inline constexpr const char* kDaemonText =
 
 inline constexpr const char* kDaemonExitText =
     "Exit codes: 0 stopped as asked; 2 wrong usage or config; 3 placement, DPDK or a port failed;\n"
-    "4 the attach socket, the API or metrics.listen failed; 5 the state directory or the store's options "
+    "4 the attach socket, the API or metrics.listen failed; 5 the state directory or the store's "
+    "options "
     "failed; 6 out of memory or descriptors.";
 
 // `to` outlives the parsing.
