@@ -19,8 +19,8 @@
 
 #include "control/api/server.h"
 #include "control/attach/listener.h"
-#include "control/config/diff.h"
 #include "control/config/daemon_arguments.h"
+#include "control/config/diff.h"
 #include "control/config/docs.h"
 #include "control/config/load.h"
 #include "control/daemon/epoch.h"
