@@ -97,11 +97,16 @@ void Node::lane_progress(LaneRecord& lane) {
   if (!lane.closed || lane.dying) return;
   // It ends where its stamps end for that reader, whatever its header says.
   const auto drained = [&](const ReaderRecord& r) { return !lane.stamped(totals(r).position); };
+  // The peer was away, and has not heard yet what it missed: that comes first of all.
+  const auto untold = [](const ForwardRecord& f) {
+    return f.owed_from != f.reader->start &&
+           (f.forward == nullptr || f.forward->out().stats().delivered.read() == 0);
+  };
   for (size_t i = 0; i < lane.forwards.size();) {
     ForwardRecord& f = *lane.forwards[i];
     i++;
     if (f.ending || f.group != nullptr) continue;  // a group's go with its source
-    const bool done = !f.peer->up() || drained(*f.reader);
+    const bool done = !f.peer->up() || (drained(*f.reader) && !untold(f));
     if (done) end_forward(f, Drop::kPeerDown, true);
   }
   std::vector<SourceRecord*> done;

@@ -53,7 +53,7 @@ BUGS = [
         "      if (was == SentPacket::State::kInFlight) in_flight_--;", "      if (in_flight_ != 0) in_flight_--;"),
     Bug("dark_port_kept", "a source port by which all vanishes is left", "dataplane/link/spread.h",
         "    if (++p.lost < kLostInARow) return false;\n    change(p, next_packet);\n",
-        "    if (++p.lost < kLostInARow) return false;\n"),
+        "    if (++p.lost < kLostInARow) return false;\n    (void)next_packet;\n"),
     Bug("no_probe_timeout", "a lost tail is noticed by silence", "dataplane/link/link_loss.cc",
         "  if (now >= probe_at_) {\n    probe(now);", "  if (now >= probe_at_) {\n    if (probes_ != 0) probe(now);"),
     Bug("probe_waits_for_the_window", "a probe waits for no window", "dataplane/link/link.h",

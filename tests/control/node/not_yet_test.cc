@@ -33,6 +33,15 @@ class NotYet : public test::PeerRig {
     m.topic = to.topic;
     return m;
   }
+  // The peer is ready for the lane that it was asked to take.
+  void take(size_t i) {
+    ASSERT_EQ(peer.asked.size(), i + 1) << log;
+    peer.take(peer.asked[i]);
+    auto ready = answer<peer::LaneReady>(peer.asked[i]);
+    ready.mirror = test::HostilePeer::kLane;
+    say(ready);
+    settle(8);
+  }
 };
 
 class TwoPaths : public NotYet {
@@ -200,18 +209,10 @@ TEST_F(NotYet, APeerMissesNothingThatItNoLongerWants) {
   test::Guest g;
   publisher(g);
   LaneWriter lane(g.lanes[0].memory.data(), test::HostilePeer::kLane, nullptr);
-  const auto take = [&] {
-    ASSERT_EQ(peer.asked.size(), 1u) << log;
-    peer.take(peer.asked[0]);
-    auto ready = answer<peer::LaneReady>(peer.asked[0]);
-    ready.mirror = test::HostilePeer::kLane;
-    say(ready);
-    settle(8);
-  };
   for (const bool named : {false, true}) {
     say(wish(1, "t"));
     settle(4);
-    take();
+    take(0);
     peer.begin_anew(now, 1);
     for (int i = 0; i < 500 && !peer.up(); i++)
       settle(1);
@@ -222,7 +223,7 @@ TEST_F(NotYet, APeerMissesNothingThatItNoLongerWants) {
     settle(4);
     if (!named) say(wish(1, "t"));
     settle(50);
-    take();
+    take(0);
     const auto row = show("lanes")[0]["readers"][0]["link"];
     EXPECT_EQ(row["sent"], named ? 1 : 0) << "a notice: " << row;
     peer.begin_anew(now, 1);
@@ -232,6 +233,33 @@ TEST_F(NotYet, APeerMissesNothingThatItNoLongerWants) {
     say(peer::SubAll{});
     settle(50);
   }
+}
+
+// What it missed it is told, though the publisher leaves before it is ready for the lane.
+TEST_F(NotYet, APeerHearsWhatItMissedOfALaneThatHasEnded) {
+  test::Guest g;
+  publisher(g);
+  LaneWriter lane(g.lanes[0].memory.data(), test::HostilePeer::kLane, nullptr);
+  say(wish(1, "t"));
+  settle(4);
+  take(0);
+  peer.begin_anew(now, 1);
+  for (int i = 0; i < 500 && !peer.up(); i++)
+    settle(1);
+  settle(50);
+  ASSERT_EQ(lane.send({}, std::vector<std::byte>(8)), Errc::kOk);
+  say(wish(1, "t"));
+  say(peer::SubAll{});
+  settle(50);
+  const size_t closed = peer.closed.size();
+  g.leave();
+  settle(1000);  // some ticks
+  EXPECT_EQ(peer.closed.size(), closed);
+  take(0);
+  settle(1000);
+  ASSERT_EQ(peer.closed.size(), closed + 1);
+  EXPECT_EQ(peer.closed.back().messages, 1u) << "the notice";
+  EXPECT_EQ(show("lanes").size(), 0u);
 }
 
 // On path 1 its new life is up before anything is known of the end of the old one on path 0.
@@ -257,17 +285,10 @@ TEST_F(NotYet, WhatIsWantedAgainAtOnceDoesNotComeTwice) {
   test::Guest g;
   publisher(g);
   LaneWriter lane(g.lanes[0].memory.data(), test::HostilePeer::kLane, nullptr);
-  const auto take = [&](const peer::LaneTopic& asked) {
-    peer.take(asked);
-    auto ready = answer<peer::LaneReady>(asked);
-    ready.mirror = test::HostilePeer::kLane;
-    say(ready);
-    settle(8);
-  };
   say(wish(1, "t"));
   settle(4);
   ASSERT_EQ(peer.asked.size(), 1u);
-  take(peer.asked[0]);
+  take(0);
   peer::SubDel enough;
   enough.key = 1;
   say(enough);
@@ -279,7 +300,7 @@ TEST_F(NotYet, WhatIsWantedAgainAtOnceDoesNotComeTwice) {
   settle(8);
   ASSERT_EQ(peer.asked.size(), 2u) << log;
   EXPECT_EQ(peer.acknowledged, std::vector<uint64_t>{1}) << "it is not ready for the lane";
-  take(peer.asked[1]);
+  take(1);
   EXPECT_EQ(peer.acknowledged, (std::vector<uint64_t>{1, 2}));
   ASSERT_EQ(lane.send({}, std::vector<std::byte>(8)), Errc::kOk);
   settle(8);
