@@ -112,8 +112,10 @@ std::string manual_penstockd() {
   declare(app, arguments);
   return head("penstockd", "8", "messaging node of this host") +
          ".SH SYNOPSIS\n.B penstockd\n[\\fIoptions\\fR]\n.SH DESCRIPTION\n" + roff(kDaemonText) +
-         "\n.PP\nSIGTERM and SIGINT stop it in order, SIGHUP has it read its config again. Under "
-         "systemd it\nsays when it is ready and feeds the watchdog while all its workers make "
+         "\n.PP\nSIGTERM has it deliver what is published, for node.drain at most, and stop; a "
+         "second "
+         "one,\nor SIGINT, stops it at once. SIGHUP has it read its config again. Under systemd "
+         "it\nsays when it is ready and feeds the watchdog while all its workers make "
          "turns.\n.SH OPTIONS\n" +
          options_text(app) + ".SH EXIT STATUS\n" + roff(kDaemonExitText) +
          "\n.SH FILES\n.TP\n/etc/penstock/penstock.toml\nthe config\n.TP\n"

@@ -102,7 +102,7 @@ Exit drain(const Io& io, const OpenApi& open, const SteerOptions& options,
       if (options.json)
         io.out << json_text(answer, 2);
       else
-        io.out << "drained and stopped\n";
+        io.out << "the node stops; what was not delivered, if anything, stands in its log\n";
       return Exit::kOk;
     }
     if (Clock::now() >= end)

@@ -20,6 +20,7 @@ namespace {
 constexpr size_t kMaxFileBytes = 1 << 20;
 // A dotted key nests as deep as its line is long, and toml++ takes a stack frame for each level.
 constexpr size_t kMaxLineBytes = 4096;
+constexpr size_t kMaxDots = 10'000;  // and brackets: each may be a table in a table
 
 Literal literal_of(const toml::node& node) {
   if (const auto* number = node.as_integer()) return number->get();
@@ -199,6 +200,9 @@ Loaded parse(std::string_view toml, const std::string& file) {
   if (const uint32_t line = first_long_line(toml); line != 0) {
     return failed(file, line, fmt::format("is a line of more than {} bytes", kMaxLineBytes));
   }
+  const auto deepens = [](char c) { return c == '.' || c == '[' || c == '{'; };
+  if (static_cast<size_t>(std::ranges::count_if(toml, deepens)) > kMaxDots)
+    return failed(file, 0, fmt::format("has more than {} dots and brackets", kMaxDots));
   try {
     const toml::table root = toml::parse(toml);
     return Loader(file).run(root);

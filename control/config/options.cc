@@ -167,7 +167,7 @@ constexpr Option kOptions[] = {
     {"api.group", Kind::kText, "", 0, 63, "", kRestart,
      "Group that owns the API's socket; empty: the daemon's own.",
      [](Target t) -> Slot { return &t.config->api.group; }, false, false, R"("penstock-admin")"},
-    {"api.mode", Kind::kOctal, "0660", 0, 0777, "", kRestart,
+    {"api.mode", Kind::kOctal, "0600", 0, 0777, "", kRestart,
      "Who may steer, as the API's socket's file mode.",
      [](Target t) -> Slot { return &t.config->api.mode; }},
     {"api.listen", Kind::kText, "", 0, 255, "", kRestart,

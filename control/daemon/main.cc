@@ -15,6 +15,7 @@
 #include <sys/signalfd.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include "control/api/server.h"
@@ -174,6 +175,7 @@ void control_loop(Node& node, Events& happened, Listener& listener, Network& net
   }
   const Clock clock;
   uint64_t stopping = 0;  // since when
+  bool told = false;      // to stop, by a signal
   uint64_t look_at = 0;
   while (true) {
     const uint64_t now = Clock::raw_ns();
@@ -215,7 +217,7 @@ void control_loop(Node& node, Events& happened, Listener& listener, Network& net
       } else {
         service.stopping();
         if (members != nullptr && !node.draining()) members->drain();
-        const bool at_once = node.draining() || signal.ssi_signo == SIGINT;
+        const bool at_once = std::exchange(told, true) || signal.ssi_signo == SIGINT;
         node.drain(at_once ? now : now + drain_ns);
       }
     }

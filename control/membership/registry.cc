@@ -113,7 +113,13 @@ std::vector<MemberEvent> Registry::begin(std::string& trouble) {
     return events;
   }
   for (const store::Entry& e : last->entries)
-    if (const uint64_t id = id_in(e.key, kRemoved); id != 0) removed_[id] = decode_life(e).epoch;
+    if (const uint64_t id = id_in(e.key, kRemoved); id != 0) {
+      removed_[id] = decode_life(e).epoch;
+      Member gone;  // who is in the config is called from the start
+      gone.id = id;
+      gone.epoch = removed_[id];
+      if (id != options_.self.id) events.push_back({MemberEvent::kRemoved, gone});
+    }
   for (const store::Entry& e : last->entries) {
     const auto member = decode_member(e.key, e.value);
     if (!member || member->id == options_.self.id || is_removed(*member)) continue;
@@ -269,7 +275,8 @@ void Registry::compare(uint64_t now, std::vector<MemberEvent>& events) {
     Known& known = at->second;
     if (there.contains(at->first))
       known.missed_since = 0;
-    else if (heard && (known.missed_since == 0 || heard_.contains(at->first)))
+    else if (heard &&
+             (known.missed_since == 0 || (!options_.read_only && heard_.contains(at->first))))
       known.missed_since = now;
     if (heard && known.missed_since != 0 && now - known.missed_since >= grace) {
       events.push_back({MemberEvent::kGone, known.member});

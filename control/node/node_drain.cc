@@ -71,9 +71,11 @@ std::string Node::undelivered(uint64_t& messages) const {
       if (r->evicted) continue;
       const uint64_t n = totals(*r).in_flight;
       if (n == 0) continue;
+      // Of an inbox whose member is gone nobody has it yet.
       const std::string who = r->forward != nullptr  ? "node " + clean(r->forward->peer->name)
                               : r->source != nullptr ? "group " + clean(r->source->group->filter)
-                                                     : clean(r->subscription->client->name);
+                              : r->subscription != nullptr ? clean(r->subscription->client->name)
+                                                           : "group " + clean(lane->group);
       left[who] += n;
       messages += n;
     }

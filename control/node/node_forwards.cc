@@ -76,7 +76,8 @@ ForwardRecord* Node::forward_for(PeerRecord& p, LaneRecord& lane, GroupRecord* g
     f->reader->forward = f.get();
     f->owed_from = f->reader->start;
     if (const auto m = lane.missed.find(p.id); m != lane.missed.end()) {
-      if (m->second.peer_epoch == p.epoch) f->owed_from = m->second.from;
+      if (m->second.peer_epoch == p.epoch)
+        f->owed_from = std::min(m->second.from, f->reader->start);
       lane.missed.erase(m);
     }
     tell_writer(*f->reader, -1);

@@ -262,6 +262,7 @@ bool Node::adopt_inbox(GroupRecord& g, LaneRecord& inbox, ReaderRecord& r) {
   // The same mark with another slot: what the member consumed is settled, the rest is the group's.
   const uint64_t taken = t.position - r.start;
   inbox.left.add({.sent = taken, .delivered = t.delivered, .dropped = t.dropped});
+  ended_.delivered[static_cast<size_t>(Taker::kClient)] += t.delivered;
   r.table->slots.give_back(r.slot);
   r.table = table;
   r.slot = *slot;

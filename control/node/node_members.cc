@@ -17,11 +17,13 @@ void Node::add_peer(uint64_t id, std::string name, std::vector<PathRecord> paths
   p->name = std::move(name);
   p->paths = std::move(paths);
   p->epoch = epoch;
+  bool was_cut = false;
   const auto was = std::ranges::find(former_, id, &FormerPeer::id);
   if (was != former_.end()) {
     p->epoch = std::max(epoch, was->epoch);
     p->absent = std::move(was->absent);
     p->absent_epoch = was->absent_epoch;
+    was_cut = was->cut;
     former_.erase(was);
   }
   for (uint32_t i = 0; i < p->paths.size(); i++)
@@ -35,7 +37,9 @@ void Node::add_peer(uint64_t id, std::string name, std::vector<PathRecord> paths
       net->add_link(l, now);
     });
   }
+  PeerRecord& made = *p;
   peers_[id] = std::move(p);
+  if (was_cut) cut(made, "it was before it was removed and came back");
 }
 
 bool Node::has_peer(uint64_t id) const {
@@ -64,7 +68,7 @@ void Node::remove_peer(uint64_t id, std::function<void()> gone) {
     if (p.paths[i].suspect) clear(EventName::kLinkSuspect, path_name(p, i), text);
   }
   if (p.cut) clear(EventName::kPeerCut, fmt::format("node {}", id), text);
-  former_.push_back({id, p.epoch, std::move(p.absent), p.absent_epoch});
+  former_.push_back({id, p.epoch, std::move(p.absent), p.absent_epoch, p.cut});
   if (former_.size() > kMostFormer) {
     for (auto& [lane_id, lane] : lanes_)
       lane->missed.erase(former_.front().id);

@@ -112,6 +112,7 @@ struct FormerPeer {
   uint64_t epoch = 0;
   std::set<std::string> absent;
   uint64_t absent_epoch = 0;
+  bool cut = false;
 };
 inline constexpr size_t kMostFormer = 256;
 

@@ -67,6 +67,8 @@ class Sender {
   Errc commit(uint32_t topic, uint64_t key, uint64_t len) {
     if (len >= most_) [[unlikely]]
       return Errc::kInvalid;
+    if (page_->generation.load() != seen_generation_ && ended()) [[unlikely]]
+      return Errc::kClosed;
     if (topic != last_topic_) [[unlikely]]
       return commit_slowly(topic, key, len);
     publish(topic, key, len);
@@ -111,6 +113,8 @@ class Sender {
   Errc commit_slowly(uint32_t topic, uint64_t key, uint64_t len);
   Errc count(Errc e);
   void publish_any(Meta meta, uint64_t len);
+  // The node has closed the lane, under what was loaned of it: nobody would read it.
+  bool ended();
 
   bool has_topic(uint32_t topic) const {
     return topic < topic_ready_.size() && topic_ready_[topic] != 0;

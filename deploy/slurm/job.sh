@@ -12,7 +12,8 @@ fail() {
 case ${SLURM_JOB_ID:-} in
   '' | *[!0-9]*) fail "SLURM_JOB_ID is no number: this is for slurmd to run" ;;
 esac
-job=$run/$SLURM_JOB_ID
+job=$run/$SLURM_JOB_ID      # the daemon's: sockets and state
+keep=$run/.$SLURM_JOB_ID    # root's: config, log, number of the process
 
 PORT_DEVICE='' FABRIC_SUFFIX='' FABRIC_BITS=24 MORE_CONFIG=''
 # shellcheck disable=SC1090

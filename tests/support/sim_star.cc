@@ -68,6 +68,8 @@ SimStar::SimStar(const Config& config) : config_(config), net_(config.seed) {
 }
 
 SimStar::~SimStar() {
+  for (auto& h : hosts_)
+    h->port->stop();  // what it still sends refers to lanes, which go first
   for (auto& f : flows_)
     hosts_[f->source.host]->worker->tasks().remove(&f->forward);
 }

@@ -340,7 +340,7 @@ TEST(SteerDrain, ReturnsWhenTheNodeIsGone) {
   node.then = {R"({"timeout_ns":1000000})", R"({"id":1})", ApiError{ApiFault::kGone, "nobody"}};
   const Ran r = ran(node, {"drain", "--timeout", "1ms"});
   EXPECT_EQ(r.code, 0) << r.err;
-  EXPECT_EQ(r.out, "drained and stopped\n");
+  EXPECT_EQ(r.out, "the node stops; what was not delivered, if anything, stands in its log\n");
   EXPECT_EQ(node.requests[0], json({{"timeout_ns", 1'000'000}}));
   node.then = {ApiError{ApiFault::kRefused, "no"}};
   EXPECT_EQ(ran(node, {"drain"}).code, 1);

@@ -7,6 +7,21 @@ namespace penstock {
 namespace {
 
 // The least that is a config, then `more`.
+// Each dot a table in a table, on lines that are not too long.
+std::string nested_tables() {
+  std::string toml = "x = [\n";
+  for (int line = 0; line < 120; line++) {
+    toml += "{a";
+    for (int dot = 0; dot < 2000; dot++)
+      toml += ".a";
+    toml += "=[\n";
+  }
+  toml += "1";
+  for (int line = 0; line < 120; line++)
+    toml += "]}";
+  return toml + "]\n";
+}
+
 std::string config_with(const std::string& more) {
   return "[node]\nid = 1\n" + more;
 }
@@ -70,6 +85,7 @@ const Bad kKeys[] = {
      "c.toml:2: Error while parsing key-value pair: expected value, saw '\\n'"},
     {"LongLine", config_with("# " + std::string(5000, 'x') + "\n"),
      "c.toml:3: is a line of more than 4096 bytes"},
+    {"TablesInTables", nested_tables(), "c.toml: has more than 10000 dots and brackets"},
     {"LargeFile", std::string((1 << 20) + 1, '\n'), "c.toml: is larger than 1 MiB"},
     {"Several", "[node]\nid = 0\n[lane]\nrnig = 4\n[workers]\ncount = 33\n",
      "c.toml:2: node.id: 0 is not allowed; allowed: 1 to 4294967295; nearest: 1\n"

@@ -157,6 +157,28 @@ TEST_F(Drain, WaitsForWhatIsInAnInbox) {
   EXPECT_TRUE(node->drained()) << node->show("lanes");
 }
 
+// It has let go of nothing, and the worker has not heard of its end when the node looks.
+TEST_F(Drain, SurvivesAPullerThatLeaves) {
+  Guest p, s;
+  enter(s);
+  subscribe(s, attach::Mode::kGroup);
+  LaneWriter lane = publish(p, attach::Kind::kPusher);
+  settle(4);
+  send(lane, 3);
+  settle(8);
+  hear(s);
+  node->drain(now + kLong);
+  settle(4);
+  s.leave();
+  for (int i = 0; i < 3; i++) {
+    now += Node::kTickNs;
+    node->poll(now);
+  }
+  EXPECT_FALSE(node->drained());
+  settle(5 * kTick);
+  EXPECT_TRUE(node->drained()) << node->show("lanes");
+}
+
 TEST_F(Drain, EndsWhenTimeIsUpAndSaysWhatIsNotDelivered) {
   Guest p, s;
   enter(s);

@@ -131,6 +131,18 @@ TEST_F(Sender, LoanIsWrittenInPlace) {
   EXPECT_EQ(m.bytes()[0], std::byte{42});
 }
 
+TEST_F(Sender, WhatWasLoanedWhenTheNodeClosedTheLaneIsRefused) {
+  auto s = client.subscriber("t");
+  auto p = client.publisher({.name = "p"});
+  const uint32_t t = *p->topic("t");
+  ASSERT_EQ(p->send(t, "x"), PENSTOCK_OK);
+  ASSERT_TRUE(p->loan(8));
+  node.lose_lane_of("p");
+  EXPECT_EQ(p->commit(t, 8), PENSTOCK_CLOSED);
+  EXPECT_EQ(p->commit(t, 8), PENSTOCK_INVALID);
+  EXPECT_FALSE(p->loan(8));
+}
+
 TEST_F(Sender, PartsArriveAsOneMessage) {
   auto s = client.subscriber("t");
   auto p = client.publisher();
