@@ -18,6 +18,12 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr int kPatienceMs = 3000;
+constexpr int kMomentMs = 20;
+
+bool hangs_up_at_once(int guest) {
+  pollfd p{.fd = guest, .events = POLLRDHUP, .revents = 0};
+  return poll(&p, 1, kMomentMs) != 0;
+}
 
 }  // namespace
 
@@ -41,6 +47,10 @@ bool PeerDoor::wait(int timeout_ms) {
   pollfd p{.fd = listener_, .events = POLLIN, .revents = 0};
   if (poll(&p, 1, timeout_ms) <= 0) return false;
   guest_ = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+  if (guest_ >= 0 && hangs_up_at_once(guest_)) {
+    close(guest_);
+    guest_ = -1;
+  }
   return guest_ >= 0;
 }
 
@@ -68,6 +78,7 @@ int PeerDoor::hand_over(int (*listen)(void*), void* argument) {
   const int rc = listen(argument);
   done.set();
   usher.join();
+  if (rc != 0) close_sockets_at(path_);  // a probe of DPDK 22.11 that fails leaves them open
   return rc;
 }
 

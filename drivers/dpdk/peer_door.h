@@ -26,12 +26,13 @@ class PeerDoor {
   PeerDoor& operator=(const PeerDoor&) = delete;
   ~PeerDoor();
 
-  // Waits up to timeout_ms; true when a peer is there.
+  // Waits up to timeout_ms; true when a peer is there and stays for a moment (who only asks whether
+  // somebody listens does not).
   bool wait(int timeout_ms);
 
   // After wait() returned true. Gives the path up and calls listen(argument), which is to listen
-  // there until a peer has come; returns what that returned. When no peer comes within seconds we
-  // connect ourselves, so that it fails; then open() another door.
+  // there until a peer has come; returns what that returned, 0 for success. When no peer comes
+  // within seconds we connect ourselves, so that it fails; then open() another door.
   int hand_over(int (*listen)(void*), void* argument);
 
  private:

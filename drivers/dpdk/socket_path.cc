@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <vector>
 
 namespace penstock {
 namespace {
@@ -43,6 +46,23 @@ std::string clear_socket_path(const std::string& path) {
   if (somebody_listens(path)) return "is in use by another process";
   if (unlink(path.c_str()) != 0) return std::string("cannot be removed: ") + strerror(errno);
   return "";
+}
+
+int close_sockets_at(const std::string& path) {
+  std::vector<int> bound;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", ignored)) {
+    const int fd = atoi(entry.path().filename().c_str());
+    sockaddr_un at{};
+    socklen_t length = sizeof at;
+    if (getsockname(fd, reinterpret_cast<sockaddr*>(&at), &length) != 0) continue;
+    if (at.sun_family == AF_UNIX &&
+        path == std::string(at.sun_path, strnlen(at.sun_path, sizeof at.sun_path)))
+      bound.push_back(fd);
+  }
+  for (const int fd : bound)
+    close(fd);
+  return static_cast<int>(bound.size());
 }
 
 int listen_at(const std::string& path) {

@@ -12,6 +12,9 @@ bool somebody_listens(const std::string& path);
 // that begins with the path, or an empty string.
 std::string clear_socket_path(const std::string& path);
 
+// Closes every socket of this process that is bound there, and returns how many.
+int close_sockets_at(const std::string& path);
+
 // Binds and listens: the descriptor, or -1 and errno.
 int listen_at(const std::string& path);
 

@@ -2,6 +2,8 @@
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_memory.h>
@@ -183,6 +185,37 @@ TEST(VirtioUser, ClosesThoughItsPeerWasStopped) {
   device.reset();
   peer.kill();
   auto another = open("virtio-user:" + dir / "t");
+}
+
+// A guest that comes to the door of a virtio-user port and hangs up as soon as it is put off, or,
+// as who only asks whether the path is in use, at once.
+void visit(const std::string& path, bool stays) {
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un to{.sun_family = AF_UNIX, .sun_path = {}};
+  memcpy(to.sun_path, path.data(), path.size());
+  EXPECT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  char word = 0;
+  if (stays) {
+    EXPECT_EQ(read(fd, &word, 1), 0);
+  }
+  close(fd);
+}
+
+TEST(VirtioUser, OutlivesGuestsThatLeave) {
+  const Directory dir;
+  auto device = open("virtio-user:" + dir / "s");
+  const std::string waiting = device->status();
+  for (int i = 0; i < 3; i++)
+    visit(dir / "s", false);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_EQ(device->status(), waiting);
+  visit(dir / "s", true);
+  EXPECT_TRUE(eventually([&] {
+    return device->status().starts_with("down: a peer came and left again");
+  })) << device->status();
+  Peer peer("vhost:" + dir / "s");
+  ASSERT_TRUE(peer.ready());
+  EXPECT_TRUE(comes_up(*device)) << device->status();
 }
 
 // A frame sent over virtio-user to a peer that sends it back, within some seconds.
