@@ -118,7 +118,9 @@ void log_event(const Event& e) {
   }
   const std::string more =
       e.suppressed == 0 ? "" : fmt::format(" ({} more {} were not said)", e.suppressed, what.name);
-  g_events->log(level, "{} {}: {}{}", what.name, text(e.change), e.text, more);
+  std::string head = e.name == EventName::kNote ? "" : fmt::format("{}: ", what.name);
+  if (e.change != Change::kNoted) head = fmt::format("{} {}: ", what.name, text(e.change));
+  g_events->log(level, "{}{}{}", head, e.text, more);
 }
 
 }  // namespace penstock

@@ -176,14 +176,17 @@ void control_loop(Node& node, Events& happened, Listener& listener, Network& net
   const Clock clock;
   uint64_t stopping = 0;  // since when
   bool told = false;      // to stop, by a signal
-  uint64_t look_at = 0;
+  uint64_t look_at = 0, refresh_at = 0;
   while (true) {
     const uint64_t now = Clock::raw_ns();
     happened.turn(now, unix_ns());
     while (auto session = listener.accept())
       node.add_client(std::move(session), now);
     const uint32_t work = node.poll(now) + requests.poll(answer);
-    network.refresh();
+    if (now >= refresh_at) {
+      refresh_at = now + Node::kTickNs;
+      network.refresh();
+    }
     if (members != nullptr) members->poll(node, network, now);
     if (node.drained() && stopping == 0) {
       spdlog::info("stopping");

@@ -4,7 +4,7 @@
 namespace penstock {
 namespace {
 
-// A publisher that scribbles on its own lane falsifies its own share of this.
+// A publisher that scribbles on its own lane falsifies this: metrics/README.md.
 void count_published(const LaneRecord& lane, Counted& sum) {
   if (lane.kind != LaneKind::kLane) return;
   const uint64_t head = lane.head();

@@ -5,13 +5,14 @@
 #include <unistd.h>
 
 #include "control/node/node.h"
+#include "control/node/show_text.h"
 
 namespace penstock {
 namespace {
 
 using nlohmann::json;
 
-const char* text(CloseReason r) {
+const char* reason(CloseReason r) {
   switch (r) {
     case CloseReason::kOpen:
       return "";
@@ -36,7 +37,7 @@ const char* link_state(bool up, bool connected) {
 json drops_of(const std::map<Drop, uint64_t>& dropped) {
   json j = json::object();
   for (const auto& [why, n] : dropped)
-    if (n != 0) j[penstock::text(why)] = n;
+    if (n != 0) j[text(why)] = n;
   return j;
 }
 
@@ -47,29 +48,13 @@ json totals_of(const Totals& t) {
 const char* mode_of(const ReaderRecord& r) {
   if (r.evicted) return "evicted";
   if (r.subscription == nullptr) return "reliable";
-  switch (r.subscription->overflow.policy) {
-    case attach::Policy::kBlock:
-      return "reliable";
-    case attach::Policy::kDropOldest:
-      return "drop_oldest";
-    case attach::Policy::kConflate:
-      return "conflate";
-    case attach::Policy::kDisconnect:
-      return "disconnect";
-    case attach::Policy::kDropNewest:
-      return "drop_newest";
-  }
-  return "";
+  const attach::Policy policy = r.subscription->overflow.policy;
+  return policy == attach::Policy::kBlock ? "reliable" : text(policy);
 }
 
 std::string endpoint(const IpAddress& ip, uint16_t port) {
   return ip.is_v6() ? fmt::format("[{}]:{}", format(ip), port)
                     : fmt::format("{}:{}", format(ip), port);
-}
-
-// Names and questions are bytes that somebody else chose: what is no UTF-8 in them is replaced.
-std::string write(const json& answer) {
-  return answer.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 }  // namespace
@@ -141,7 +126,7 @@ std::string Node::show_lanes() {
                 // What the publisher has taken of the arena: in steps of a sixteenth of it.
                 {"bytes", lane->header()->reserved.load()},
                 {"worker", lane->worker},
-                {"closed", text(lane->reason)},
+                {"closed", reason(lane->reason)},
                 {"readers", readers},
                 {"left", totals_of(lane->left)}};
     if (lane->peer != nullptr) row["origin"] = lane->origin_lane;
@@ -175,7 +160,7 @@ std::string Node::show_links() {
       }
       for (size_t d = 0; d < kDrops; d++)
         if (const uint64_t n = s.drops.by_reason[d].read(); n != 0)
-          drops[penstock::text(static_cast<Drop>(d))] = n;
+          drops[text(static_cast<Drop>(d))] = n;
       all.push_back({{"peer", clean(p->name)},
                      {"peer_id", id},
                      {"path", i},
@@ -311,7 +296,7 @@ std::map<Drop, uint64_t> Node::drops() const {
 std::string Node::show_drops() {
   json j = json::object();
   for (const auto& [why, n] : drops())
-    j[penstock::text(why)] = n;
+    j[text(why)] = n;
   return write(j);
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "control/node/node.h"
+#include "control/node/show_text.h"
 #include "dataplane/topic/filter.h"
 
 namespace penstock {
@@ -17,22 +18,6 @@ struct Named {
   std::set<std::string> publishers;
 };
 
-const char* text(attach::Policy policy) {
-  switch (policy) {
-    case attach::Policy::kBlock:
-      return "block";
-    case attach::Policy::kDropOldest:
-      return "drop_oldest";
-    case attach::Policy::kConflate:
-      return "conflate";
-    case attach::Policy::kDisconnect:
-      return "disconnect";
-    case attach::Policy::kDropNewest:
-      return "drop_newest";
-  }
-  return "";
-}
-
 json row(const char* from, uint64_t id, const std::string& name, Mode mode,
          const std::string& filter, const attach::Overflow& overflow) {
   return {{"from", from},
@@ -44,10 +29,6 @@ json row(const char* from, uint64_t id, const std::string& name, Mode mode,
           {"limit_messages", overflow.limit_messages},
           {"limit_bytes", overflow.limit_bytes},
           {"block_ns", overflow.block_ns}};
-}
-
-std::string write(const json& answer) {
-  return answer.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 }  // namespace

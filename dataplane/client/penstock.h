@@ -160,7 +160,7 @@ PENSTOCK_API penstock_code penstock_send_wait(penstock_sender* sender, uint32_t 
 PENSTOCK_API penstock_code penstock_loan(penstock_sender* sender, size_t len, void** out);
 
 /* Sends what was loaned; `len` may be less than was loaned. INVALID: nothing is loaned, or `len` is
- * more. BAD_TOPIC (the loan stays). */
+ * more. BAD_TOPIC (the loan stays). CLOSED: the node has ended the lane since; it was not sent. */
 PENSTOCK_API penstock_code penstock_commit(penstock_sender* sender, uint32_t topic, uint64_t key,
                                            size_t len);
 

@@ -62,13 +62,13 @@ Errc Sender::count(Errc e) {
   return e;
 }
 
-// Not the topic of the message before, or with a timestamp.
 bool Sender::ended() {
   if (page_->closed.load() == 0) return false;
   most_ = 0;
   return true;
 }
 
+// Not the topic of the message before, or with a timestamp.
 Errc Sender::commit_slowly(uint32_t topic, uint64_t key, uint64_t len) {
   if (!has_topic(topic)) return Errc::kBadTopic;
   publish_any({.topic = topic, .key = key}, len);

@@ -68,6 +68,16 @@ TEST_F(RemovalTest, ARemovalOutlivesTheStoreAndOurRestart) {
     run(30000, a, zombie);
     EXPECT_TRUE(a.members.empty());
   }
+  {
+    Registry::Options o{.self = {1, "a", {}, 2, "x", "1"}, .snapshot = snapshot};
+    Registry known(open(), o);
+    std::string trouble;
+    const auto events = known.begin(trouble);  // who is in [[peer]] is called until this
+    ASSERT_EQ(events.size(), 1u) << trouble;
+    EXPECT_EQ(events[0].kind, MemberEvent::kRemoved);
+    EXPECT_EQ(events[0].member.id, 2u);
+    EXPECT_EQ(events[0].member.epoch, 5u);
+  }
   Host again(open(), 1, 2, snapshot);
   run(30000, again);
   EXPECT_TRUE(again.members.empty());

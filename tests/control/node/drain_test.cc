@@ -68,6 +68,17 @@ class Drain : public test::PeerRig {
     say(y);
     settle(4);
   }
+  // Three messages are in the inbox of `s` when the node begins to drain.
+  void push_and_drain(Guest& p, Guest& s) {
+    enter(s);
+    subscribe(s, attach::Mode::kGroup);
+    LaneWriter lane = publish(p, attach::Kind::kPusher);
+    settle(4);
+    send(lane, 3);
+    settle(8);
+    hear(s);
+    node->drain(now + kLong);
+  }
   static void send(LaneWriter& lane, int count) {
     for (int i = 0; i < count; i++)
       ASSERT_EQ(lane.send({}, std::vector<std::byte>(8)), Errc::kOk);
@@ -142,14 +153,7 @@ TEST_F(Drain, WaitsForWhatIsOnItsWayToAPeer) {
 
 TEST_F(Drain, WaitsForWhatIsInAnInbox) {
   Guest p, s;
-  enter(s);
-  subscribe(s, attach::Mode::kGroup);
-  LaneWriter lane = publish(p, attach::Kind::kPusher);
-  settle(4);
-  send(lane, 3);
-  settle(8);
-  hear(s);
-  node->drain(now + kLong);
+  push_and_drain(p, s);
   settle(5 * kTick);
   EXPECT_FALSE(node->drained()) << node->show("lanes");
   take(s, 3);
@@ -160,14 +164,7 @@ TEST_F(Drain, WaitsForWhatIsInAnInbox) {
 // It has let go of nothing, and the worker has not heard of its end when the node looks.
 TEST_F(Drain, SurvivesAPullerThatLeaves) {
   Guest p, s;
-  enter(s);
-  subscribe(s, attach::Mode::kGroup);
-  LaneWriter lane = publish(p, attach::Kind::kPusher);
-  settle(4);
-  send(lane, 3);
-  settle(8);
-  hear(s);
-  node->drain(now + kLong);
+  push_and_drain(p, s);
   settle(4);
   s.leave();
   for (int i = 0; i < 3; i++) {

@@ -18,9 +18,13 @@ class NotYet : public test::PeerRig {
     while (g.hear()) {
     }
     g.say(attach::Mapped{.lane_id = g.lanes.at(0).id});
+    add_topic(g, 0, "t");
+  }
+  void add_topic(test::Guest& g, uint32_t row, const char* name) {
     attach::AddTopic t;
     t.lane_id = g.lanes[0].id;
-    peer::set_text(t.name, "t");
+    t.topic = row;
+    peer::set_text(t.name, name);
     g.say(t);
     settle(1);
   }
@@ -313,12 +317,7 @@ TEST_F(NotYet, WhatIsWantedAgainAtOnceDoesNotComeTwice) {
 TEST_F(NotYet, ATopicThatIsWantedAgainIsNotReadyBecauseItWasBefore) {
   test::Guest g;
   publisher(g);
-  attach::AddTopic u;
-  u.lane_id = g.lanes[0].id;
-  u.topic = 1;
-  peer::set_text(u.name, "u");
-  g.say(u);
-  settle(1);
+  add_topic(g, 1, "u");
   LaneWriter lane(g.lanes[0].memory.data(), test::HostilePeer::kLane, nullptr);
   const auto ready = [&](const peer::LaneTopic& asked) {
     auto m = answer<peer::LaneReady>(asked);
@@ -356,12 +355,7 @@ TEST_F(NotYet, ATopicThatIsWantedAgainIsNotReadyBecauseItWasBefore) {
 TEST_F(NotYet, ATopicThatIsWantedAfterTheLaneClosedHoldsNothingUp) {
   test::Guest g;
   publisher(g);
-  attach::AddTopic u;
-  u.lane_id = g.lanes[0].id;
-  u.topic = 1;
-  peer::set_text(u.name, "u");
-  g.say(u);
-  settle(1);
+  add_topic(g, 1, "u");
   say(wish(1, "u"));
   settle(4);
   ASSERT_EQ(peer.asked.size(), 1u);
@@ -373,11 +367,8 @@ TEST_F(NotYet, ATopicThatIsWantedAfterTheLaneClosedHoldsNothingUp) {
   say(wish(2, "t"));
   settle(4);
   EXPECT_EQ(peer.acknowledged, std::vector<uint64_t>{2}) << "nothing of it is published any more";
-  peer.take(peer.asked[0]);
-  auto ready = answer<peer::LaneReady>(peer.asked[0]);
-  ready.mirror = test::HostilePeer::kLane;
-  say(ready);
-  settle(40);
+  take(0);
+  settle(32);
   EXPECT_EQ(peer.asked.size(), 1u);
   EXPECT_EQ(peer.acknowledged, (std::vector<uint64_t>{2, 1}));
   const auto row = show("lanes")[0]["readers"][0];
