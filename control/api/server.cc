@@ -24,6 +24,8 @@ namespace v1 = api::v1;
 
 constexpr int kMostThreads = 32;  // calls that wait at the same time, more or less
 constexpr int kMostRequestBytes = 4 << 20;
+constexpr size_t kMostBytes = 256 << 20;  // of all calls
+constexpr int kMostStreams = 16;          // calls at once of one connection
 constexpr int kHandshakeMs = 10'000;
 constexpr int kIdleMs = 300'000;
 constexpr std::chrono::seconds kLongest{30};  // a call
@@ -202,10 +204,12 @@ class Server final : public ApiServer {
     grpc::ServerBuilder builder;
     grpc::ResourceQuota quota("penstock");
     quota.SetMaxThreads(kMostThreads);
+    quota.Resize(kMostBytes);
     builder.SetResourceQuota(quota);
     builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
     builder.SetMaxReceiveMessageSize(kMostRequestBytes);
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreams);
     builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleMs);
     builder.AddListeningPort("unix:" + o.socket, grpc::InsecureServerCredentials());

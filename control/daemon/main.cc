@@ -197,7 +197,7 @@ void control_loop(Node& node, Events& happened, Listener& listener, Network& net
     if (now >= look_at) {
       look_at = now + kLookNs;
       node.look_around(now);
-      if (observer != nullptr) observer->report(node, happened);
+      if (observer != nullptr) observer->report(node, happened, members);
     }
     service.poll(node, now);
     // A second for what is on its way; then the process ends and the kernel

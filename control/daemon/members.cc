@@ -131,11 +131,18 @@ void Members::removed(const Member& m) {
 
 void Members::poll(Node& node, Network& network, uint64_t now) {
   const Membership::News news = membership_.take();
-  if (news.trouble) trouble_ = *news.trouble;
-  if (news.trouble && news.trouble->empty())
-    events_.clear(EventName::kStoreUnreachable, "store", "the store is heard again");
-  if (news.trouble && !news.trouble->empty())
-    events_.raise(EventName::kStoreUnreachable, "store", "store: " + *news.trouble);
+  complete_ |= news.complete;
+  const auto say = [this](EventName name, const std::optional<std::string>& text, std::string& known,
+                          const char* over) {
+    if (!text) return;
+    known = *text;
+    if (text->empty())
+      events_.clear(name, "store", over);
+    else
+      events_.raise(name, "store", "store: " + *text);
+  };
+  say(EventName::kStoreUnreachable, news.store_trouble, store_trouble_, "the store is heard again");
+  say(EventName::kMembersTrouble, news.trouble, trouble_, "the members are in order again");
   for (auto at = news.members.begin(); at != news.members.end(); ++at) {
     // What is known of it later counts: who has moved is called where it is.
     if (std::any_of(at + 1, news.members.end(), [id = at->member.id](const MemberEvent& later) {

@@ -28,12 +28,16 @@ class Members {
   // called where it is. `now` in ns, monotonic.
   void poll(Node& node, Network& network, uint64_t now);
   // Any thread; see Membership.
-  std::future<store::Result<uint64_t>> remove(uint64_t id) { return membership_.remove(id); }
+  std::optional<std::future<store::Result<uint64_t>>> remove(uint64_t id) {
+    return membership_.remove(id);
+  }
   void drain() { membership_.drain(); }
 
   // The members as the store has them, by id, this node not among them, and what is wrong with it.
   const std::map<uint64_t, Member>& known() const { return known_; }
-  const std::string& trouble() const { return trouble_; }
+  const std::string& trouble() const { return store_trouble_.empty() ? trouble_ : store_trouble_; }
+  // The store was heard at least once.
+  bool complete() const { return complete_; }
 
  private:
   struct Peer {
@@ -58,7 +62,8 @@ class Members {
   std::set<uint64_t> heard_;
   uint64_t next_look_ = 0;
   std::map<uint64_t, Member> known_;
-  std::string trouble_;
+  std::string store_trouble_, trouble_;
+  bool complete_ = false;
 };
 
 }  // namespace penstock

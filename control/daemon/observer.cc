@@ -20,16 +20,16 @@ tl::expected<std::unique_ptr<Observer>, std::string> Observer::open(const Config
                    config.node.state_dir + "/members.snapshot"));
 }
 
-bool members_known(const std::string& snapshot, const Events& events) {
+bool members_known(const std::string& snapshot, const Members* members) {
   std::error_code ec;
-  return !events.is_raised(EventName::kStoreUnreachable) || std::filesystem::exists(snapshot, ec);
+  return members == nullptr || members->complete() || std::filesystem::exists(snapshot, ec);
 }
 
-void Observer::report(const Node& node, const Events& events) {
+void Observer::report(const Node& node, const Events& events, const Members* members) {
   const NodeNumbers n = node.numbers();
   server_->publish({.metrics = metrics_.collect(n, events),
                     .alive = alive(n),
-                    .ready = ready(n, events, members_known(snapshot_, events))});
+                    .ready = ready(n, events, members_known(snapshot_, members))});
 }
 
 }  // namespace penstock

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "control/config/config.h"
+#include "control/daemon/members.h"
 #include "control/events/events.h"
 #include "control/metrics/metrics.h"
 #include "control/metrics/server.h"
@@ -12,7 +13,7 @@
 namespace penstock {
 
 // The members are known: from the store, or from the snapshot of it in this file.
-bool members_known(const std::string& snapshot, const Events& events);
+bool members_known(const std::string& snapshot, const Members* members);
 
 // The control thread's.
 class Observer {
@@ -23,7 +24,7 @@ class Observer {
                                                                    std::string version);
 
   // Every second, after node.look_around().
-  void report(const Node& node, const Events& events);
+  void report(const Node& node, const Events& events, const Members* members);
 
  private:
   Observer(std::unique_ptr<MetricsServer> server, Identity self, std::string snapshot)

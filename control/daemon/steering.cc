@@ -185,7 +185,7 @@ json Steering::events(uint64_t from, size_t limit) const {
 json Steering::health() const {
   const std::string snapshot = parts_.config.node.state_dir + "/members.snapshot";
   const auto checks =
-      ready(parts_.node.numbers(), parts_.events, members_known(snapshot, parts_.events));
+      ready(parts_.node.numbers(), parts_.events, members_known(snapshot, parts_.members));
   json rows = json::array();
   for (const Check& c : checks)
     rows.push_back({{"name", c.name}, {"good", c.good}, {"text", c.text}});
@@ -221,13 +221,6 @@ ApiAnswer Steering::look(const std::string& call, const json& asked) const {
     return node.show_subscriptions(topic, limit_of(asked));
   }
   if (call == "GetConfig") return written({{"file", parts_.file}, {"toml", full(parts_.config)}});
-  if (call == "DiffConfig") {
-    const std::string file = asked.value("file", parts_.file);
-    if (asked.contains("toml"))
-      return written(reload_json(
-          file, false, compare(parts_.config, parse(asked["toml"].get<std::string>(), file))));
-    return written(reload_json(parts_.file, false, compare(parts_.config, load(parts_.file))));
-  }
   if (call == "ReloadConfig") return written(reload_json(parts_.file, true, parts_.reload()));
   if (call == "CheckHealth") return written(health());
   if (call == "ListEvents")
@@ -240,8 +233,9 @@ Requests::Reply Steering::remove_member(uint64_t id) const {
   if (parts_.members == nullptr)
     return {api_error(ApiFault::kRefused,
                       "there is no store (store.kind): take it out of [[peer]] and restart")};
-  const auto done =
-      std::make_shared<std::future<store::Result<uint64_t>>>(parts_.members->remove(id));
+  auto asked = parts_.members->remove(id);
+  if (!asked) return {api_error(ApiFault::kBusy, "the store is slow, and removals wait for it")};
+  const auto done = std::make_shared<std::future<store::Result<uint64_t>>>(std::move(*asked));
   return {"", [done, id](Requests::Clock::time_point deadline) -> ApiAnswer {
             if (done->wait_until(deadline) != std::future_status::ready)
               return api_error(ApiFault::kTimeout, "the store does not answer in time");
@@ -252,6 +246,16 @@ Requests::Reply Steering::remove_member(uint64_t id) const {
             } catch (const std::future_error&) {
               return api_error(ApiFault::kGone, "the node is stopping");
             }
+          }};
+}
+
+// Reading what may be megabytes of text is not the control thread's work.
+Requests::Reply Steering::diff(const json& asked) const {
+  return {"", [asked, running = parts_.config, own = parts_.file](Requests::Clock::time_point) {
+            const bool given = asked.contains("toml");
+            const std::string file = given ? asked.value("file", own) : own;
+            const Loaded other = given ? parse(asked["toml"].get<std::string>(), file) : load(file);
+            return ApiAnswer(written(reload_json(file, false, compare(running, other))));
           }};
 }
 
@@ -266,6 +270,7 @@ Requests::Reply Steering::answer(const std::string& call, const std::string& req
   const json asked = json::parse(request);
   if (call == "RemoveMember") return remove_member(asked.value("id", uint64_t{0}));
   if (call == "Drain") return drain(asked);
+  if (call == "DiffConfig") return diff(asked);
   return {look(call, asked)};
 } catch (const std::exception& e) {
   return {api_error(ApiFault::kRefused, fmt::format("{} failed: {}", call, e.what()))};

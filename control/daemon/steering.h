@@ -37,6 +37,7 @@ class Steering {
   nlohmann::json health() const;
   Requests::Reply remove_member(uint64_t id) const;
   Requests::Reply drain(const nlohmann::json& asked) const;
+  Requests::Reply diff(const nlohmann::json& asked) const;
   nlohmann::json nodes() const;
   nlohmann::json members() const;
 

@@ -25,6 +25,7 @@ enum class Severity : uint8_t { kInfo, kWarning, kError };
   row(kSlowReader, "slow_reader", kWarning, true, "a reader has held its publisher back for a second, and moves no more") \
   row(kDropsStarted, "drops_started", kWarning, true, "messages are being dropped, for this reason") \
   row(kStoreUnreachable, "store_unreachable", kWarning, true, "the store does not answer, or not as it should") \
+  row(kMembersTrouble, "members_trouble", kWarning, true, "this node is not registered, a member's row cannot be read, or what is known of members not saved") \
   row(kConfigRefused, "config_refused", kError, true, "the file was read again and has mistakes; what runs is what was before") \
   row(kWorkerStuck, "worker_stuck", kError, true, "a worker has not come round for seconds") \
   row(kClientDetached, "client_detached", kWarning, false, "a client was cut off") \

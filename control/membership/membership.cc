@@ -8,6 +8,7 @@ namespace penstock {
 namespace {
 
 constexpr std::chrono::milliseconds kTurn{200};  // a stop waits for so long
+constexpr size_t kMostRemovals = 16;             // that wait; each takes as long as the store does
 
 uint64_t steady_ms() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -40,8 +41,9 @@ Membership::News Membership::take() {
   return std::exchange(news_, {});
 }
 
-std::future<store::Result<uint64_t>> Membership::remove(uint64_t id) {
+std::optional<std::future<store::Result<uint64_t>>> Membership::remove(uint64_t id) {
   const std::lock_guard lock(mutex_);
+  if (wants_.removals.size() >= kMostRemovals) return std::nullopt;
   return wants_.removals.emplace_back(Removal{id, {}}).done.get_future();
 }
 
@@ -57,16 +59,22 @@ void Membership::drain() {
 
 void Membership::serve(Wants wants) {
   for (Removal& r : wants.removals)
-    r.done.set_value(remove_member(*store_, r.id));
+    if (!stop_.is_set()) r.done.set_value(remove_member(*store_, r.id));
   if (wants.heard) registry_.heard(std::move(*wants.heard));
   if (wants.drain) registry_.drain();
 }
 
-void Membership::tell(std::vector<MemberEvent> members, const std::string& trouble) {
+void Membership::tell(std::vector<MemberEvent> members, const std::string& snapshot_trouble) {
+  const std::string store = registry_.store_trouble();
+  const std::string trouble = snapshot_trouble.empty() ? registry_.trouble() : snapshot_trouble;
   const std::lock_guard lock(mutex_);
-  if (members.empty() && trouble == trouble_) return;
+  if (members.empty() && trouble == trouble_ && store == store_trouble_ &&
+      registry_.complete() == complete_)
+    return;
   news_.members.insert(news_.members.end(), members.begin(), members.end());
   if (std::exchange(trouble_, trouble) != trouble) news_.trouble = trouble;
+  if (std::exchange(store_trouble_, store) != store) news_.store_trouble = store;
+  news_.complete = complete_ = registry_.complete();
   ring_event(event_.get());
 }
 
@@ -84,7 +92,6 @@ void Membership::run() {
     serve(wanted());
     auto more = registry_.poll(steady_ms(), kTurn);
     members.insert(members.end(), more.begin(), more.end());
-    if (trouble.empty()) trouble = registry_.trouble();
     tell(std::exchange(members, {}), std::exchange(trouble, {}));
   }
   serve(wanted());

@@ -20,7 +20,9 @@ class Membership {
  public:
   struct News {
     std::vector<MemberEvent> members;
-    std::optional<std::string> trouble;  // when it is another than before; empty: all is well again
+    // See Registry. When it is another than before; empty: all is well again.
+    std::optional<std::string> store_trouble, trouble;
+    bool complete = false;
   };
 
   // The store is the thread's from here on.
@@ -33,8 +35,8 @@ class Membership {
   News take();
 
   // Any thread: see remove_member(). Ready within a second and the store's time limits; the thread
-  // that runs the node never waits for it.
-  std::future<store::Result<uint64_t>> remove(uint64_t id);
+  // that runs the node never waits for it. Broken when this ends first. Empty: too many wait.
+  std::optional<std::future<store::Result<uint64_t>>> remove(uint64_t id);
   // Whom the node's links hear: see Registry.
   void set_heard(std::set<uint64_t> ids);
   // Our row says that this node is about to leave.
@@ -54,16 +56,17 @@ class Membership {
 
   void run();
   void serve(Wants wants);
-  void tell(std::vector<MemberEvent> members, const std::string& trouble);
+  void tell(std::vector<MemberEvent> members, const std::string& snapshot_trouble);
 
   const std::unique_ptr<store::Store> store_;
   Registry registry_;
   const Fd event_;
   StopFlag stop_;
-  std::mutex mutex_;  // for the three below
+  std::mutex mutex_;  // for what is below
   Wants wants_;
   News news_;
-  std::string trouble_;  // as it was told
+  std::string store_trouble_, trouble_;  // as they were told
+  bool complete_ = false;
   std::thread thread_;
 };
 

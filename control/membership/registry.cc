@@ -134,17 +134,22 @@ bool Registry::is_removed(const Member& member) const {
   return at != removed_.end() && member.epoch <= at->second;
 }
 
-// The row and the epoch at once. False: not now; own_trouble_ says why.
+// The row and the epoch at once. False: not now; own_trouble_ or write_trouble_ says why.
 bool Registry::write_row() {
   const Member& self = options_.self;
   const auto fail = [this](std::string why) {
     own_trouble_ = std::move(why);
     return false;
   };
+  const auto away = [this](const store::Error& why) {
+    write_trouble_ = why.text;
+    return false;
+  };
+  write_trouble_.clear();
   const auto life = life_in_store(store_, epoch_key(self.id));
-  if (!life) return fail(life.error().text);
+  if (!life) return away(life.error());
   const auto removed = life_in_store(store_, removed_key(self.id));
-  if (!removed) return fail(removed.error().text);
+  if (!removed) return away(removed.error());
   if (removed->epoch >= self.epoch) return fail(expelled_text(self));
   if (life->epoch > self.epoch || (life->epoch == self.epoch && life->instance != self.instance)) {
     fenced_ = true;
@@ -164,7 +169,7 @@ bool Registry::write_row() {
   const auto done = store_.txn(txn);
   if (!done) {
     if (done.error().fault == Fault::kNoLease) lease_ = {};
-    return fail(done.error().text);
+    return away(done.error());
   }
   return done->applied || fail("somebody else registers with this node's id at the same time");
 }
@@ -175,7 +180,7 @@ void Registry::stay_registered(uint64_t now) {
   if (lease_.id != 0) {
     const auto kept = store_.keep_alive(lease_.id);
     if (!kept) {
-      own_trouble_ = kept.error().text;
+      write_trouble_ = kept.error().text;
       if (kept.error().fault != Fault::kNoLease) {
         next_try_ = now + third / 4;
         return;
@@ -187,7 +192,7 @@ void Registry::stay_registered(uint64_t now) {
     written_ = false;
     const auto lease = store_.grant(options_.lease);
     if (!lease) {
-      own_trouble_ = lease.error().text;
+      write_trouble_ = lease.error().text;
       next_try_ = now + third / 4;
       return;
     }
@@ -328,9 +333,12 @@ void Registry::leave() {
   written_ = false;
 }
 
+std::string Registry::store_trouble() const {
+  return follower_.trouble().empty() ? write_trouble_ : follower_.trouble();
+}
+
 std::string Registry::trouble() const {
-  for (const std::string* text :
-       {&own_trouble_, &follower_.trouble(), &row_trouble_, &save_trouble_})
+  for (const std::string* text : {&own_trouble_, &row_trouble_, &save_trouble_})
     if (!text->empty()) return *text;
   return "";
 }

@@ -55,7 +55,11 @@ class Registry {
   void leave();
 
   bool registered() const { return lease_.id != 0 && written_; }
-  // What is wrong: with the store, with our row, with a row of somebody else; empty: nothing.
+  // The store was heard at least once.
+  bool complete() const { return follower_.complete(); }
+  // Why the store is not heard, or does not take our row; empty: all is well with it.
+  std::string store_trouble() const;
+  // What is wrong with our row, with a row of somebody else, with the snapshot; empty: nothing.
   std::string trouble() const;
 
  private:
@@ -88,6 +92,7 @@ class Registry {
   uint64_t last_poll_ = 0;
   uint64_t next_save_ = 0;
   bool unsaved_ = false;
+  std::string write_trouble_;  // what the store said when our row was to be kept
   std::string own_trouble_, row_trouble_, save_trouble_;
 };
 

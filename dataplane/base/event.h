@@ -31,8 +31,8 @@ bool enable_remote_fence();
 //
 // With one hole, seen on Linux 6.18: a CPU that a process used before it registered, and that was
 // idle then, keeps saying "not registered" until another process has run there; a waker of another
-// process on such a CPU is not fenced. So a sleep is always bounded (100 ms), and nothing but the
-// length of a sleep may rest on this fence.
+// process on such a CPU is not fenced. So a sleep is always bounded (100 ms), and nothing else may
+// rest on this fence, but that a store of nanoseconds ago has left its CPU (LaneDesk::close).
 void remote_fence();
 
 // The other half: what stands before it in the program comes before what stands after, once the

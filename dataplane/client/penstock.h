@@ -135,7 +135,8 @@ typedef struct penstock_bytes {
 } penstock_bytes;
 
 /* Copies `len` bytes and sends them. Never waits.
- * WOULD_BLOCK: full; NO_ROUTE: a pusher without puller; TOO_BIG, BAD_TOPIC, CLOSED. */
+ * WOULD_BLOCK: full; NO_ROUTE: a pusher without puller; TOO_BIG, BAD_TOPIC. CLOSED: the node has
+ * ended the lane; one message, that in whose call it did, may have been delivered for all that. */
 PENSTOCK_API penstock_code penstock_send(penstock_sender* sender, uint32_t topic, const void* data,
                                          size_t len);
 
@@ -160,7 +161,7 @@ PENSTOCK_API penstock_code penstock_send_wait(penstock_sender* sender, uint32_t 
 PENSTOCK_API penstock_code penstock_loan(penstock_sender* sender, size_t len, void** out);
 
 /* Sends what was loaned; `len` may be less than was loaned. INVALID: nothing is loaned, or `len` is
- * more. BAD_TOPIC (the loan stays). CLOSED: the node has ended the lane since; it was not sent. */
+ * more. BAD_TOPIC (the loan stays). CLOSED: as of penstock_send. */
 PENSTOCK_API penstock_code penstock_commit(penstock_sender* sender, uint32_t topic, uint64_t key,
                                            size_t len);
 

@@ -62,18 +62,12 @@ Errc Sender::count(Errc e) {
   return e;
 }
 
-bool Sender::ended() {
-  if (page_->closed.load() == 0) return false;
-  most_ = 0;
-  return true;
-}
-
 // Not the topic of the message before, or with a timestamp.
 Errc Sender::commit_slowly(uint32_t topic, uint64_t key, uint64_t len) {
   if (!has_topic(topic)) return Errc::kBadTopic;
   publish_any({.topic = topic, .key = key}, len);
   if (!stamp_) last_topic_ = topic;
-  return Errc::kOk;
+  return sent();
 }
 
 void Sender::publish_any(Meta meta, uint64_t len) {
@@ -99,9 +93,8 @@ Errc Sender::sendv(uint32_t topic, uint64_t key,
   void* to = nullptr;
   if (const Errc e = loan(len, to); e != Errc::kOk) return e;
   write_parts(parts, static_cast<std::byte*>(to));
-  if (page_->generation.load() != seen_generation_ && ended()) return Errc::kClosed;
   publish_any({.topic = topic, .parts = static_cast<uint16_t>(parts.size()), .key = key}, len);
-  return Errc::kOk;
+  return sent();
 }
 
 Errc Sender::send_wait(uint32_t topic, uint64_t key, std::span<const std::byte> bytes,

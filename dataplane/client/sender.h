@@ -67,12 +67,10 @@ class Sender {
   Errc commit(uint32_t topic, uint64_t key, uint64_t len) {
     if (len >= most_) [[unlikely]]
       return Errc::kInvalid;
-    if (page_->generation.load() != seen_generation_ && ended()) [[unlikely]]
-      return Errc::kClosed;
     if (topic != last_topic_) [[unlikely]]
       return commit_slowly(topic, key, len);
     publish(topic, key, len);
-    return Errc::kOk;
+    return sent();
   }
 
   void read_stats(penstock_sender_stats& out);
@@ -113,8 +111,13 @@ class Sender {
   Errc commit_slowly(uint32_t topic, uint64_t key, uint64_t len);
   Errc count(Errc e);
   void publish_any(Meta meta, uint64_t len);
-  // The node has closed the lane, under what was loaned of it: nobody would read it.
-  bool ended();
+  // After what was committed: kClosed when the node ends the lane, and it may have come too late.
+  Errc sent() {
+    local_fence();  // LaneDesk::close() has the other one
+    return page_->generation.load() == seen_generation_ || page_->ending.load() == 0
+               ? Errc::kOk
+               : Errc::kClosed;
+  }
 
   bool has_topic(uint32_t topic) const {
     return topic < topic_ready_.size() && topic_ready_[topic] != 0;

@@ -171,7 +171,8 @@ constexpr uint32_t mark_generation(uint64_t packed) {
 struct NodePage {
   SharedWord generation;  // +1 at each change of a mark
   SharedWord closed;      // 0, or a CloseReason: no more messages will come than are there
-  uint64_t pad[6];
+  SharedWord ending;      // for the publisher, before `closed`: what it commits now may be too late
+  uint64_t pad[5];
   ReaderMark marks[kMaxReaders];
   uint8_t rest[4096 - 64 - kMaxReaders * sizeof(ReaderMark)];
 };

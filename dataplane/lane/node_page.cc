@@ -2,6 +2,8 @@
 
 #include <cassert>
 
+#include "dataplane/base/event.h"
+
 namespace penstock {
 
 LaneDesk::LaneDesk(NodePage* page, const LaneHeader* header, uint64_t lane_id)
@@ -67,9 +69,13 @@ void LaneDesk::evict(uint32_t index, Drop why) {
   change();
 }
 
+// A publisher stamps and then looks, without a fence: with ours between the two words, either it
+// sees that the lane ends, or who sees that it is closed sees the stamp.
 void LaneDesk::close(CloseReason why) {
-  page_->closed.store(static_cast<uint64_t>(why));
+  page_->ending.store(1);
   change();
+  remote_fence();
+  page_->closed.store(static_cast<uint64_t>(why));
 }
 
 }  // namespace penstock

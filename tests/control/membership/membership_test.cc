@@ -1,5 +1,6 @@
 #include "control/membership/membership.h"
 
+#include <future>
 #include <gtest/gtest.h>
 #include <poll.h>
 
@@ -36,7 +37,9 @@ struct MembershipTest : testing::Test {
       if (::poll(&p, 1, 1000) != 1) continue;
       auto news = m.take();
       all.members.insert(all.members.end(), news.members.begin(), news.members.end());
+      if (news.store_trouble) all.store_trouble = news.store_trouble;
       if (news.trouble) all.trouble = news.trouble;
+      all.complete |= news.complete;
     }
     EXPECT_TRUE(enough(all));
     return all;
@@ -56,10 +59,48 @@ TEST_F(MembershipTest, TellsOfOthersThroughItsDescriptor) {
 TEST_F(MembershipTest, TellsOfTroubleAndOfItsEnd) {
   std::filesystem::create_directory(path);
   const auto a = node(1);
-  EXPECT_NE(wait(*a, [](const auto& n) { return n.trouble.has_value(); }).trouble->find(path),
-            std::string::npos);
+  const auto away = wait(*a, [](const auto& n) { return n.store_trouble.has_value(); });
+  EXPECT_NE(away.store_trouble->find(path), std::string::npos);
+  EXPECT_FALSE(away.trouble.has_value());
+  EXPECT_FALSE(away.complete);
   std::filesystem::remove(path);
-  EXPECT_EQ(*wait(*a, [](const auto& n) { return n.trouble == ""; }).trouble, "");
+  const auto back =
+      wait(*a, [](const auto& n) { return n.store_trouble.has_value() && n.complete; });
+  EXPECT_EQ(back.store_trouble, "");
+}
+
+TEST_F(MembershipTest, ABadRowIsNoTroubleOfTheStore) {
+  const auto a = node(1);
+  (void)wait(*a, [](const auto& n) { return n.complete; });
+  store::SqliteStore store({.path = path});
+  ASSERT_TRUE(store.txn({{}, {{"members/7", "scribbled"}}}));
+  const auto bad = wait(*a, [](const auto& n) { return n.trouble.has_value(); });
+  EXPECT_NE(bad.trouble->find("members/7"), std::string::npos) << *bad.trouble;
+  EXPECT_FALSE(bad.store_trouble.has_value());
+}
+
+TEST_F(MembershipTest, FewRemovalsWaitAndAnEndWaitsForNone) {
+  auto a = node(1);
+  std::vector<std::future<store::Result<uint64_t>>> asked;
+  bool refused = false;
+  for (int i = 0; i < 100000 && !refused; i++) {
+    auto one = a->remove(99);
+    refused = !one;
+    if (one) asked.push_back(std::move(*one));
+  }
+  EXPECT_TRUE(refused);
+  a.reset();
+  int answered = 0, broken = 0;
+  for (auto& one : asked) {
+    ASSERT_EQ(one.wait_for(milliseconds(0)), std::future_status::ready);
+    try {
+      EXPECT_FALSE(one.get());  // there was never such a node
+      answered++;
+    } catch (const std::future_error&) {
+      broken++;
+    }
+  }
+  EXPECT_EQ(static_cast<size_t>(answered + broken), asked.size());
 }
 
 TEST_F(MembershipTest, LeavesInOrder) {
