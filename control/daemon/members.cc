@@ -132,8 +132,8 @@ void Members::removed(const Member& m) {
 void Members::poll(Node& node, Network& network, uint64_t now) {
   const Membership::News news = membership_.take();
   complete_ |= news.complete;
-  const auto say = [this](EventName name, const std::optional<std::string>& text, std::string& known,
-                          const char* over) {
+  const auto say = [this](EventName name, const std::optional<std::string>& text,
+                          std::string& known, const char* over) {
     if (!text) return;
     known = *text;
     if (text->empty())

@@ -204,6 +204,7 @@ class MetricsTest(unittest.TestCase):
     def test_probes_say_what_is_wrong_and_peers_are_not_their_business(self):
         self.daemon(1)
         self.assertEqual(self.get(1, "/livez"), (200, "ok\n"))
+        self.wait_until(lambda: "[+] store: " in self.get(1, "/readyz?verbose")[1])  # once it was heard
         status, text = self.get(1, "/readyz?verbose")
         self.assertEqual(status, 503, text)  # its one port waits for the other side
         self.assertIn("[-] ports: 0 of 1 up", text)
