@@ -4,12 +4,13 @@
 #include <arpa/inet.h>
 #include <bit>
 #include <fmt/format.h>
-#include <fstream>
 #include <hwloc.h>
 #include <ifaddrs.h>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
+
+#include "control/cli/sysfs.h"
 
 namespace penstock::cli {
 
@@ -31,30 +32,6 @@ Topology machine(bool with_devices) {
 
 uint32_t count(hwloc_topology_t topology, hwloc_obj_type_t type) {
   return static_cast<uint32_t>(std::max(0, hwloc_get_nbobjs_by_type(topology, type)));
-}
-
-// The first line, or nothing.
-std::string line_of(const fs::path& file) {
-  std::string line;
-  std::ifstream in(file);
-  std::getline(in, line);
-  return line;
-}
-
-uint64_t number_in(const fs::path& file) {
-  uint64_t n = 0;
-  std::ifstream in(file);
-  in >> n;
-  return n;
-}
-
-std::vector<fs::path> entries(const fs::path& folder) {
-  std::vector<fs::path> all;
-  std::error_code none;
-  for (const fs::directory_entry& e : fs::directory_iterator(folder, none))
-    all.push_back(e.path());
-  std::ranges::sort(all);
-  return all;
 }
 
 // Where virtio has its interface a level deeper.
@@ -99,11 +76,10 @@ Nic nic_at(const fs::path& device) {
   const fs::path interface = interface_of(device);
   Nic nic;
   nic.pci = device.filename();
-  nic.driver = fs::read_symlink(device / "driver", none).filename();
+  nic.driver = target_of(device / "driver");
   nic.interface = interface.filename();
   if (!nic.interface.empty()) nic.addresses = addresses_of(nic.interface);
-  nic.numa_node = -1;
-  std::ifstream(device / "numa_node") >> nic.numa_node;
+  nic.numa_node = static_cast<int>(number_in(device / "numa_node", -1));
   nic.enslaved = !interface.empty() && fs::exists(interface / "master", none);
   return nic;
 }
@@ -124,8 +100,8 @@ Host look_at_host(const fs::path& sys) {
     const std::string folder = size.filename();  // hugepages-2048kB
     uint64_t kib = 0;
     if (std::sscanf(folder.c_str(), "hugepages-%lukB", &kib) == 1)
-      host.huge_pages.push_back(
-          {kib, number_in(size / "nr_hugepages"), number_in(size / "free_hugepages")});
+      host.huge_pages.push_back({kib, static_cast<uint64_t>(number_in(size / "nr_hugepages")),
+                                 static_cast<uint64_t>(number_in(size / "free_hugepages"))});
   }
   for (const fs::path& device : entries(sys / "bus/pci/devices"))
     if (line_of(device / "class").starts_with("0x0200")) host.nics.push_back(nic_at(device));

@@ -23,6 +23,20 @@ HostCommands::HostCommands(CLI::App& app, const Io& io, const std::string& socke
   init_command->add_flag("--force", init_.force, "replace a config that is there");
   init_command->add_flag("--dry-run", init_.dry_run, "print the config, write nothing");
 
+  CLI::App* doctor_command =
+      add("doctor", "say what this host lacks for a node, and what mends it", [&, this] {
+        doctor_.json = json;
+        return doctor(io_, doctor_);
+      });
+  doctor_command->add_option("-c,--config", doctor_.config, "config of the daemon")
+      ->capture_default_str();
+  doctor_command
+      ->add_option("--root", doctor_.root, "look at the sys and proc in this directory instead")
+      ->capture_default_str();
+  doctor_command->footer(
+      "A line for each thing: ok, warning (it runs, not as well as it could) or error (it does\n"
+      "not run). Exit code 1 when there is an error.");
+
   CLI::App* run_command = add("run", "become the daemon, penstockd", [this] {
     io_.out.flush();
     become_daemon({"--config", run_config_});

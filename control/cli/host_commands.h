@@ -1,5 +1,5 @@
-// The commands that an installation needs: init, run, bundle, completion, man. All but bundle need
-// no node.
+// The commands that an installation needs: init, doctor, run, bundle, completion, man. All but
+// bundle need no node.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -7,6 +7,7 @@
 #include <string>
 
 #include "control/cli/bundle.h"
+#include "control/cli/doctor/doctor.h"
 #include "control/cli/exit.h"
 #include "control/cli/init.h"
 #include "control/cli/io.h"
@@ -30,6 +31,7 @@ class HostCommands {
   const Io& io_;
   std::function<Exit()>& chosen_;
   InitOptions init_;
+  DoctorOptions doctor_;
   BundleOptions bundle_;
   std::string run_config_;
   std::string shell_;

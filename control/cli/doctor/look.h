@@ -1,0 +1,18 @@
+// From a host to its Facts. Control core only: reads many small files, may throw std::bad_alloc.
+#pragma once
+
+#include <filesystem>
+
+#include "control/cli/doctor/facts.h"
+
+namespace penstock::cli {
+
+// `root` is /, or a tree of a test with its sys and proc; `config` is a path of this host. What
+// cannot be read is left out.
+Facts look_at(const std::filesystem::path& root, const std::filesystem::path& config);
+
+// Parts of the above, of `sys` in that root.
+std::map<std::string, PciDevice> pci_devices(const std::filesystem::path& sys);
+std::vector<RdmaPort> rdma_ports(const std::filesystem::path& sys);
+
+}  // namespace penstock::cli
