@@ -42,14 +42,17 @@ int run_child(const std::vector<std::string>& command, const std::string& output
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-void become_daemon(const std::vector<std::string>& arguments) {
-  std::vector<std::string> command = {"penstockd"};
-  command.insert(command.end(), arguments.begin(), arguments.end());
+std::string daemon_program() {
   std::error_code none;
   const auto beside =
       std::filesystem::read_symlink("/proc/self/exe", none).replace_filename("penstockd");
-  execv(beside.c_str(), argv_of(command).data());
-  execvp("penstockd", argv_of(command).data());
+  return access(beside.c_str(), X_OK) == 0 ? beside.string() : "penstockd";
+}
+
+void become_daemon(const std::vector<std::string>& arguments) {
+  std::vector<std::string> command = {"penstockd"};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  execvp(daemon_program().c_str(), argv_of(command).data());
   throw Failure(Exit::kFailed, std::string("penstockd: ") + std::strerror(errno) +
                                    "; it is neither beside penstock nor in PATH");
 }

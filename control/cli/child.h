@@ -10,8 +10,10 @@ namespace penstock::cli {
 // Returns its exit status; 127 when it is not there.
 int run_child(const std::vector<std::string>& command, const std::string& output);
 
-// Becomes penstockd with these arguments: the one beside this program, else the one in PATH. Throws
-// Failure when there is none.
+// penstockd as a command: the one beside this program, else its name, for PATH.
+std::string daemon_program();
+
+// Becomes penstockd with these arguments. Throws Failure when there is none.
 [[noreturn]] void become_daemon(const std::vector<std::string>& arguments);
 
 }  // namespace penstock::cli

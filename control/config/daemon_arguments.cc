@@ -9,6 +9,7 @@ void declare(CLI::App& app, DaemonArguments& to) {
       ->default_val("/etc/penstock/penstock.toml");
   app.add_flag("--check", to.check, "check the config and exit");
   app.add_flag("--topology", to.topology, "print which CPU each worker gets, and why, and exit");
+  app.add_flag("--rdma", to.rdma, "print what a node can use of RDMA, as JSON, and exit");
 }
 
 }  // namespace penstock

@@ -13,6 +13,7 @@ struct DaemonArguments {
   std::string config;
   bool check = false;
   bool topology = false;
+  bool rdma = false;
 };
 
 inline constexpr const char* kDaemonText =

@@ -29,6 +29,7 @@
 #include "control/daemon/members.h"
 #include "control/daemon/network.h"
 #include "control/daemon/observer.h"
+#include "control/daemon/rdma_report.h"
 #include "control/daemon/service.h"
 #include "control/daemon/steering.h"
 #include "control/events/events.h"
@@ -311,6 +312,10 @@ int run(Config config, const std::string& path) {
 }
 
 int start(const DaemonArguments& arguments) {
+  if (arguments.rdma) {
+    std::printf("%s\n", rdma_report().c_str());
+    return kFine;
+  }
   const Loaded loaded = load(arguments.config);
   if (!loaded) {
     for (const Diagnostic& d : loaded.error())

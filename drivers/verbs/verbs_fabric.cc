@@ -1,6 +1,7 @@
 #include "drivers/verbs/verbs_fabric.h"
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -50,6 +51,19 @@ bool is_ipv4(const ibv_gid& g) {
 }
 
 }  // namespace
+
+std::string text(const ibv_gid& gid) {
+  char out[INET6_ADDRSTRLEN] = "";
+  if (is_ipv4(gid))
+    inet_ntop(AF_INET, gid.raw + 12, out, sizeof out);
+  else
+    inet_ntop(AF_INET6, gid.raw, out, sizeof out);
+  return out;
+}
+
+uint32_t bytes(ibv_mtu mtu) {
+  return 128u << mtu;  // IBV_MTU_256 is 1
+}
 
 OrSentence<std::unique_ptr<VerbsFabric>> VerbsFabric::open(const VerbsConfig& config) {
   const auto library = VerbsLibrary::get();
@@ -187,6 +201,17 @@ VerbsFabric::~VerbsFabric() {
   if (scratch_region_ != nullptr) v_.dereg_mr(scratch_region_);
   if (domain_ != nullptr) v_.dealloc_pd(domain_);
   if (context_ != nullptr) v_.close_device(context_);
+}
+
+// Asked with a descriptor that is none: the driver that knows dma-bufs says so (EBADF), the other
+// one that it does not.
+bool VerbsFabric::takes_dma_buf() const {
+  constexpr size_t kPage = 4096;
+  if (v_.reg_dmabuf_mr == nullptr) return false;
+  ibv_mr* none = v_.reg_dmabuf_mr(domain_, 0, kPage, 0, -1, IBV_ACCESS_LOCAL_WRITE);
+  if (none == nullptr) return errno == EBADF;
+  v_.dereg_mr(none);
+  return true;
 }
 
 bool VerbsFabric::port_up() const {

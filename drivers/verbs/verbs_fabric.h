@@ -44,9 +44,6 @@ class VerbsFabric final : public Fabric {
   size_t events(std::span<FabricEvent> out) override;
   int event_fd() const override { return context_->async_fd; }
 
- private:
-  friend class VerbsEndpoint;
-
   // Where it is in the network.
   struct Place {
     bool ethernet = false;
@@ -55,6 +52,13 @@ class VerbsFabric final : public Fabric {
     ibv_gid gid{};
     ibv_mtu mtu = IBV_MTU_1024;
   };
+
+  const Place& place() const { return place_; }
+  // Whether it registers memory of other devices, which comes as a dma-buf. Control only.
+  bool takes_dma_buf() const;
+
+ private:
+  friend class VerbsEndpoint;
 
   VerbsFabric(const VerbsLibrary& library, const VerbsConfig& config)
       : v_(library), config_(config) {}
@@ -81,5 +85,9 @@ class VerbsFabric final : public Fabric {
   uint32_t endpoints_ = 0;
   uint32_t receives_owed_ = 0;  // polled, not posted again yet
 };
+
+// As people write it, "10.0.0.1" or "fe80::1"; and how many bytes an MTU is.
+std::string text(const ibv_gid& gid);
+uint32_t bytes(ibv_mtu mtu);
 
 }  // namespace penstock

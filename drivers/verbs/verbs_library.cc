@@ -53,6 +53,8 @@ Loaded load() {
   find(l.get_async_event, "ibv_get_async_event");
   find(l.ack_async_event, "ibv_ack_async_event");
   find(l.fork_init, "ibv_fork_init");
+  void* dma_buf = dlsym(handle, "ibv_reg_dmabuf_mr");  // may be missing
+  std::memcpy(&l.reg_dmabuf_mr, &dma_buf, sizeof dma_buf);
   // A kernel without RDMA cannot say what it does at a fork; there is nothing to protect then.
   if (out.why.empty()) (void)l.fork_init();
   return out;

@@ -27,6 +27,7 @@ struct VerbsLibrary {
   decltype(&::ibv_dealloc_pd) dealloc_pd;
   ibv_mr* (*reg_mr)(ibv_pd*, void*, size_t, int);
   decltype(&::ibv_dereg_mr) dereg_mr;
+  decltype(&::ibv_reg_dmabuf_mr) reg_dmabuf_mr;  // null: before rdma-core 34
   decltype(&::ibv_create_cq) create_cq;
   decltype(&::ibv_destroy_cq) destroy_cq;
   decltype(&::ibv_create_srq) create_srq;

@@ -141,13 +141,13 @@ constexpr Check kChecks[] = {
      "what each port of the config stands on: device, driver, interface and its MTU, socket",
      judge_ports},
     {"iommu", "the IOMMU before NICs of `pci` ports, and how wide it is", judge_iommu},
-    {"rdma_device", "RDMA devices", judge_rdma_devices},
+    {"rdma_device", "RDMA devices, and whether penstockd can open them", judge_rdma_devices},
     {"rdma_port", "link layer and state of their ports", judge_rdma_ports},
     {"rdma_address", "GIDs: whether one is RoCE v2 from an address of the interface; LID",
      judge_rdma_addresses},
     {"rdma_mtu", "MTU of the interface under RoCE", judge_rdma_mtu},
     {"acs", "bridges that keep NIC and GPU from talking directly", judge_acs},
-    {"gpu_memory", "peer memory, by which an RDMA device reads a GPU", judge_gpu_memory},
+    {"gpu_memory", "dma-buf or peer memory, by which an RDMA device reads a GPU", judge_gpu_memory},
     {"distance", "PCI and NUMA distance of NICs to workers and GPUs", judge_distance},
 };
 

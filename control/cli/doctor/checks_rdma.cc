@@ -21,6 +21,14 @@ bool ethernet(const RdmaPort& p) {
   return p.link_layer == "Ethernet";
 }
 
+// What penstockd says of it, if it does.
+const VerbsPort* verbs_of(const Facts& f, const RdmaPort& p) {
+  if (!f.verbs) return nullptr;
+  for (const VerbsPort& v : f.verbs->ports)
+    if (v.device == p.device && v.port == p.port) return &v;
+  return nullptr;
+}
+
 // One that the driver takes: from an address of the interface, not a link-local one.
 bool usable(const RdmaGid& g) {
   return g.type == "RoCE v2" && !g.address.starts_with("fe80:");
@@ -97,12 +105,24 @@ Finding to_gpu(const Facts& f, const std::string& gpu,
 Findings judge_rdma_devices(const Facts& f) {
   Findings all;
   if (f.rdma.empty()) return {{Level::kOk, "no RDMA device: payloads go over UDP", ""}};
-  std::set<std::string> seen;
-  for (const RdmaPort& p : f.rdma)
-    if (seen.insert(p.device).second)
-      all.push_back({Level::kOk,
-                     fmt::format("{}, {}", p.device, p.pci.empty() ? "made by software" : p.pci),
-                     ""});
+  for (const RdmaPort& p : f.rdma) {
+    const std::string says =
+        fmt::format("{}, {}", name_of(p), p.pci.empty() ? "made by software" : p.pci);
+    const VerbsPort* v = verbs_of(f, p);
+    if (!f.verbs)
+      all.push_back({Level::kOk, says + "; there is no penstockd to open it", ""});
+    else if (v == nullptr)
+      all.push_back({Level::kWarning,
+                     fmt::format("{}, which penstockd does not find{}{}", says,
+                                 f.verbs->why.empty() ? "" : ": ", f.verbs->why),
+                     "apt install libibverbs1 ibverbs-providers; then look at the rights of "
+                     "/dev/infiniband"});
+    else if (!v->fault.empty())
+      all.push_back({Level::kWarning, fmt::format("{}: {}", says, v->fault),
+                     "mend that, then look again with penstockd --rdma"});
+    else
+      all.push_back({Level::kOk, says + "; penstockd can use it", ""});
+  }
   return all;
 }
 
@@ -152,9 +172,11 @@ Findings judge_rdma_mtu(const Facts& f) {
     const auto gid = std::ranges::find_if(p.gids, usable);
     if (!ethernet(p) || gid == p.gids.end() || !f.interfaces.contains(gid->interface)) continue;
     const uint32_t mtu = f.interfaces.at(gid->interface).mtu;
-    uint32_t fits = 4096;
+    uint64_t fits = 4096;
     while (fits > 256 && fits + kAround > mtu)
       fits /= 2;
+    // The device knows better.
+    if (const VerbsPort* v = verbs_of(f, p); v != nullptr && v->mtu != 0) fits = v->mtu;
     const std::string says = fmt::format("{}: packets of {} bytes over {}, mtu {}", name_of(p),
                                          fits, gid->interface, mtu);
     if (fits >= 1024)
@@ -202,9 +224,14 @@ Findings judge_gpu_memory(const Facts& f) {
   if (f.rdma.empty())
     return {
         {Level::kOk, fmt::format("{} GPU(s), and no RDMA device to read them", gpus.size()), ""}};
+  for (const RdmaPort& p : f.rdma)
+    if (const VerbsPort* v = verbs_of(f, p); v != nullptr && v->dma_buf)
+      return {{Level::kOk, name_of(p) + " registers dma-bufs", ""}};
   if (f.peer_memory) return {{Level::kOk, "nvidia_peermem is loaded", ""}};
-  return {{Level::kWarning, "nvidia_peermem is not loaded",
-           "modprobe nvidia-peermem; it comes with NVIDIA's driver"}};
+  return {{Level::kWarning,
+           "nvidia_peermem is not loaded, and no RDMA device is known to register dma-bufs",
+           "modprobe nvidia-peermem, which comes with NVIDIA's driver; or Linux 5.12 and its open "
+           "driver"}};
 }
 
 Findings judge_distance(const Facts& f) {

@@ -20,7 +20,8 @@ std::string harmless(std::string text) {
 }  // namespace
 
 Exit doctor(const Io& io, const DoctorOptions& options) {
-  const Facts facts = look_at(options.root, options.config);
+  Facts facts = look_at(options.root, options.config);
+  if (options.root == "/") facts.verbs = ask_daemon_for_verbs();
   std::array<size_t, 3> count{};  // by level
   nlohmann::json rows = nlohmann::json::array();
   for (const Check& check : checks())

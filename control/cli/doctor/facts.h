@@ -49,6 +49,22 @@ struct RdmaPort {
   std::vector<RdmaGid> gids;
 };
 
+// The same as penstockd sees it, which has opened it.
+struct VerbsPort {
+  std::string device;
+  std::string port;
+  std::string fault;    // why it cannot be used; empty: it can
+  std::string address;  // that peers are told
+  uint64_t gid_index = 0;
+  uint64_t mtu = 0;      // bytes of payload in a packet
+  bool dma_buf = false;  // registers memory of other devices
+};
+
+struct Verbs {
+  std::string why;  // a sentence when there are none
+  std::vector<VerbsPort> ports;
+};
+
 struct Memlock {
   std::string whose;              // "penstockd, process 7"
   std::optional<uint64_t> limit;  // bytes; nothing: no limit
@@ -71,7 +87,8 @@ struct Facts {
   std::map<std::string, PciDevice> pci;                    // by address, "0000:3b:00.0"
   std::map<std::string, Interface> interfaces;
   std::vector<RdmaPort> rdma;
-  bool peer_memory = false;  // nvidia_peermem is loaded
+  std::optional<Verbs> verbs;  // nothing: nobody was asked
+  bool peer_memory = false;    // nvidia_peermem is loaded
   std::string config_file;
   bool config_there = false;
   std::optional<Config> config;

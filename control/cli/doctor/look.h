@@ -11,7 +11,13 @@ namespace penstock::cli {
 // cannot be read is left out.
 Facts look_at(const std::filesystem::path& root, const std::filesystem::path& config);
 
-// Parts of the above, of `sys` in that root.
+// What penstockd says of this host's RDMA ports, by `penstockd --rdma`; nothing: it is not there.
+// Waits for it.
+std::optional<Verbs> ask_daemon_for_verbs();
+// Its answer, as it was printed.
+Verbs verbs_in(const std::string& output);
+
+// Parts of look_at(), of `sys` in that root.
 std::map<std::string, PciDevice> pci_devices(const std::filesystem::path& sys);
 std::vector<RdmaPort> rdma_ports(const std::filesystem::path& sys);
 

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "control/cli/cli.h"
+#include "control/cli/doctor/look.h"
 #include "tests/control/cli/doctor/host_tree.h"
 
 namespace penstock::cli::test {
@@ -252,6 +253,44 @@ TEST(Doctor, NodeThatRunsHasItsHugePagesAlready) {
   tree.put("proc/77/comm", "penstockd");
   tree.put("proc/77/limits", "Max locked memory         unlimited    unlimited    bytes");
   EXPECT_EQ(trouble(ask(tree)), "");
+}
+
+// What penstockd says of the one port of the good host.
+Facts with_verbs(const HostTree& tree, const std::string& said) {
+  Facts facts = look_at(tree.path, tree.path / "node.toml");
+  facts.verbs = verbs_in(said);
+  return facts;
+}
+
+TEST(Doctor, BelievesTheDaemonAboutRdma) {
+  const HostTree tree;
+  tree.remove("sys/module/nvidia_peermem");
+  const Facts facts = with_verbs(
+      tree,
+      "libibverbs: Warning: no driver for uverbs1\n"
+      R"({"why":"","ports":[{"device":"mlx5_0","port":1,"fault":"","address":"10.0.0.1",)"
+      R"("gid_index":2,"mtu":2048,"dma_buf":true}]})");
+  EXPECT_EQ(judge_rdma_devices(facts)[0].says, "mlx5_0 port 1, 0000:3c:00.0; penstockd can use it");
+  EXPECT_EQ(judge_rdma_mtu(facts)[0].says,
+            "mlx5_0 port 1: packets of 2048 bytes over eth1, mtu 9000");
+  EXPECT_EQ(judge_gpu_memory(facts)[0].says, "mlx5_0 port 1 registers dma-bufs");
+}
+
+TEST(Doctor, WarnsOfADeviceThatTheDaemonCannotUse) {
+  const HostTree tree;
+  for (const auto& [said, says] : std::initializer_list<std::pair<const char*, const char*>>{
+           {R"({"why":"no RDMA device: libibverbs.so.1 is not installed","ports":[]})",
+            "which penstockd does not find: no RDMA device: libibverbs.so.1 is not installed"},
+           {R"({"why":"","ports":[{"device":"mlx5_0","port":1,"fault":"registers no memory"}]})",
+            "registers no memory"},
+           {R"({"why":7})", "of another version"},
+           {R"({"ports":[{"device":)", "gives no answer"},
+           {"Illegal instruction", "gives no answer"}}) {
+    const Finding found = judge_rdma_devices(with_verbs(tree, said))[0];
+    EXPECT_EQ(found.level, Level::kWarning) << said;
+    EXPECT_NE(found.says.find(says), std::string::npos) << found.says;
+    EXPECT_FALSE(found.mend.empty());
+  }
 }
 
 TEST(Doctor, TakesRegistersAsTheyCome) {
