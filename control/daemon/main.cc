@@ -201,6 +201,7 @@ void control_loop(Node& node, Events& happened, Listener& listener, Network& net
       if (observer != nullptr) observer->report(node, happened, members);
     }
     service.poll(node, now);
+    if (node.draining()) service.draining(now);
     // A second for what is on its way; then the process ends and the kernel
     // tells the rest.
     if (stopping != 0 &&

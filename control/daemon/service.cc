@@ -3,6 +3,12 @@
 #include <systemd/sd-daemon.h>
 
 namespace penstock {
+namespace {
+
+constexpr uint64_t kAskEveryNs = 5'000'000'000;
+constexpr uint64_t kAskForUs = 30'000'000;  // also the time to end once it has drained
+
+}  // namespace
 
 Service::Service() {
   uint64_t us = 0;
@@ -23,6 +29,12 @@ void Service::reloaded() {
 
 void Service::stopping() {
   sd_notify(0, "STOPPING=1\nSTATUS=stopping");
+}
+
+void Service::draining(uint64_t now_ns) {
+  if (now_ns < extend_ns_) return;
+  extend_ns_ = now_ns + kAskEveryNs;
+  sd_notify(0, ("EXTEND_TIMEOUT_USEC=" + std::to_string(kAskForUs)).c_str());
 }
 
 void Service::poll(Node& node, uint64_t now_ns) {

@@ -19,6 +19,9 @@ class Service {
   void reloading();
   void reloaded();
   void stopping();
+  // In each turn of the control loop while the node drains: has the manager wait as long as that
+  // takes, not its own limit only (TimeoutStopSec). One that hangs is not waited for.
+  void draining(uint64_t now_ns);
 
   // In each turn of the control loop. Three times in the watchdog's interval it says that the node
   // lives, if every worker has made a turn since the last time: a node of which one worker hangs is
@@ -28,6 +31,7 @@ class Service {
  private:
   uint64_t interval_ns_ = 0;  // 0: there is no watchdog
   uint64_t looked_ns_ = 0;
+  uint64_t extend_ns_ = 0;       // when to ask for more time again
   std::vector<uint64_t> turns_;  // of each worker, at the last word
 };
 
