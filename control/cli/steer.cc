@@ -4,7 +4,6 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <fstream>
-#include <sstream>
 #include <unistd.h>
 
 #include "control/cli/api_view.h"
@@ -95,12 +94,16 @@ Exit config_diff(const Io& io, const OpenApi& open, const SteerOptions& options,
   json request = json::object();
   if (!file.empty()) {
     std::ifstream in(file);
-    std::stringstream content;
-    content << in.rdbuf();
-    if (!in)
+    std::string content(kMaxConfigBytes + 1, '\0');
+    if (!in.read(content.data(), static_cast<std::streamsize>(content.size())) && !in.eof())
       throw Failure(Exit::kFailed,
                     file + ": " + std::strerror(errno));  // NOLINT(concurrency-mt-unsafe)
-    request = {{"file", file}, {"toml", content.str()}};
+    content.resize(static_cast<size_t>(in.gcount()));
+    if (content.size() > kMaxConfigBytes)
+      throw Failure(Exit::kFailed, file +
+                                       ": is larger than 1 MiB, the most that a node reads: "
+                                       "is it the config file?");
+    request = {{"file", file}, {"toml", content}};
   }
   const json answer = Api(open, options).ask("DiffConfig", request);
   if (options.json) {

@@ -5,11 +5,17 @@
 #include <ctime>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include <utility>
 
 #include "control/cli/api_view.h"
 #include "control/cli/json_fields.h"
 #include "control/cli/top.h"
+#include "dataplane/base/fd.h"
 
 namespace penstock::cli {
 
@@ -28,6 +34,35 @@ std::chrono::nanoseconds left(Clock::time_point end) {
 void print(const Io& io, const json& event, bool as_json) {
   io.out << (as_json ? json_text(event, -1) : event_line(event)) << std::flush;
   if (!io.out) throw Failure(Exit::kFailed, "the output cannot be written");
+}
+
+// The process behind a socket, which reads as ready when it has ended. None where this host cannot
+// tell: over TCP, or when the node is in a container of which we see no processes.
+Fd process_behind(const ApiTarget& target) {
+  sockaddr_un at{};
+  at.sun_family = AF_UNIX;
+  if (target.tcp() || target.address.size() >= sizeof at.sun_path) return {};
+  target.address.copy(at.sun_path, target.address.size());
+  const Fd s(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  ucred who{};
+  socklen_t len = sizeof who;
+  if (connect(s.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0 ||
+      getsockopt(s.get(), SOL_SOCKET, SO_PEERCRED, &who, &len) != 0 || who.pid == 0)
+    return {};
+  return Fd(static_cast<int>(syscall(SYS_pidfd_open, who.pid, 0)));
+}
+
+bool has_ended(const Fd& process) {
+  pollfd p{process.get(), POLLIN, 0};
+  return poll(&p, 1, 0) == 1;
+}
+
+bool answers(Api& api) try {
+  (void)api.ask("GetNode");
+  return true;
+} catch (const Failure& failure) {
+  if (failure.code != Exit::kNoNode) throw;
+  return false;
 }
 
 }  // namespace
@@ -90,25 +125,22 @@ Exit events(const Io& io, const OpenApi& open, const SteerOptions& options,
 
 Exit drain(const Io& io, const OpenApi& open, const SteerOptions& options,
            std::optional<uint64_t> time_ns) {
+  const Fd process = process_behind(options.api);
   Api api(open, options);
   const json answer = api.ask("Drain", time_ns ? json{{"timeout_ns", *time_ns}} : json::object());
   const auto time = std::chrono::nanoseconds(num(answer, "timeout_ns"));
   const auto end = Clock::now() + time + kAfterDrain;
-  while (true) {
-    try {
-      (void)api.ask("GetNode");
-    } catch (const Failure& failure) {
-      if (failure.code != Exit::kNoNode) throw;
-      if (options.json)
-        io.out << json_text(answer, 2);
-      else
-        io.out << "the node stops; what was not delivered, if anything, stands in its log\n";
-      return Exit::kOk;
-    }
+  while (process ? !has_ended(process) : answers(api)) {
     if (Clock::now() >= end)
       throw Failure(Exit::kTimeout, "the node drains, but has not stopped; look at its log");
     if (pause_or_quit(kPause)) return Exit::kFailed;
   }
+  if (options.json)
+    io.out << json_text(answer, 2);
+  else
+    io.out << (process ? "drained, the node has ended" : "the node stops")
+           << "; what was not delivered, if anything, stands in its log\n";
+  return Exit::kOk;
 }
 
 Exit remove_member(const Io& io, const OpenApi& open, const SteerOptions& options, uint64_t id) {

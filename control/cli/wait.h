@@ -18,8 +18,8 @@ struct EventsOptions {
 };
 Exit events(const Io& io, const OpenApi& open, const SteerOptions& options, const EventsOptions& e);
 
-// `time_ns`: how long readers may take; none: as the node's config says. Returns when the node is
-// gone.
+// `time_ns`: how long readers may take; none: as the node's config says. Returns when the node's
+// process has ended, or, where that cannot be seen from here, when its API is gone.
 Exit drain(const Io& io, const OpenApi& open, const SteerOptions& options,
            std::optional<uint64_t> time_ns);
 

@@ -17,7 +17,6 @@ namespace penstock {
 
 namespace {
 
-constexpr size_t kMaxFileBytes = 1 << 20;
 // A dotted key nests as deep as its line is long, and toml++ takes a stack frame for each level.
 constexpr size_t kMaxLineBytes = 4096;
 constexpr size_t kMaxDots = 10'000;  // and brackets: each may be a table in a table
@@ -196,7 +195,7 @@ std::string text(const Diagnostic& diagnostic) {
 }
 
 Loaded parse(std::string_view toml, const std::string& file) {
-  if (toml.size() > kMaxFileBytes) return failed(file, 0, "is larger than 1 MiB");
+  if (toml.size() > kMaxConfigBytes) return failed(file, 0, "is larger than 1 MiB");
   if (const uint32_t line = first_long_line(toml); line != 0) {
     return failed(file, line, fmt::format("is a line of more than {} bytes", kMaxLineBytes));
   }

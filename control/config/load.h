@@ -1,6 +1,7 @@
 // From a file to a Config, or to everything that is wrong with it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -22,6 +23,9 @@ struct Diagnostic {
 
 // "a.toml:3: lane.rnig: unknown key; did you mean lane.ring? allowed here: ..."
 std::string text(const Diagnostic& diagnostic);
+
+// A larger file is refused.
+constexpr size_t kMaxConfigBytes = 1 << 20;
 
 using Loaded = tl::expected<Config, std::vector<Diagnostic>>;
 

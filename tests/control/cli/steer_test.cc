@@ -239,6 +239,11 @@ TEST(SteerConfig, ComparesAFileWithWhatRuns) {
   const Ran absent = ran(node, {"config", "diff", "/nonexistent/c.toml"});
   EXPECT_EQ(absent.code, 1);
   EXPECT_EQ(absent.err, "penstock: /nonexistent/c.toml: No such file or directory\n");
+  const Ran endless = ran(node, {"config", "diff", "/dev/zero"});
+  EXPECT_EQ(endless.code, 1);
+  EXPECT_EQ(endless.err,
+            "penstock: /dev/zero: is larger than 1 MiB, the most that a node reads: is it the "
+            "config file?\n");
   node.answer = R"({"faults":[],"changes":[]})";
   EXPECT_EQ(ran(node, {"config", "diff"}).out, "nothing differs\n");
 }
@@ -335,7 +340,7 @@ TEST(SteerEvents, RaisedAreATable) {
   EXPECT_EQ(ran(node, {"events", "--raised", "--follow"}).code, 2);
 }
 
-TEST(SteerDrain, ReturnsWhenTheNodeIsGone) {
+TEST(SteerDrain, OfANodeElsewhereReturnsWhenItsApiIsGone) {
   Node node;
   node.then = {R"({"timeout_ns":1000000})", R"({"id":1})", ApiError{ApiFault::kGone, "nobody"}};
   const Ran r = ran(node, {"drain", "--timeout", "1ms"});
