@@ -60,7 +60,8 @@ std::string huge_pages(const Host& host) {
   return out.empty() ? "none" : out;
 }
 
-void make_directory(const fs::path& path, mode_t mode) {
+// One that the node writes to is its user's; others are root's: what is in them, root may run.
+void make_directory(const fs::path& path, mode_t mode, bool of_the_node) {
   std::error_code error;
   const bool made = fs::create_directories(path, error);
   if (error)
@@ -69,6 +70,7 @@ void make_directory(const fs::path& path, mode_t mode) {
                                              path.string(), error.message()));
   if (!made) return;
   chmod(path.c_str(), mode);
+  if (!of_the_node) return;
   const passwd* user = getpwnam("penstock");  // NOLINT(concurrency-mt-unsafe): one thread
   if (user != nullptr && geteuid() == 0 && chown(path.c_str(), user->pw_uid, user->pw_gid) != 0)
     throw Failure(Exit::kFailed, fmt::format("{}: {}", path.string(), std::strerror(errno)));
@@ -129,7 +131,7 @@ Exit init(const Io& io, const InitOptions& given) {
       throw Failure(Exit::kFailed, options.config + " is there already; --force replaces it");
     const mode_t modes[] = {0755, 0755, 0750};
     for (size_t i = 0; i < directories.size(); i++)
-      if (!directories[i].empty()) make_directory(directories[i], modes[i]);
+      if (!directories[i].empty()) make_directory(directories[i], modes[i], i > 0);
     write_file(options.config, text);
   }
   if (options.json) {

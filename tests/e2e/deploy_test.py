@@ -31,7 +31,8 @@ class ScriptsTest(unittest.TestCase):
     def test_shellcheck_finds_no_fault(self):
         if shutil.which("shellcheck") is None:
             self.skipTest("needs shellcheck")
-        scripts = ["systemd/setup", "slurm/prolog", "slurm/epilog", "slurm/task-prolog", "slurm/job.sh"]
+        scripts = ["systemd/setup", "slurm/prolog", "slurm/epilog", "slurm/task-prolog", "slurm/job.sh",
+                   "package", "package_test", "debian/penstock.postinst", "debian/penstock.postrm"]
         done = subprocess.run(["shellcheck", "-x", "-P", "SCRIPTDIR", *scripts], cwd=DEPLOY, text=True, capture_output=True,
                               timeout=LIMIT_S)
         self.assertEqual((done.returncode, done.stdout), (0, ""))
