@@ -30,7 +30,7 @@ class MembersTest(unittest.TestCase):
         self.path = pathlib.Path(self.folder.name)
         self.processes = {}
 
-    def daemon(self, node, store, log="a"):
+    def daemon(self, node, store, log="a", environment=None):
         device = f"{'vhost' if node == 1 else 'virtio-user'}:{self.path}/link.sock"
         config = self.path / f"{node}.toml"
         config.write_text(
@@ -38,7 +38,8 @@ class MembersTest(unittest.TestCase):
             f'[memory]\nhugepages = "never"\n[link]\ndead_after = "2s"\n[store]\n{store}'
             f'[[port]]\nname = "p"\ndevice = "{device}"\naddress = "10.77.0.{node}/24"\n')
         with open(self.path / f"{node}.log", log) as out:
-            process = subprocess.Popen([BUILD / "control/daemon/penstockd", "--config", config], stdout=out, stderr=out)
+            process = subprocess.Popen([BUILD / "control/daemon/penstockd", "--config", config], stdout=out, stderr=out,
+                                       env={**os.environ, **(environment or {})})
         self.addCleanup(lambda: (process.kill(), process.wait()))
         self.processes[node] = process
         return process
@@ -117,6 +118,30 @@ class MembersTest(unittest.TestCase):
         self.both_up()
         self.assertEqual(self.epoch(2), 2)  # the store remembers
         self.carries("second")
+
+    def test_the_wall_clock_may_jump(self):
+        """A day ahead and two back, while leases run and calls are under way: nobody notices."""
+        _, store = self.etcd()
+        wall = self.path / "wall"
+        wall.write_text("+0\n")
+        faked = {"LD_PRELOAD": "/usr/$LIB/faketime/libfaketimeMT.so.1", "FAKETIME_TIMESTAMP_FILE": str(wall),
+                 "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        self.daemon(1, store, environment=faked)
+        self.daemon(2, store, environment=faked)
+        self.both_up()
+        for jump in ("+86400", "-86400", "+0"):
+            wall.write_text(jump + "\n")
+            time.sleep(5)  # leases of 2 s would be over
+            self.assertTrue(self.links_up(1) and self.links_up(2), jump)
+            self.carries("at" + jump)
+        # It did jump: the daemon dates what it says by it.
+        tomorrow = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 86400))
+        wall.write_text("+86400\n")
+        self.processes[1].send_signal(signal.SIGHUP)
+        self.wait_until(lambda: f"{tomorrow} " in self.log(1))
+        for log in self.log(1), self.log(2):
+            self.assertNotIn("has left", log)
+            self.assertLessEqual(log.count("link_down raised"), 1, log)  # before they met
 
     def test_one_that_dies_is_removed_and_comes_back_as_a_member(self):
         self.daemon(1, self.sqlite())
