@@ -11,6 +11,7 @@ import time
 
 import build
 import display as displays
+import etcd
 import identity
 import nodes as appliances
 import processes
@@ -40,6 +41,7 @@ def arguments():
     usage = (pathlib.Path(__file__).parent / "usage.txt").read_text()
     parser = argparse.ArgumentParser(prog="./deploy/run", usage=usage, add_help=False)
     parser.add_argument("--port", choices=wires.KINDS, default="vhost")
+    parser.add_argument("--store", choices=["etcd"])
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--keep", action="store_true")
@@ -47,6 +49,8 @@ def arguments():
     options = parser.parse_args()
     if not 1 <= options.steps <= 1_000_000:
         parser.error("--steps: 1 to 1000000")
+    if options.store and options.port.startswith("af_"):
+        parser.error("--store etcd: needs --port vhost or memif, whose daemons reach etcd on loopback")
     return options
 
 
@@ -63,6 +67,8 @@ def shortcomings(result):
         clauses.append(f"{result['unaccounted']} messages are unaccounted for")
     if result["in_flight"]:
         clauses.append(f"{result['in_flight']} messages are still in flight")
+    if result.get("members_lost"):
+        clauses.append(f"a node was without the other as a member {result['members_lost']} times")
     return clauses
 
 
@@ -73,7 +79,8 @@ class Job:
         # Short, whatever TMPDIR says: a socket's path ends at 107 bytes.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="penstock-", dir="/tmp"))
         self.started = []  # in the order of starting; stopped the other way round
-        self.wire = None
+        self.wire = self.etcd = None
+        self.members_lost = self.killed_at_step = 0
 
     def start(self, program):
         self.started.append(program)
@@ -84,6 +91,8 @@ class Job:
             build.use(self.options.programs)
         else:
             build.build(self.display.say, sys.stdout.isatty() and not self.options.json)
+        if self.options.store:
+            self.start_etcd()
         began = time.monotonic()
         nodes = self.start_nodes()
         self.display.say("node A and node B are linked: " + ", ".join(self.wire.devices))
@@ -102,17 +111,50 @@ class Job:
             "lost": sum(r.dropped for r in rows) + final["missing"],
             "unaccounted": sum(r.unaccounted for r in rows), "in_flight": sum(r.in_flight for r in rows),
             "seconds": round(seconds, 1)}
+        if self.etcd:
+            result |= self.etcd_result(nodes)
         self.display.say(f"\n{self.options.steps} steps in {seconds:.1f} s\n"
                          f"accuracy on digits never seen: {result['accuracy']:.3f}\n"
                          f"weights bit for bit those of a single process: {'yes' if identical else 'no'}")
         return result
+
+    def start_etcd(self):
+        self.etcd = etcd.Etcd(self.folder)
+        self.started += self.etcd.servers
+        self.display.say(f"etcd: {etcd.MEMBERS} members on loopback, {self.etcd.wait_for_leader().name} leads")
+
+    def mind_etcd(self, step):
+        """Kills the leader when half of the steps are done; then waits, beside the job, for the next."""
+        self.etcd.look()
+        if self.killed_at_step or step < self.options.steps // 2:
+            return
+        leader = self.etcd.kill_leader()
+        self.started.remove(leader)
+        self.killed_at_step = step
+        self.display.say(f"\nkilled the leader, {leader.name}, after step {step}\n")
+
+    def etcd_result(self, nodes):
+        """What became of the members. The rest of etcd is given time to choose a leader, and the nodes to hear it."""
+        self.etcd.wait_for_leader()
+        self.etcd.look()
+        for node in nodes:
+            node.wait_store_heard()
+        self.look_at_members(nodes)
+        gap = self.etcd.led_again - self.etcd.killed_at
+        self.display.say(f"\netcd had a leader again {gap:.1f} s after its own was killed after step "
+                         f"{self.killed_at_step}; members lost: {self.members_lost}")
+        return {"leader_killed_at_step": self.killed_at_step, "without_leader_s": round(gap, 1),
+                "members_lost": self.members_lost}
+
+    def look_at_members(self, nodes):
+        self.members_lost += sum(len(node.members()[0]) != 1 for node in nodes)
 
     def start_nodes(self):
         self.wire = wires.Wire(self.options.port, self.folder)
         self.wire.start(self.folder)
         nodes = []
         for name, own, peer in (("A", 1, 2), ("B", 2, 1)):
-            node = appliances.Node(name, own, peer, self.wire.devices[own - 1], self.wire.prefixes[own - 1],
+            node = appliances.Node(name, own, appliances.way_to_others(peer, self.etcd), self.wire.devices[own - 1], self.wire.prefixes[own - 1],
                                    self.folder)
             self.start(node.daemon)
             node.wait_ready()
@@ -148,6 +190,8 @@ class Job:
                             if said["step"] > last_step:
                                 last_step, moved = said["step"], time.monotonic()
                             self.show(said, nodes)
+                if self.etcd:
+                    self.mind_etcd(last_step)
                 self.check_running()
                 if time.monotonic() - moved > STALL_S:
                     raise Failed(f"no step for {STALL_S} s after step {max(last_step, 0)}")
@@ -169,6 +213,8 @@ class Job:
             return
         try:
             links, drops = [n.show("links") for n in nodes], [n.show("drops") for n in nodes]
+            if self.etcd:
+                self.look_at_members(nodes)
         except Failed:
             self.check_running()  # one that died is the cause, and is named
             raise

@@ -14,8 +14,15 @@ def cpu_of(node_id):
     return cpus[node_id % len(cpus)]
 
 
+def way_to_others(peer_id, etcd):
+    """How a node finds the other: by what etcd says, or because its config says where."""
+    if etcd:
+        return f'[store]\nkind = "etcd"\nendpoints = "{etcd.endpoints}"\n'
+    return f'[[peer]]\nid = {peer_id}\naddress = "10.77.0.{peer_id}"\n'
+
+
 class Node:
-    def __init__(self, name, node_id, peer_id, device, prefix, folder):
+    def __init__(self, name, node_id, others, device, prefix, folder):
         self.name = name
         self.socket = f"{folder}/{name}.sock"
         self._cli = [build.penstock(), "--socket", self.socket, "--json"]
@@ -35,15 +42,17 @@ name = "link"
 device = "{device}"
 address = "10.77.0.{node_id}/24"
 
-[[peer]]
-id = {peer_id}
-address = "10.77.0.{peer_id}"
-""")
+{others}""")
         self.daemon = Program(f"node {name}", [*prefix, build.penstockd(), "--config", config],
                               folder / f"{name}.log")
 
     def show(self, what):
         return query([*self._cli, "show", what])
+
+    def members(self):
+        """What the store says of the others, as the node has it: ids, and what is wrong with the store."""
+        said = query([*self._cli, "members"])
+        return [m["id"] for m in said.get("members", []) if not m.get("self")], said.get("trouble", "")
 
     def _wait(self, what, is_so):
         end = time.monotonic() + START_S
@@ -62,3 +71,6 @@ address = "10.77.0.{peer_id}"
 
     def wait_linked(self):
         self._wait("linked to its peer", lambda: any(l["state"] == "up" for l in self.show("links")))
+
+    def wait_store_heard(self):
+        self._wait("in touch with its store", lambda: self.members()[1] == "")

@@ -79,6 +79,10 @@ class Program:
         if code != 0:
             raise Failed(f"{self.name} ended with exit code {code}: {self.last_words()}")
 
+    def kill(self):
+        self._process.kill()
+        self._process.wait()
+
     def stop(self, deadline):
         """Asks it to go; kills it at `deadline`. Never raises. False when it had to be killed."""
         if self._process.poll() is not None:

@@ -81,6 +81,7 @@ class JobTest(unittest.TestCase):
         self.assertTrue(last["weights_identical"])
         self.assertEqual((last["lost"], last["unaccounted"], last["in_flight"]), (0, 0, 0))
         self.assert_nothing_left(job, [])
+        return last
 
     def test_vhost_learns_and_accounts_for_everything(self):
         self.assert_good()
@@ -96,6 +97,11 @@ class JobTest(unittest.TestCase):
     def test_af_xdp_learns_and_accounts_for_everything(self):
         self.assert_good("--port", "af_xdp")
 
+    def test_etcd_loses_its_leader_and_nobody_notices(self):
+        last = self.assert_good("--store", "etcd")
+        self.assertTrue(300 <= last["leader_killed_at_step"] <= 600, last)
+        self.assertEqual(last["members_lost"], 0)
+
     def stopped_by(self, number, *arguments):
         job = Job("--steps", "1000000", *arguments)
         job.wait_for_progress()
@@ -109,6 +115,9 @@ class JobTest(unittest.TestCase):
 
     def test_leaves_nothing_when_interrupted(self):
         self.stopped_by(signal.SIGINT)
+
+    def test_leaves_no_etcd_when_interrupted(self):
+        self.stopped_by(signal.SIGINT, "--store", "etcd")
 
     @needs_root()
     def test_leaves_no_namespace_when_terminated(self):
