@@ -11,13 +11,14 @@
 #include "control/daemon/network.h"
 #include "control/events/events.h"
 #include "control/membership/membership.h"
+#include "control/membership/roster.h"
 
 namespace penstock {
 
 // Null: the config names none. The error is a sentence.
 OrSentence<std::unique_ptr<store::Store>> open_store(const StoreOptions& options);
 
-// The control thread's. What is in [[peer]] stays as it is there, unless an operator removes it.
+// The control thread's; see Roster.
 class Members {
  public:
   Members(const Config& config, uint64_t epoch, std::string version,
@@ -34,34 +35,21 @@ class Members {
   void drain() { membership_.drain(); }
 
   // The members as the store has them, by id, this node not among them, and what is wrong with it.
-  const std::map<uint64_t, Member>& known() const { return known_; }
+  const std::map<uint64_t, Member>& known() const { return roster_.known(); }
   const std::string& trouble() const { return store_trouble_.empty() ? trouble_ : store_trouble_; }
   // The store was heard at least once.
   bool complete() const { return complete_; }
 
  private:
-  struct Peer {
-    PeerOptions way;
-    uint64_t epoch = 0;
-    bool refused = false;  // there was no link for it, and the log says so
-  };
-
-  void there(const Member& member);
-  void gone(const Member& member);
-  void removed(const Member& member);
-  const PeerOptions* configured(uint64_t id) const;
-
-  void log(std::string text) { events_.note(EventName::kNote, std::move(text)); }
+  class Ports;
 
   const Config& config_;
   const uint64_t epoch_;
   Events& events_;
   Membership membership_;
-  std::map<uint64_t, Peer> wanted_;         // who is to be called
-  std::map<uint64_t, PeerOptions> called_;  // who is
+  Roster roster_;
   std::set<uint64_t> heard_;
   uint64_t next_look_ = 0;
-  std::map<uint64_t, Member> known_;
   std::string store_trouble_, trouble_;
   bool complete_ = false;
 };
