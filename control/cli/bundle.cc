@@ -52,6 +52,12 @@ class Scratch {
   fs::path path;
 };
 
+std::string file_text(const fs::path& path) {
+  std::ostringstream out;
+  out << std::ifstream(path).rdbuf();
+  return out.str();
+}
+
 // The folder that becomes the archive, and what stands in it.
 class Parts {
  public:
@@ -64,13 +70,19 @@ class Parts {
     said(name, what);
   }
 
-  // The output of a program.
-  void add_output(const std::string& name, const std::string& what,
-                  const std::vector<std::string>& command) {
-    if (run_child(command, folder_ / name) == 0) return said(name, what);
+  void add_journal() {
+    constexpr const char* kName = "journal.txt";
+    const int rc = run_child({"journalctl", "--unit=penstockd", "--unit=penstock-setup",
+                              "--lines=2000", "--no-pager", "--output=short-iso-precise"},
+                             folder_ / kName);
+    const bool empty = rc == 0 && file_text(folder_ / kName).ends_with("-- No entries --\n");
+    if (rc == 0 && !empty) return said(kName, "the last 2000 lines of penstockd's log");
     std::error_code none;
-    fs::remove(folder_ / name, none);
-    missing(name, command.front() + " fails or is not installed");
+    fs::remove(folder_ / kName, none);
+    missing(kName, rc == 127 ? "there is no journalctl: add the log from where penstockd writes it"
+                   : empty   ? "the journal has no line of penstockd that you may read: run it as "
+                               "root, or add the log from where penstockd writes it"
+                             : fmt::format("journalctl fails with {}", rc));
   }
 
   void said(const std::string& name, const std::string& what) {
@@ -129,12 +141,6 @@ std::string versions() {
   return out;
 }
 
-std::string file_text(const char* path) {
-  std::ostringstream out;
-  out << std::ifstream(path).rdbuf();
-  return out.str();
-}
-
 }  // namespace
 
 Exit bundle(const Io& io, const BundleOptions& options) {
@@ -152,9 +158,7 @@ Exit bundle(const Io& io, const BundleOptions& options) {
   parts.add("kernel.txt", "the kernel's command line", file_text("/proc/cmdline"));
   add_config(parts, options.config);
   add_tables(parts, options.socket);
-  parts.add_output("journal.txt", "the last 2000 lines of penstockd's log",
-                   {"journalctl", "--unit=penstockd", "--unit=penstock-setup", "--lines=2000",
-                    "--no-pager", "--output=short-iso-precise"});
+  parts.add_journal();
   parts.add("CONTENTS", "this list", parts.contents());
   // tar writes beside the target, so that half an archive has another name.
   const std::string fresh = archive.string() + ".new";
@@ -165,8 +169,8 @@ Exit bundle(const Io& io, const BundleOptions& options) {
   if (rc == 0) fs::rename(fresh, archive, error);
   if (rc != 0 || error) {
     fs::remove(fresh, error);
-    throw Failure(Exit::kFailed, fmt::format("{}: cannot be written: {}", archive.string(),
-                                             file_text(errors.c_str())));
+    throw Failure(Exit::kFailed,
+                  fmt::format("{}: cannot be written: {}", archive.string(), file_text(errors)));
   }
   if (options.json) {
     io.out << json_text({{"archive", archive.string()}, {"parts", parts.list()}}, 2);

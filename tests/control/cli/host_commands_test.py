@@ -125,6 +125,32 @@ class HostCommandsTest(unittest.TestCase):
         self.assertIn("/nowhere", parts["config-faults.txt"])
         self.assertIn("cannot be written", self.run_cli("bundle", "-o", "/nowhere/b.tar.gz", expect=1))
 
+    def test_bundle_has_the_journal_or_says_why_not(self):
+        programs = self.path / "bin"
+        programs.mkdir()
+        for name in ("tar", "gzip"):
+            (programs / name).symlink_to(shutil.which(name))
+
+        def bundle(journalctl):
+            if journalctl:
+                (programs / "journalctl").write_text(f"#!/bin/sh\n{journalctl}\n")
+                (programs / "journalctl").chmod(0o755)
+            archive = self.path / "b.tar.gz"
+            self.run_cli("--socket", self.path / "none", "bundle", "--config", "/nowhere", "-o", archive,
+                         env={**os.environ, "PATH": str(programs)})
+            parts = self.contents(archive)
+            return parts.get("journal.txt"), parts["CONTENTS"]
+
+        self.assertRegex(bundle(None)[1], r"journal.txt +not there: there is no journalctl")
+        nothing = bundle('echo "Hint: You are currently not seeing messages from the system."; echo "-- No entries --"')
+        self.assertIsNone(nothing[0])
+        self.assertRegex(nothing[1], r"journal.txt +not there: the journal has no line of penstockd .*as root")
+        self.assertRegex(bundle("exit 3")[1], r"journal.txt +not there: journalctl fails with 3")
+        text, contents = bundle('echo "$@"')
+        self.assertIn("--unit=penstockd", text)
+        self.assertIn("--lines=2000", text)
+        self.assertRegex(contents, r"journal.txt +the last 2000 lines")
+
     def complete(self, *words):
         """What bash offers behind these words."""
         script = ('source <("$0" completion bash); COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _penstock; '
