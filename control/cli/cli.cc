@@ -64,7 +64,9 @@ class Program {
     add_topology();
     add_match();
     add_config();
-    host_.emplace(app_, io_, socket_, json_, command_);
+    host_.emplace(
+        app_, io_, socket_, json_, command_,
+        [this](const std::string& call, const std::string& api) { return steer_.ask(call, api); });
     app_.footer(std::string(kExamples) + kExitCodes);  // last, or every command would have it too
   }
 

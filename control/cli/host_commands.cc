@@ -7,8 +7,9 @@
 namespace penstock::cli {
 
 HostCommands::HostCommands(CLI::App& app, const Io& io, const std::string& socket, const bool& json,
-                           std::function<Exit()>& chosen)
+                           std::function<Exit()>& chosen, decltype(DoctorOptions::ask) ask)
     : app_(app), io_(io), chosen_(chosen) {
+  doctor_.ask = std::move(ask);
   CLI::App* init_command =
       add("init", "write a commented config for this host, and make its directories", [&, this] {
         init_.socket = socket;

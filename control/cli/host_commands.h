@@ -17,9 +17,9 @@ namespace penstock::cli {
 class HostCommands {
  public:
   // Adds them to `app`; the one that is called goes to `chosen`, to be run after the parsing.
-  // `socket` and `json` are the program's own options; all outlive this.
+  // `socket` and `json` are the program's own options; all outlive this. `ask` is doctor's.
   HostCommands(CLI::App& app, const Io& io, const std::string& socket, const bool& json,
-               std::function<Exit()>& chosen);
+               std::function<Exit()>& chosen, decltype(DoctorOptions::ask) ask);
   HostCommands(const HostCommands&) = delete;
   HostCommands& operator=(const HostCommands&) = delete;
 

@@ -173,6 +173,13 @@ void SteerCommands::add_config_diff(CLI::App& config) {
       "restart. Faults in the file: exit code 1.");
 }
 
+nlohmann::json SteerCommands::ask(const std::string& call, const std::string& socket) {
+  const bool named = !options_.api.address.empty() || !socket_.empty() || socket.empty();
+  SteerOptions asked = named ? options() : options_;
+  if (!named) asked.api.address = socket;
+  return Api(open_, asked).ask(call);
+}
+
 Exit SteerCommands::config_running() {
   return cli::config_running(io_, open_, options());
 }

@@ -24,6 +24,10 @@ class SteerCommands {
   void add_config_diff(CLI::App& config);
   Exit config_running();
 
+  // One call without arguments, to the API that the options name, else to `socket`, if any, else
+  // to that of the usual socket. Throws Failure.
+  nlohmann::json ask(const std::string& call, const std::string& socket);
+
  private:
   CLI::App* add(CLI::App& to, const std::string& name, const std::string& text,
                 std::function<Exit()> command);

@@ -138,6 +138,17 @@ class ApiTest(unittest.TestCase):
         self.assertEqual([m["id"] for m in self.ask("members")["members"]], [1, 2])
         self.assertEqual(self.ask("members")["members"][1]["epoch"], 1)
 
+    def test_doctor_asks_the_node_of_the_config_what_goes_through_to_its_peers(self):
+        for node in (1, 2):
+            self.daemon(node, linked=True)
+
+        def says():
+            done = subprocess.run([PENSTOCK, "doctor", "--json", "--config", self.path / "1.toml"], text=True,
+                                  timeout=LIMIT_S, capture_output=True)
+            return [r["says"] for r in json.loads(done.stdout)["checks"] if r["check"] in ("path_mtu", "memlock")]
+        self.until(lambda: says()[1] == "p to node2, path 0: packets of 9000 bytes go through, the port's mtu is 9000")
+        self.assertRegex(says()[0], "^penstockd, process ")
+
     def test_reload_takes_what_applies_and_refuses_a_bad_file_whole(self):
         self.daemon()
         self.assertEqual(self.cli("config", "diff")[1], "nothing differs\n")

@@ -34,6 +34,7 @@ std::span<const Check> checks();
 std::vector<Finding> judge_config(const Facts& facts);
 std::vector<Finding> judge_ports(const Facts& facts);
 std::vector<Finding> judge_iommu(const Facts& facts);
+std::vector<Finding> judge_path_mtu(const Facts& facts);
 std::vector<Finding> judge_rdma_devices(const Facts& facts);
 std::vector<Finding> judge_rdma_ports(const Facts& facts);
 std::vector<Finding> judge_rdma_addresses(const Facts& facts);

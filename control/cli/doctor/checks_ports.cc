@@ -108,6 +108,26 @@ Findings judge_ports(const Facts& f) {
   return all;
 }
 
+Findings judge_path_mtu(const Facts& f) {
+  constexpr uint64_t kFoundOutNs = 10'000'000'000;  // by then the sizes have been tried
+  if (!f.ways || !f.ways->why.empty())
+    return {{Level::kOk, "of the peers' side nothing is known" + (f.ways ? ": " + f.ways->why : ""),
+             ""}};
+  if (f.ways->all.empty()) return {{Level::kOk, "no link of the node is up", ""}};
+  Findings all;
+  for (const Way& w : f.ways->all) {
+    const std::string says =
+        fmt::format("{} to {}, path {}: packets of {} bytes go through, the port's mtu is {}",
+                    w.port, w.peer, w.path, w.packet, w.mtu);
+    if (w.packet >= w.mtu || w.up_ns < kFoundOutNs)
+      all.push_back({Level::kOk, says, ""});
+    else
+      all.push_back({Level::kWarning, says,
+                     "one mtu for the ports of both sides, and for every switch between"});
+  }
+  return all;
+}
+
 Findings judge_iommu(const Facts& f) {
   constexpr uint32_t kLanesLie = 47;  // bits of the addresses that a NIC reads lanes at
   Findings all;

@@ -17,11 +17,24 @@ std::string harmless(std::string text) {
   return text;
 }
 
+std::optional<Ways> ask_node(const DoctorOptions& options, const Facts& facts) {
+  if (!options.ask) return std::nullopt;
+  const std::string socket = facts.config ? facts.config->api.socket : "";
+  try {
+    return ways_in(options.ask("ListLinks", socket), options.ask("ListPorts", socket));
+  } catch (const Failure& failure) {
+    return Ways{failure.what(), {}};
+  }
+}
+
 }  // namespace
 
 Exit doctor(const Io& io, const DoctorOptions& options) {
   Facts facts = look_at(options.root, options.config);
-  if (options.root == "/") facts.verbs = ask_daemon_for_verbs();
+  if (options.root == "/") {
+    facts.verbs = ask_daemon_for_verbs();
+    facts.ways = ask_node(options, facts);
+  }
   std::array<size_t, 3> count{};  // by level
   nlohmann::json rows = nlohmann::json::array();
   for (const Check& check : checks())

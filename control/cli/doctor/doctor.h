@@ -1,6 +1,8 @@
 // `penstock doctor`: what this host lacks, or has wrong, for a node to run well.
 #pragma once
 
+#include <functional>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "control/cli/doctor/checks.h"
@@ -13,6 +15,9 @@ struct DoctorOptions {
   std::string config = "/etc/penstock/penstock.toml";
   std::string root = "/";  // whose sys and proc are looked at: another in tests
   bool json = false;
+  // Asks the node that runs one call of its API, without arguments; `socket` is the API's as the
+  // config has it, or empty. Throws Failure. Null: nobody is asked.
+  std::function<nlohmann::json(const std::string& call, const std::string& socket)> ask = {};
 };
 
 // Prints a line for each finding, with its mend below. kFailed when one is an error.

@@ -65,6 +65,21 @@ struct Verbs {
   std::vector<VerbsPort> ports;
 };
 
+// A path of a link that is up, as the node that runs has it.
+struct Way {
+  std::string peer;
+  uint64_t path = 0;
+  std::string port;
+  uint64_t packet = 0;  // the largest of IP that has gone through, bytes
+  uint64_t mtu = 0;     // of the port
+  uint64_t up_ns = 0;   // since when
+};
+
+struct Ways {
+  std::string why;  // a sentence when no node answers
+  std::vector<Way> all;
+};
+
 struct Memlock {
   std::string whose;              // "penstockd, process 7"
   std::optional<uint64_t> limit;  // bytes; nothing: no limit
@@ -88,6 +103,7 @@ struct Facts {
   std::map<std::string, Interface> interfaces;
   std::vector<RdmaPort> rdma;
   std::optional<Verbs> verbs;  // nothing: nobody was asked
+  std::optional<Ways> ways;    // likewise
   bool peer_memory = false;    // nvidia_peermem is loaded
   std::string config_file;
   bool config_there = false;

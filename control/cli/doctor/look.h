@@ -17,6 +17,9 @@ std::optional<Verbs> ask_daemon_for_verbs();
 // Its answer, as it was printed.
 Verbs verbs_in(const std::string& output);
 
+// From the node's answers to ListLinks and ListPorts.
+Ways ways_in(const nlohmann::json& links, const nlohmann::json& ports);
+
 // Parts of look_at(), of `sys` in that root.
 std::map<std::string, PciDevice> pci_devices(const std::filesystem::path& sys);
 std::vector<RdmaPort> rdma_ports(const std::filesystem::path& sys);

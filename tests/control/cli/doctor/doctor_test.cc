@@ -293,6 +293,40 @@ TEST(Doctor, WarnsOfADeviceThatTheDaemonCannotUse) {
   }
 }
 
+TEST(Doctor, ComparesWhatGoesThroughWithTheMtuOfThePort) {
+  Facts facts;
+  EXPECT_EQ(judge_path_mtu(facts)[0].says, "of the peers' side nothing is known");
+  facts.ways = Ways{"no node answers", {}};
+  EXPECT_EQ(judge_path_mtu(facts)[0].says, "of the peers' side nothing is known: no node answers");
+  const auto links = [](const char* local, uint64_t frame, uint64_t up_s) {
+    return nlohmann::json{{"links",
+                           {{{"peer", "gpu-2"},
+                             {"path", 0},
+                             {"port", "p0"},
+                             {"state", "up"},
+                             {"local", local},
+                             {"frame", frame},
+                             {"up_ns", up_s * 1'000'000'000}},
+                            {{"peer", "gpu-3"}, {"port", "p0"}, {"state", "connecting"}}}}};
+  };
+  const nlohmann::json ports = {{"ports", {{{"name", "p0"}, {"mtu", 9000}}}}};
+  const auto judged = [&](const nlohmann::json& answer) {
+    facts.ways = ways_in(answer, ports);
+    return judge_path_mtu(facts);
+  };
+  ASSERT_EQ(judged(links("10.1.0.1:9470", 8972, 60)).size(), 1u);
+  EXPECT_EQ(judged(links("10.1.0.1:9470", 8972, 60))[0].level, Level::kOk);
+  EXPECT_EQ(judged(links("[fd00::1]:9470", 8952, 60))[0].level, Level::kOk);
+  EXPECT_EQ(judged(links("10.1.0.1:9470", 1472, 1))[0].level, Level::kOk);  // it still tries
+  const Finding narrow = judged(links("10.1.0.1:9470", 1472, 60))[0];
+  EXPECT_EQ(narrow.level, Level::kWarning);
+  EXPECT_EQ(narrow.says,
+            "p0 to gpu-2, path 0: packets of 1500 bytes go through, the port's mtu is 9000");
+  EXPECT_EQ(judged({{"links", nlohmann::json::array()}})[0].says, "no link of the node is up");
+  EXPECT_NE(judged({{"links", {{{"state", 7}}}}})[0].says.find("of another version"),
+            std::string::npos);
+}
+
 TEST(Doctor, TakesRegistersAsTheyCome) {
   const HostTree tree;
   std::string circle(4096, '\x01');
@@ -313,10 +347,16 @@ TEST(Doctor, SaysWhatItDoesNotFindOnAnEmptyHost) {
 TEST(Doctor, IsACommandAndLooksAtThisHost) {
   std::istringstream in;
   std::ostringstream out, err;
-  const int code = run({"doctor", "--config", "/nowhere.toml"}, {in, out, err}, {});
+  const auto nobody =
+      [](const ApiTarget& target) -> tl::expected<std::unique_ptr<ApiClient>, ApiError> {
+    return tl::unexpected(ApiError{ApiFault::kGone, "no node at " + target.address});
+  };
+  const int code =
+      run({"doctor", "--config", "/nowhere.toml", "--api", "/x.api"}, {in, out, err}, nobody);
   EXPECT_EQ(code, 0) << out.str() << err.str();
   EXPECT_NE(out.str().find("kernel        Linux "), std::string::npos) << out.str();
   EXPECT_NE(out.str().find("there is no /nowhere.toml"), std::string::npos) << out.str();
+  EXPECT_NE(out.str().find("nothing is known: no node at /x.api"), std::string::npos) << out.str();
 }
 
 TEST(Doctor, ReadmeHasEveryCheck) {
