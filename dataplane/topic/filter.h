@@ -4,6 +4,8 @@
 //   grad.*.w     grad.layer3.w    not grad.w, not grad.a.b.w
 //   grad.#       grad, grad.layer3, grad.layer3.w
 //   #.w          w, grad.layer3.w
+//
+// Neither takes the word of a tenant (tenant.h).
 #pragma once
 
 #include <string_view>

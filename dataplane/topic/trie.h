@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "dataplane/topic/name.h"
+#include "dataplane/topic/tenant.h"
 
 namespace penstock {
 
@@ -94,13 +95,15 @@ class Trie {
     bool hash = false;     // stands for '#': takes any further word too
   };
 
-  // What the nodes of `here_` lead to by `word`.
+  // What the nodes of `here_` lead to by `word`. That of a tenant stands for itself only.
   void step(Node& node, std::string_view word) {
-    if (node.hash) reach(node, next_);
+    const bool wild = !tenant_word(word);
+    if (wild && node.hash) reach(node, next_);
     if (const auto it = node.children.find(word); it != node.children.end()) {
       reach(*it->second, next_);
     }
-    if (const auto it = node.children.find(std::string_view("*")); it != node.children.end()) {
+    if (const auto it = node.children.find(std::string_view("*"));
+        wild && it != node.children.end()) {
       reach(*it->second, next_);
     }
   }
