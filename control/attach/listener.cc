@@ -24,6 +24,21 @@ bool somebody_answers(const sockaddr_un& address) {
          errno == EAGAIN;
 }
 
+// All groups of who connected, as they were then.
+std::vector<gid_t> groups_of(int socket, gid_t first) {
+  std::vector<gid_t> groups(32);
+  for (;;) {
+    auto len = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+    const int got = getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &len);
+    groups.resize(len / sizeof(gid_t));
+    if (got == 0 || errno != ERANGE) {
+      if (got != 0) groups.clear();
+      groups.push_back(first);
+      return groups;
+    }
+  }
+}
+
 std::string why() {
   return std::strerror(errno);  // NOLINT(concurrency-mt-unsafe): one thread at start
 }
@@ -80,7 +95,9 @@ std::unique_ptr<Session> Listener::accept() {
   ucred who{};
   socklen_t len = sizeof who;
   if (getsockopt(client.get(), SOL_SOCKET, SO_PEERCRED, &who, &len) != 0) return nullptr;
-  return std::make_unique<Session>(std::move(client), PeerCredentials{who.pid, who.uid, who.gid});
+  auto groups = groups_of(client.get(), who.gid);
+  return std::make_unique<Session>(std::move(client),
+                                   PeerCredentials{who.pid, who.uid, who.gid, std::move(groups)});
 }
 
 }  // namespace penstock

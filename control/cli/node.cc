@@ -28,7 +28,8 @@ Exit exit_of(pen::Code code) {
 
 pen::Client attach(const std::string& socket, const char* name) {
   auto client = pen::Client::attach(name, socket.empty() ? nullptr : socket.c_str());
-  if (!client) throw Failure(Exit::kNoNode, pen::last_error());
+  const bool refused = client.code() == PENSTOCK_DENIED || client.code() == PENSTOCK_FULL;
+  if (!client) throw Failure(refused ? Exit::kFailed : Exit::kNoNode, pen::last_error());
   return std::move(*client);
 }
 
@@ -46,7 +47,10 @@ json ask(pen::Client& client, const std::string& question) {
 }
 
 Failure failure(pen::Code code, const std::string& what) {
-  return {exit_of(code), fmt::format("{}: {}", what, pen::text(code))};
+  const std::string_view why = pen::last_error();
+  const bool said = code == PENSTOCK_CLOSED && why.starts_with("the node said");
+  return {exit_of(code),
+          fmt::format("{}: {}{}{}", what, pen::text(code), said ? ": " : "", said ? why : "")};
 }
 
 Failure set_up_failure(pen::Code code, const std::string& what) {

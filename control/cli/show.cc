@@ -137,7 +137,8 @@ std::string ports(const json& answer) {
 }
 
 std::string clients(const json& answer) {
-  Table table({">CLIENT", "NAME", ">PID", ">UID", ">WRITES", ">READS", "SUBSCRIPTIONS"});
+  Table table(
+      {">CLIENT", "NAME", ">PID", ">UID", "TENANT", "RULE", ">WRITES", ">READS", "SUBSCRIPTIONS"});
   for (const json& client : answer) {
     std::vector<std::string> filters;
     for (const json& subscription : list(client, "subscriptions")) {
@@ -146,8 +147,8 @@ std::string clients(const json& answer) {
                         (mode == "broadcast" || mode.empty() ? "" : " (" + mode + ")"));
     }
     table.add({count(client, "id"), str(client, "name"), count(client, "pid"), count(client, "uid"),
-               count(client, "lanes_written"), count(client, "lanes_read"),
-               fmt::format("{}", fmt::join(filters, ", "))});
+               str(client, "tenant"), str(client, "rule"), count(client, "lanes_written"),
+               count(client, "lanes_read"), fmt::format("{}", fmt::join(filters, ", "))});
   }
   return table.empty() ? "no clients\n" : table.text();
 }

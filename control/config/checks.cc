@@ -7,6 +7,9 @@
 #include "control/config/address.h"
 #include "control/config/nearest.h"
 #include "control/config/units.h"
+#include "control/config/value.h"
+#include "dataplane/topic/filter.h"
+#include "dataplane/topic/tenant.h"
 
 namespace penstock {
 
@@ -28,6 +31,8 @@ class Checker {
       check_port(i);
     for (size_t i = 0; i < config_.peers.size(); i++)
       check_peer(i);
+    for (size_t i = 0; i < config_.rules.size(); i++)
+      check_rule(i);
   }
 
  private:
@@ -199,6 +204,28 @@ class Checker {
                fmt::format("{} is not in {}, and port {} has no gateway", address,
                            format(port.address), port.name));
     }
+  }
+
+  void check_rule(size_t i) {
+    Rule& rule = config_.rules[i];
+    const std::string place = fmt::format("rule.{}", i);
+    if (rule.name.empty()) rule.name = fmt::format("rule{}", i + 1);
+    for (size_t j = 0; j < i; j++)
+      if (config_.rules[j].name == rule.name)
+        complain(place, "name",
+                 fmt::format("{} is taken by another rule{}", rule.name,
+                             line_of(fmt::format("rule.{}", j))));
+    if (const std::string wrong = find_who(rule); !wrong.empty()) complain(place, "who", wrong);
+    if (!valid_tenant(rule.tenant))
+      complain(place, "tenant",
+               fmt::format("{} is no tenant: letters, digits, '_' and '-'",
+                           penstock::quoted(rule.tenant)));
+    if (!valid_filter(rule.filter))
+      complain(place, "filter", fmt::format("{} is no filter", penstock::quoted(rule.filter)));
+    if (rule.node == 0) return;
+    if (rule.clients != 0 || rule.lanes != 0 || rule.bytes != 0 || rule.subscriptions != 0 ||
+        rule.gives(Right::kAdmin))
+      complain(place, "who", "is a node: admin and limits are for clients");
   }
 
   Config& config_;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "control/rights/rule.h"
 #include "dataplane/base/idle.h"
 #include "dataplane/lane/layout.h"
 #include "dataplane/net/address.h"
@@ -135,6 +136,7 @@ struct Config {
   MetricsOptions metrics;
   std::vector<PortOptions> ports;
   std::vector<PeerOptions> peers;
+  std::vector<Rule> rules;
 };
 
 }  // namespace penstock

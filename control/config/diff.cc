@@ -21,6 +21,9 @@ class Flat {
       if (section.name == "peer")
         for (PeerOptions& peer : config.peers)
           add(section, fmt::format("peer {}", peer.id), {&config, nullptr, &peer});
+      if (section.name == "rule")
+        for (Rule& rule : config.rules)
+          add(section, fmt::format("rule {}", rule.name), {&config, nullptr, nullptr, &rule});
     }
   }
 

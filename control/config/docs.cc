@@ -45,10 +45,11 @@ std::string help() {
 std::string example(const std::map<std::string, std::string>& values) {
   std::string out =
       "# Config of penstockd. Every option stands here with its default; only node.id, and name,\n"
-      "# device and address of a port and id and address of a peer, must be given. An unknown key\n"
-      "# is an error. Check a file with: penstock config check FILE\n";
+      "# device and address of a port, id and address of a peer, and who and allow of a rule, "
+      "must\n"
+      "# be given. An unknown key is an error. Check a file with: penstock config check FILE\n";
   for (const Section& section : sections()) {
-    // Ports and peers have no default: shown, but commented out.
+    // Ports, peers and rules have no default: shown, but commented out.
     const std::string_view comment = section.many ? "# " : "";
     out += fmt::format("\n# {}\n{}{}\n", section.text, comment, heading(section));
     for (const Option& option : options()) {
@@ -105,6 +106,10 @@ std::string full(Config config) {
     if (section.name == "peer") {
       for (PeerOptions& peer : config.peers)
         table(section, {&config, nullptr, &peer});
+    }
+    if (section.name == "rule") {
+      for (Rule& rule : config.rules)
+        table(section, {&config, nullptr, nullptr, &rule});
     }
   }
   return out;

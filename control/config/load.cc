@@ -91,16 +91,19 @@ class Loader {
       read_element(*element.as_table(), name);
   }
 
-  // One [[port]] or [[peer]].
+  // One [[port]], [[peer]] or [[rule]].
   void read_element(const toml::table& table, const std::string& name) {
     Target target{&config_};
     size_t index = 0;
     if (name == "port") {
       index = config_.ports.size();
       target.port = &config_.ports.emplace_back();
-    } else {
+    } else if (name == "peer") {
       index = config_.peers.size();
       target.peer = &config_.peers.emplace_back();
+    } else {
+      index = config_.rules.size();
+      target.rule = &config_.rules.emplace_back();
     }
     for (const Option& option : options()) {
       if (option.table() == name) assign_default(option, option.slot(target));

@@ -26,6 +26,7 @@ constexpr Section kSections[] = {
     {"metrics", false, "Metrics and health over HTTP, for Prometheus and for probes."},
     {"port", true, "A NIC port; one table for each."},
     {"peer", true, "Another node; one table for each."},
+    {"rule", true, "Who may do what; one table for each. Without any, every client everything."},
 };
 
 constexpr DeviceKind kDeviceKinds[] = {
@@ -232,6 +233,30 @@ constexpr Option kOptions[] = {
     {"peer.mac", Kind::kMac, "", 0, 0, "", kRestart,
      "Its MAC address; asked for on the network if absent.",
      [](Target t) -> Slot { return &t.peer->mac; }, false, false, R"("02:00:00:00:00:02")"},
+
+    {"rule.name", Kind::kName, "", 1, 63, "", kLive,
+     "Name in refusals and tables, unique; rule<N> if absent.",
+     [](Target t) -> Slot { return &t.rule->name; }, false, false, R"("team")"},
+    {"rule.who", Kind::kText, "", 1, 255, "", kLive,
+     "Whom it is about: user:NAME, group:NAME, or their numbers; node:ID, a peer; *, every client.",
+     [](Target t) -> Slot { return &t.rule->who; }, true, false, R"("user:root")"},
+    {"rule.tenant", Kind::kName, "default", 1, 32, "", kLive,
+     "Namespace that they are in; tenants share nothing.",
+     [](Target t) -> Slot { return &t.rule->tenant; }},
+    {"rule.filter", Kind::kText, "#", 1, 255, "", kLive, "What of it the rule is about.",
+     [](Target t) -> Slot { return &t.rule->filter; }},
+    {"rule.allow", Kind::kChoices, "", 0, 0, "publish|subscribe|admin", kLive,
+     "What they may do with it; admin: ask about the whole node.",
+     [](Target t) -> Slot { return &t.rule->allow; }, true, false, R"(["publish", "subscribe"])"},
+    {"rule.clients", Kind::kInteger, "0", 0, 1000000, "", kLive,
+     "Programs that may be attached by this rule at once; 0: no limit of its own, as below.",
+     [](Target t) -> Slot { return &t.rule->clients; }},
+    {"rule.lanes", Kind::kInteger, "0", 0, 1000000, "", kLive,
+     "Publishers and pushers of all of them.", [](Target t) -> Slot { return &t.rule->lanes; }},
+    {"rule.bytes", Kind::kSize, "0B", 0, 1024 * kGiB, "", kLive,
+     "Memory for their lanes and inboxes.", [](Target t) -> Slot { return &t.rule->bytes; }},
+    {"rule.subscriptions", Kind::kInteger, "0", 0, 1000000, "", kLive,
+     "Subscriptions of all of them.", [](Target t) -> Slot { return &t.rule->subscriptions; }},
 };
 
 }  // namespace

@@ -24,6 +24,7 @@ enum class Kind : uint8_t {
   kPath,        // absolute
   kOctal,       // "0660"
   kChoice,      // one of the row's choices
+  kChoices,     // ["publish", "subscribe"]: some of them
   kCpus,        // "2-5,8"
   kDevice,      // "vhost:/run/penstock/a.sock"
   kPrefix,      // "10.1.0.1/24"
@@ -38,13 +39,14 @@ enum class Applies : uint8_t { kRestart, kLive };  // a change needs a restart, 
 using Slot = std::variant<uint64_t*, uint32_t*, uint16_t*, std::optional<uint16_t>*, std::string*,
                           IdleMode*, HugePages*, StoreKind*, LogLevel*, LogFormat*,
                           std::vector<uint32_t>*, IpPrefix*, IpAddress*, std::optional<IpAddress>*,
-                          std::optional<MacAddress>*, std::vector<Neighbour>*>;
+                          std::optional<MacAddress>*, std::vector<Neighbour>*, Allowed*>;
 
-// What a row's slot is taken from: `port` and `peer` are set while one of theirs is read.
+// What a row's slot is taken from: `port`, `peer` and `rule` are set while one of theirs is read.
 struct Target {
   Config* config = nullptr;
   PortOptions* port = nullptr;
   PeerOptions* peer = nullptr;
+  Rule* rule = nullptr;
 };
 
 struct Option {

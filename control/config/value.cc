@@ -183,14 +183,30 @@ std::optional<std::string> assign_text(const Option& option, const std::string& 
     case Kind::kPath:
       return assign_string(option, text, slot);
     case Kind::kInteger:
+    case Kind::kChoices:
     case Kind::kNeighbours:
       break;
   }
   return not_allowed(option, quoted(text), "is a string");
 }
 
+// Bit i for the row's choice i.
+std::optional<std::string> assign_choices(const Option& option,
+                                          const std::vector<std::string>& list, Slot slot) {
+  const auto names = choices(option);
+  Allowed allowed;
+  for (const std::string& text : list) {
+    const auto at = std::ranges::find(names, text);
+    if (at == names.end()) return not_allowed(option, quoted(text), meant(nearest(text, names)));
+    allowed.bits |= 1u << static_cast<uint32_t>(at - names.begin());
+  }
+  *std::get<Allowed*>(slot) = allowed;
+  return std::nullopt;
+}
+
 std::optional<std::string> assign_list(const Option& option, const std::vector<std::string>& list,
                                        Slot slot) {
+  if (option.kind == Kind::kChoices) return assign_choices(option, list, slot);
   if (option.kind != Kind::kNeighbours) return not_allowed(option, "a list");
   std::vector<Neighbour> rows;
   for (const std::string& text : list) {

@@ -54,6 +54,12 @@ std::string in_file(const std::vector<Neighbour>& rows) {
   }
   return texts.empty() ? "" : fmt::format("[{}]", fmt::join(texts, ", "));
 }
+std::string in_file(const Allowed& allowed) {
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < std::size(kRights); i++)
+    if ((allowed.bits >> i & 1) != 0) texts.push_back(fmt::format("\"{}\"", kRights[i]));
+  return fmt::format("[{}]", fmt::join(texts, ", "));
+}
 
 std::string bounds(const Option& option) {
   const auto bare = [&](uint64_t value) {
@@ -99,6 +105,8 @@ std::string allowed(const Option& option) {
       return fmt::format("an octal string from {}", bounds(option));
     case Kind::kChoice:
       return fmt::format("\"{}\"", fmt::join(choices(option), "\", \""));
+    case Kind::kChoices:
+      return fmt::format("a list of \"{}\"", fmt::join(choices(option), "\", \""));
     case Kind::kCpus:
       return "a CPU list like \"2-5,8\"";
     case Kind::kDevice: {

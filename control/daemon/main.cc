@@ -69,6 +69,7 @@ Comparison reload(const std::string& path, Config& config, Events& events) {
     return found;
   }
   config.log.level = again->log.level;
+  config.rules = again->rules;
   set_log_level(config.log.level);
   events.clear(EventName::kConfigRefused, path, fmt::format("{} has no mistakes any more", path));
   events.note(EventName::kNote, "config read again");
@@ -278,6 +279,7 @@ int run(Config config, const std::string& path) {
       node_config(config, *epoch, *plan), [&events](const Event& e) { events.take(e); }, error);
   if (node == nullptr) return fail(kNoMemory, error);
   node->set_topology(to_json(*plan));
+  node->set_rights(Rights(config.rules));
   (*network)->join(*node, config, *epoch);
   {
     const WorkerThreads threads(*node, *plan, (*network)->has_eal());
@@ -290,7 +292,11 @@ int run(Config config, const std::string& path) {
     if (*store != nullptr)
       members =
           std::make_unique<Members>(config, *epoch, PENSTOCK_VERSION, std::move(*store), events);
-    const auto hang_up = [&] { return reload(path, config, events); };
+    const auto hang_up = [&] {
+      Comparison found = reload(path, config, events);
+      if (found.faults.empty()) node->set_rights(Rights(config.rules));
+      return found;
+    };
     const auto drain = [&](uint64_t ns) {
       if (members != nullptr && !node->draining()) members->drain();
       node->drain(Clock::raw_ns() + ns);

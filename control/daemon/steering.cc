@@ -10,8 +10,7 @@
 #include "control/config/docs.h"
 #include "control/daemon/observer.h"
 #include "control/metrics/health.h"
-#include "dataplane/topic/filter.h"
-#include "dataplane/topic/name.h"
+#include "dataplane/topic/tenant.h"
 
 namespace penstock {
 namespace {
@@ -210,13 +209,13 @@ ApiAnswer Steering::look(const std::string& call, const json& asked) const {
   if (call == "ListMembers") return written(members());
   if (call == "ListTopics") {
     const std::string filter = asked.value("filter", "");
-    if (!filter.empty() && !valid_filter(filter))
+    if (!filter.empty() && !valid_tenant_filter(filter))
       return api_error(ApiFault::kInvalid, filter + " is no filter");
     return node.show_topics(filter, limit_of(asked));
   }
   if (call == "ListSubscriptions") {
     const std::string topic = asked.value("topic", "");
-    if (!topic.empty() && !valid_topic(topic))
+    if (!topic.empty() && !valid_tenant_topic(topic))
       return api_error(ApiFault::kInvalid, topic + " is no topic");
     return node.show_subscriptions(topic, limit_of(asked));
   }

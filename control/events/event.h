@@ -30,7 +30,8 @@ enum class Severity : uint8_t { kInfo, kWarning, kError };
   row(kWorkerStuck, "worker_stuck", kError, true, "a worker has not come round for seconds") \
   row(kClientDetached, "client_detached", kWarning, false, "a client was cut off") \
   row(kReaderEvicted, "reader_evicted", kWarning, false, "a client lied about its position in a lane") \
-  row(kSubscriptionEnded, "subscription_ended", kWarning, false, "a subscription was too slow for its policy") \
+  row(kSubscriptionEnded, "subscription_ended", kWarning, false, "the node ended a subscription: too slow for its policy, or without a right by now") \
+  row(kDenied, "denied", kWarning, false, "a client or a peer was refused something by the rules") \
   row(kSubscriptionLate, "subscription_late", kWarning, false, "a peer did not acknowledge a filter in time") \
   row(kLaneRefused, "lane_refused", kWarning, false, "a lane does not get to who wants it") \
   row(kTopicsFull, "topics_full", kWarning, false, "a topic does not get to who wants it: a table of topics is full") \

@@ -155,6 +155,7 @@ void Node::tick(uint64_t now) {
   for (auto it = lanes_.begin(); it != lanes_.end();) {
     LaneRecord& lane = *(it++)->second;
     check_readers(lane);
+    end_revoked(lane);
     ask_again(lane);
     lane_progress(lane);
     if (lane.unused) free_lane(lane.id);

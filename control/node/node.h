@@ -22,6 +22,7 @@
 #include "control/events/event.h"
 #include "control/node/numbers.h"
 #include "control/node/records.h"
+#include "control/rights/rights.h"
 #include "dataplane/net_port.h"
 #include "dataplane/topic/trie.h"
 
@@ -113,6 +114,10 @@ class Node {
 
   void add_client(std::unique_ptr<Session> session, uint64_t now);
 
+  // Who may do what from now on; without a call: everybody everything. What clients and peers have
+  // and may not have any more ends: now, but a lane gives its readers half a second.
+  void set_rights(Rights rights);
+
   // Does everything that can be done now; returns how much. `now` in ns, monotonic.
   uint32_t poll(uint64_t now);
 
@@ -190,6 +195,7 @@ class Node {
 
   // node_clients.cc: what clients ask for
   bool take(ClientRecord& c, const Packet& packet);
+  bool on_tenant(ClientRecord& c, const attach::Tenant& m);
   bool on_hello(ClientRecord& c, const attach::Hello& m);
   bool on_mapped(ClientRecord& c, const attach::Mapped& m);
   bool on_declare(ClientRecord& c, const attach::Declare& m);
@@ -199,10 +205,25 @@ class Node {
   bool on_close_lane(ClientRecord& c, const attach::CloseLane& m);
   bool on_released(ClientRecord& c, const attach::Released& m);
   bool on_query(ClientRecord& c, const attach::Query& m);
-  void client_gone(ClientRecord& c);
-  void retire(std::shared_ptr<ClientRecord> record);
   void finish_subscribe(Subscription& s);
   void end_subscription(Subscription& s, bool died);
+
+  // node_gone.cc
+  void client_gone(ClientRecord& c);
+  void retire(std::shared_ptr<ClientRecord> record);
+
+  // node_rights.cc
+  enum class Limit : uint8_t { kClients, kLanes, kBytes, kSubscriptions };
+  bool admit(ClientRecord& c, const attach::Header& h);
+  std::optional<std::string> allowed_name(ClientRecord& c, const attach::Header& h, Right right,
+                                          const std::string& name) const;
+  bool may_ask(ClientRecord& c, const attach::Header& h) const;
+  std::string over_limit(const ClientRecord& c, Limit limit, uint64_t more) const;
+  void review(ClientRecord& c);
+  bool may(const PeerRecord& p, Right right, std::string_view name) const;
+  void deny(PeerRecord& p, const peer::SubAdd& m);
+  void review(PeerRecord& p);
+  void end_revoked(LaneRecord& lane);
 
   // node_lanes.cc
   Result<LaneRecord*> make_lane(LaneKind kind, const LaneGeometry& geometry, const char* what);
@@ -225,10 +246,11 @@ class Node {
   void part(ReaderRecord& r, Drop undelivered);
   Totals totals(const ReaderRecord& r) const;
   void ask_to_leave(const ReaderRecord& r);
-  void turn_out(ClientRecord& c, const std::string& why);
+  void turn_out(ClientRecord& c, Errc code, const std::string& why);
   void check_readers(LaneRecord& lane);
   std::string too_slow(const LaneRecord& lane, ReaderRecord& r, uint64_t slowest) const;
   void disconnect(Subscription& s, const std::string& why);
+  void end_by_node(Subscription& s, Drop undelivered, const std::string& text);
   PositionTableRecord* worker_table(uint32_t worker);
   Wake worker_wake(uint32_t worker, BellPage* bells, uint32_t slot);
 
@@ -260,6 +282,8 @@ class Node {
   void forget_missed(PeerRecord& p);
   void on_sub_all(PeerRecord& p, const peer::SubAll& m);
   void on_sub_ack(PeerRecord& p, const peer::SubAck& m);
+  void on_sub_refused(PeerRecord& p, const peer::SubRefused& m);
+  void acknowledged(PeerRecord& p, uint64_t key);
   void on_lane_ready(PeerRecord& p, const peer::LaneReady& m);
   void on_lane_refused(PeerRecord& p, const peer::LaneRefused& m);
   void send_bytes(PeerRecord& p, std::span<const std::byte> message);
@@ -333,6 +357,7 @@ class Node {
 
   NodeConfig config_;
   Log log_;
+  Rights rights_;
   std::string topology_ = "{}";
   Fd epoll_;
   Fd control_event_;  // rung by workers for the control channels

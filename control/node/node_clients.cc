@@ -10,6 +10,7 @@
 #include "dataplane/base/event.h"
 #include "dataplane/topic/filter.h"
 #include "dataplane/topic/name.h"
+#include "dataplane/topic/tenant.h"
 
 namespace penstock {
 namespace {
@@ -64,7 +65,9 @@ bool Node::take(ClientRecord& c, const Packet& packet) {
   if (draining() && refuse_new(c, packet.header())) return true;
   bool good = false;
   if (c.state == ClientRecord::State::kConnected) {
-    good = type == Type::kHello && with(&Node::on_hello, packet.as<attach::Hello>());
+    good = type == Type::kTenant
+               ? with(&Node::on_tenant, packet.as<attach::Tenant>())
+               : type == Type::kHello && with(&Node::on_hello, packet.as<attach::Hello>());
   } else if (c.state == ClientRecord::State::kWelcomed) {
     good = type == Type::kMapped && with(&Node::on_mapped, packet.as<attach::Mapped>());
   } else {
@@ -105,6 +108,13 @@ bool Node::take(ClientRecord& c, const Packet& packet) {
   return good;
 }
 
+bool Node::on_tenant(ClientRecord& c, const attach::Tenant& m) {
+  const auto name = text_of(m.name);
+  if (!name || !valid_tenant(*name)) return false;
+  c.tenant = *name;
+  return true;
+}
+
 bool Node::on_hello(ClientRecord& c, const attach::Hello& m) {
   const auto name = text_of(m.name);
   if (!name) return false;
@@ -116,6 +126,7 @@ bool Node::on_hello(ClientRecord& c, const attach::Hello& m) {
                        m.version, attach::kProtocolVersion));
     return false;
   }
+  if (!admit(c, m.header)) return true;
   auto positions = SealedMemory::create("penstock-positions", sizeof(PositionTable));
   auto bells = SealedMemory::create("penstock-bells", sizeof(BellPage));
   if (!positions.ok() || !bells.ok())
@@ -183,6 +194,10 @@ bool Node::on_declare(ClientRecord& c, const attach::Declare& m) {
                   "ring, arena or topics out of range: see penstock_sender_options");
   if (const auto why = too_large(g, config_.max_arena_bytes); !why.empty())
     return refuse(c, m.header, Errc::kTooBig, why);
+  if (const auto why = over_limit(c, Limit::kLanes, 1); !why.empty())
+    return refuse(c, m.header, Errc::kFull, why);
+  if (const auto why = over_limit(c, Limit::kBytes, g.total_bytes()); !why.empty())
+    return refuse(c, m.header, Errc::kFull, why);
   const auto bell = c.bell_slots.take();
   if (!bell) return refuse(c, m.header, Errc::kFull, "no bell is free");
   auto made = make_lane(LaneKind::kLane, g, "penstock-lane");
@@ -193,6 +208,7 @@ bool Node::on_declare(ClientRecord& c, const attach::Declare& m) {
   }
   LaneRecord& lane = **made;
   lane.name = name->empty() ? c.name : *name;
+  lane.rule = c.rule;
   lane.pusher = m.kind == attach::Kind::kPusher;
   lane.publisher = &c;
   lane.bells = c.bells();
@@ -210,12 +226,14 @@ bool Node::on_declare(ClientRecord& c, const attach::Declare& m) {
 
 bool Node::on_add_topic(ClientRecord& c, const attach::AddTopic& m) {
   const auto it = c.lanes.find(m.lane_id);
-  const auto name = text_of(m.name);
-  if (it == c.lanes.end() || !it->second->sealed || !name) return false;
+  const auto said = text_of(m.name);
+  if (it == c.lanes.end() || !it->second->sealed || !said) return false;
   LaneRecord& lane = *it->second;
   if (m.topic >= lane.geometry.topics) return false;
-  if (!valid_topic(*name))
-    return refuse(c, m.header, Errc::kBadTopic, fmt::format("'{}' is no topic", *name));
+  if (!valid_topic(*said))
+    return refuse(c, m.header, Errc::kBadTopic, fmt::format("'{}' is no topic", *said));
+  const auto name = allowed_name(c, m.header, Right::kPublish, *said);
+  if (!name) return true;
   if (lane.topics.size() <= m.topic) lane.topics.resize(m.topic + 1);
   if (!lane.topics[m.topic].empty() && lane.topics[m.topic] != *name) return false;
   if (const auto why = no_room_for_topic(lane, *name); !why.empty())
@@ -226,10 +244,12 @@ bool Node::on_add_topic(ClientRecord& c, const attach::AddTopic& m) {
 }
 
 bool Node::on_subscribe(ClientRecord& c, const attach::Subscribe& m) {
-  const auto filter = text_of(m.filter);
-  if (!filter || m.mode > Mode::kGroup) return false;
-  if (!valid_filter(*filter))
-    return refuse(c, m.header, Errc::kBadTopic, fmt::format("'{}' is no filter", *filter));
+  const auto said = text_of(m.filter);
+  if (!said || m.mode > Mode::kGroup) return false;
+  if (!valid_filter(*said))
+    return refuse(c, m.header, Errc::kBadTopic, fmt::format("'{}' is no filter", *said));
+  if (const auto why = over_limit(c, Limit::kSubscriptions, 1); !why.empty())
+    return refuse(c, m.header, Errc::kFull, why);
   if (c.subscriptions.size() >= config_.max_subscriptions)
     return refuse(c, m.header, Errc::kFull,
                   fmt::format("a client may have {} subscriptions", config_.max_subscriptions));
@@ -244,6 +264,10 @@ bool Node::on_subscribe(ClientRecord& c, const attach::Subscribe& m) {
                   "ring, arena or topics out of range: see penstock_puller_options");
   if (const auto why = too_large(inbox, config_.max_arena_bytes); group && !why.empty())
     return refuse(c, m.header, Errc::kTooBig, why);
+  if (const auto why = over_limit(c, Limit::kBytes, inbox.total_bytes()); group && !why.empty())
+    return refuse(c, m.header, Errc::kFull, why);
+  const auto filter = allowed_name(c, m.header, Right::kSubscribe, *said);
+  if (!filter) return true;
   auto s = std::make_unique<Subscription>();
   s->id = next_subscription_++;
   s->client = &c;
@@ -342,6 +366,7 @@ bool Node::on_released(ClientRecord& c, const attach::Released& m) {
 bool Node::on_query(ClientRecord& c, const attach::Query& m) {
   const auto question = text_of(m.text);
   if (!question) return false;
+  if (!may_ask(c, m.header)) return true;
   const std::string json = show(*question);
   auto memory = SealedMemory::create("penstock-answer", std::max<size_t>(json.size(), 1));
   if (!memory.ok()) return refuse(c, m.header, Errc::kNoMemory, "no memory for the answer");
@@ -354,47 +379,6 @@ bool Node::on_query(ClientRecord& c, const attach::Query& m) {
   auto reply = answer<attach::Answer>(m.header);
   reply.bytes = json.size();
   return c.session->send(reply, {(*fd).get()});
-}
-
-// Its readers stop holding anybody back now; its lanes end with what was whole.
-void Node::client_gone(ClientRecord& c) {
-  const uint32_t id = c.id;
-  const bool died = c.session->dead() || !c.lanes.empty();
-  for (auto& [sid, s] : c.subscriptions)
-    end_subscription(*s, true);
-  c.subscriptions.clear();
-  const auto lanes = c.lanes;
-  c.lanes.clear();
-  for (const auto& [lid, lane] : lanes)
-    close_lane(*lane, died ? CloseReason::kPublisherDied : CloseReason::kPublisherLeft);
-  // Workers may still hear its bells: the record stays until they don't.
-  std::shared_ptr<ClientRecord> record(std::move(clients_[id]));
-  clients_.erase(id);
-  for (auto& [lid, lane] : lanes_) {
-    if (lane->publisher != &c) continue;
-    lane->publisher = nullptr;
-    lane->keep = record;
-  }
-  record->session.reset();
-  for (uint32_t w = 0; w < record->worker_events.size(); w++) {
-    const int fd = record->worker_events[w].get();
-    errands(w).send([fd](Worker& worker, uint64_t) { worker.remove_wake_event(fd); }, [record] {});
-  }
-  retire(std::move(record));
-}
-
-// Its bell page goes when no lane of it is left.
-void Node::retire(std::shared_ptr<ClientRecord> record) {
-  const bool last = std::none_of(lanes_.begin(), lanes_.end(),
-                                 [&](const auto& l) { return l.second->keep == record; });
-  if (!last || record->worker_events.empty()) return;
-  BellPage* page = record->bells();
-  // Twice around: what the first round's answers ask of the workers (an inbox that changes hands)
-  // still refers to the positions in it.
-  for (uint32_t w = 0; w < workers_.size(); w++) {
-    errands(w).send([page](Worker& worker, uint64_t) { worker.tasks().remove_bells(page); },
-                    [this, w, record] { errands(w).send([](Worker&, uint64_t) {}, [record] {}); });
-  }
 }
 
 }  // namespace penstock

@@ -252,10 +252,15 @@ void Node::on_lane_refused(PeerRecord& p, const peer::LaneRefused& m) {
     if (t != f->topics.end() && t->second == ForwardRecord::Use::kAsked) f->put_off.insert(m.topic);
     return;
   }
-  if (static_cast<Errc>(m.code) == Errc::kBadTopic) {
+  const bool denied = static_cast<Errc>(m.code) == Errc::kDenied && m.topic != kNoTopic;
+  if (denied || static_cast<Errc>(m.code) == Errc::kBadTopic) {
     if (!f->topics.contains(m.topic)) return;
     LaneRecord& lane = *f->lane;
-    if (!std::exchange(lane.refused, true))
+    if (denied)
+      note(EventName::kDenied, fmt::format("node {} ({}) does not let this node send '{}': see its "
+                                           "rules; it does not get there",
+                                           p.id, p.name, lane.topics[m.topic]));
+    else if (!std::exchange(lane.refused, true))
       note(EventName::kTopicsFull,
            fmt::format("node {} cannot name topic '{}' of lane {} ({}), its number {}: raise "
                        "mirror.topics there; until then it and those after it do not get there",

@@ -5,6 +5,7 @@
 
 #include "control/node/node.h"
 #include "dataplane/topic/filter.h"
+#include "dataplane/topic/tenant.h"
 
 namespace penstock {
 namespace {
@@ -63,6 +64,7 @@ Errc Node::add_member(Subscription& s, const LaneGeometry& geometry) {
   LaneRecord& lane = **made;
   lane.worker = g.worker;
   lane.name = g.filter;
+  lane.rule = s.client->rule;
   lane.inbox_of = &s;
   lane.bells = &own_bells_;
   lane.bell_slot = *bell;
@@ -75,7 +77,7 @@ Errc Node::add_member(Subscription& s, const LaneGeometry& geometry) {
   if (g.members.size() == 1) read_mirrors(g);
   errands(g.worker).send([w = lane.writer.get(), names = g.topics](Worker&, uint64_t) {
     for (uint32_t t = 0; t < names.size(); t++)
-      (void)w->put_topic(t, names[t]);
+      (void)w->put_topic(t, bare_name(names[t]));
   });
   join_subscription(lane, s);
   errands(g.worker).send(
@@ -117,8 +119,8 @@ void Node::group_topic(GroupRecord& g, LaneRecord& lane, uint32_t topic) {
     for (auto& [id, l] : lanes_) {
       if (l->kind != LaneKind::kInbox || l->name != g.filter || l->dying) continue;
       l->topics = g.topics;
-      errands(g.worker).send(
-          [w = l->writer.get(), row, name](Worker&, uint64_t) { (void)w->put_topic(row, name); });
+      errands(g.worker).send([w = l->writer.get(), row, shown = std::string(bare_name(name))](
+                                 Worker&, uint64_t) { (void)w->put_topic(row, shown); });
     }
   }
   SourceRecord* s =

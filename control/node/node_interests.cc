@@ -5,14 +5,18 @@
 
 #include "control/node/node.h"
 #include "dataplane/topic/filter.h"
+#include "dataplane/topic/tenant.h"
 
 namespace penstock {
 
 void Node::on_sub_add(PeerRecord& p, const peer::SubAdd& m) {
   const std::string_view filter = peer::text(m.filter);
-  if (m.mode > Mode::kGroup || !valid_filter(filter) || !m.overflow.valid()) return;
-  if (p.interests.size() >= kMostInterests && !p.interests.contains(m.key))
+  if (m.mode > Mode::kGroup || !valid_tenant_filter(filter) || !m.overflow.valid()) return;
+  const bool known = p.interests.contains(m.key) || p.denied.contains(m.key);
+  if (p.interests.size() + p.denied.size() >= kMostInterests && !known)
     return cut(p, fmt::format("it wants more than {} filters", kMostInterests));
+  if (!may(p, Right::kSubscribe, filter)) return deny(p, m);
+  p.denied.erase(m.key);
   Interest& interest = p.interests[m.key];
   interest = {.mode = m.mode,
               .filter = std::string(filter),
@@ -61,6 +65,7 @@ void Node::acknowledge(PeerRecord& p, uint64_t key, Interest& interest) {
 }
 
 void Node::on_sub_del(PeerRecord& p, const peer::SubDel& m) {
+  p.denied.erase(m.key);
   const auto it = p.interests.find(m.key);
   if (it == p.interests.end()) return;
   const Interest gone = std::move(it->second);

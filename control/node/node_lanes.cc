@@ -96,7 +96,10 @@ void Node::close_lane(LaneRecord& lane, CloseReason why) {
 void Node::lane_progress(LaneRecord& lane) {
   if (!lane.closed || lane.dying) return;
   // It ends where its stamps end for that reader, whatever its header says.
-  const auto drained = [&](const ReaderRecord& r) { return !lane.stamped(totals(r).position); };
+  const auto drained = [&](const ReaderRecord& r) {
+    const bool late = lane.end_by != 0 && now_ >= lane.end_by;
+    return late || !lane.stamped(totals(r).position);
+  };
   // The peer was away, and has not heard yet what it missed: that comes first of all.
   const auto untold = [](const ForwardRecord& f) {
     return f.owed_from != f.reader->start &&

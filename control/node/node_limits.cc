@@ -5,6 +5,7 @@
 
 #include "control/node/node.h"
 #include "dataplane/topic/filter.h"
+#include "dataplane/topic/tenant.h"
 
 namespace penstock {
 namespace {
@@ -51,7 +52,7 @@ std::string Node::no_room_for(const Subscription& s) const {
   return fmt::format(
       "a client can read {} lanes at once, each subscription counts; it reads {} and "
       "'{}' needs {}: subscribe to less, or attach another client",
-      kPositionSlots, taken, s.filter, slots);
+      kPositionSlots, taken, bare_name(s.filter), slots);
 }
 
 // The same for everybody who would be joined when the topic comes into use.

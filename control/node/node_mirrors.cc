@@ -4,8 +4,7 @@
 #include <fmt/format.h>
 
 #include "control/node/node.h"
-#include "dataplane/topic/filter.h"
-#include "dataplane/topic/name.h"
+#include "dataplane/topic/tenant.h"
 
 namespace penstock {
 namespace {
@@ -107,10 +106,12 @@ void Node::on_lane_topic(PeerRecord& p, const peer::LaneTopic& m) {
   const std::string_view name = peer::text(m.name);
   if (m.path >= p.paths.size() || m.alias == 0 || m.mode > Mode::kGroup)
     return refuse(Errc::kInvalid);
-  if (!m.geometry.valid() || m.topic >= m.geometry.topics || !valid_topic(name) ||
-      (m.mode == Mode::kGroup && !valid_filter(peer::text(m.group))))
+  if (!m.geometry.valid() || m.topic >= m.geometry.topics || !valid_tenant_topic(name) ||
+      (m.mode == Mode::kGroup && (!valid_tenant_filter(peer::text(m.group)) ||
+                                  tenant_of(peer::text(m.group)) != tenant_of(name))))
     return refuse(Errc::kInvalid);
   if (m.topic >= config_.mirror.topics) return refuse(Errc::kBadTopic);
+  if (!may(p, Right::kPublish, name)) return refuse(Errc::kDenied);
   if (!p.paths[m.path].up) return refuse(Errc::kWouldBlock);
   LaneRecord* lane = find_mirror(p, m.path, m.alias);
   if (lane == nullptr) {
@@ -126,14 +127,18 @@ void Node::on_lane_topic(PeerRecord& p, const peer::LaneTopic& m) {
   if (m.topic >= lane->geometry.topics || lane->origin_lane != m.lane_id ||
       lane->group != (m.mode == Mode::kGroup ? peer::text(m.group) : std::string_view()))
     return refuse(Errc::kInvalid);
+  // Its readers see all of it, so all of it is one tenant's.
+  if (std::ranges::any_of(lane->topics, [&](const std::string& t) {
+        return !t.empty() && tenant_of(t) != tenant_of(name);
+      }))
+    return refuse(Errc::kInvalid);
   if (lane->topics.size() <= m.topic) lane->topics.resize(m.topic + 1);
   std::string& row = lane->topics[m.topic];
   if (!row.empty() && row != name) return refuse(Errc::kInvalid);
   row = name;
   errands(lane->worker)
-      .send([w = lane->writer.get(), topic = m.topic, name = std::string(name)](Worker&, uint64_t) {
-        (void)w->put_topic(topic, name);
-      });
+      .send([w = lane->writer.get(), topic = m.topic, name = std::string(bare_name(name))](
+                Worker&, uint64_t) { (void)w->put_topic(topic, name); });
   topic_added(*lane, m.topic);
   peer::LaneReady ready;
   ready.path = m.path;

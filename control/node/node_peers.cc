@@ -161,6 +161,7 @@ void Node::path_down(PeerRecord& p, uint32_t index, LinkEvent::Why why) {
       if (interest.mode == Mode::kBroadcast && p.absent.size() < kMostInterests)
         p.absent.insert(interest.filter);
     p.interests.clear();
+    p.denied.clear();
     p.backlog.clear();
     std::shared_ptr<ControlChannel> gone = std::move(p.channel);
     p.channel.reset();
@@ -261,6 +262,9 @@ void Node::take(PeerRecord& p, std::span<const std::byte> bytes) {
       break;
     case Type::kSubAck:
       good = with(peer::SubAck{}, &Node::on_sub_ack);
+      break;
+    case Type::kSubRefused:
+      good = with(peer::SubRefused{}, &Node::on_sub_refused);
       break;
     case Type::kSubAll:
       good = with(peer::SubAll{}, &Node::on_sub_all);

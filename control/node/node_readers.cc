@@ -5,6 +5,7 @@
 
 #include "control/node/node.h"
 #include "dataplane/base/event.h"
+#include "dataplane/topic/tenant.h"
 
 namespace penstock {
 namespace {
@@ -18,11 +19,11 @@ void lose_on_way(Totals& t, const OutLaneStats& s) {
 }  // namespace
 
 // A subscriber that misses a lane in silence would be worse than one that is detached.
-void Node::turn_out(ClientRecord& c, const std::string& why) {
+void Node::turn_out(ClientRecord& c, Errc code, const std::string& why) {
   if (c.turned_out) return;
   c.turned_out = true;
   note(EventName::kClientDetached, fmt::format("client {} is detached: {}", c.name, why));
-  c.session->refuse(0, static_cast<uint32_t>(Errc::kFull), why);
+  c.session->refuse(0, static_cast<uint32_t>(code), why);
 }
 
 void Node::join_subscription(LaneRecord& lane, Subscription& s) {
@@ -31,7 +32,7 @@ void Node::join_subscription(LaneRecord& lane, Subscription& s) {
   auto joined = join(lane, c.positions, !s.overflow.holds_back());
   if (!joined.ok()) {
     const bool slots = c.positions.slots.taken() == kPositionSlots;
-    turn_out(c,
+    turn_out(c, Errc::kFull,
              fmt::format("lane {} of {} cannot be read: {}; {}", lane.id, lane.name,
                          text(joined.error()),
                          slots ? fmt::format("a client can read {} lanes at once", kPositionSlots)
@@ -48,9 +49,10 @@ void Node::join_subscription(LaneRecord& lane, Subscription& s) {
   auto page = lane.page_memory.read_only_fd();
   if (!event.ok() || !memory.ok() || !page.ok()) {
     part(r, Drop::kNone);
-    turn_out(c, fmt::format("lane {} of {} cannot be read: out of descriptors, raise RLIMIT_NOFILE "
-                            "of the node",
-                            lane.id, lane.name));
+    turn_out(c, Errc::kFull,
+             fmt::format("lane {} of {} cannot be read: out of descriptors, raise RLIMIT_NOFILE "
+                         "of the node",
+                         lane.id, lane.name));
     return;
   }
   r.event = Fd(*event);
@@ -68,7 +70,7 @@ void Node::join_subscription(LaneRecord& lane, Subscription& s) {
   m.lossy = r.lossy ? 1 : 0;
   m.inbox = lane.kind == LaneKind::kInbox ? 1 : 0;
   m.origin_node = lane.peer != nullptr ? lane.peer->id : config_.id;
-  peer::set_text(m.publisher, lane.name);
+  peer::set_text(m.publisher, bare_name(lane.name));  // an inbox has the name of its group
   c.session->send(m, {(*memory).get(), (*page).get()});
   tell_writer(r, r.event.get());
   if (lane.kind == LaneKind::kLane) r.event.reset();
@@ -332,22 +334,38 @@ std::string Node::too_slow(const LaneRecord& lane, ReaderRecord& r, uint64_t slo
 }
 
 // The whole subscription ends: going on without this lane would look as if its publisher were
-// silent. Its readers hold nobody back from here on; what they did not take they are told.
+// silent.
 void Node::disconnect(Subscription& s, const std::string& why) {
-  if (std::exchange(s.over, true)) return;
-  unwish(s.mode, s.filter);
-  broadcasts_.remove(s.filter, &s);
-  for (auto& [id, r] : s.lanes) {
-    if (std::exchange(r->evicted, true)) continue;
-    r->why = Drop::kTooSlow;
-    r->lane->desk.evict(r->index, r->why);
-    ask_to_leave(*r);
-  }
   const bool block = s.overflow.policy == attach::Policy::kBlock;
   const std::string text = fmt::format(
       "the subscription to {} was too slow for its policy {}: {}; {}, or let it drop_oldest",
-      s.filter, block ? "block" : "disconnect", why,
+      bare_name(s.filter), block ? "block" : "disconnect", why,
       block ? "give it more time or the publisher a larger lane" : "give it a larger limit");
+  end_by_node(s, Drop::kTooSlow, text);
+}
+
+// Its readers hold nobody back from here on; what they did not take they are told. What lies in an
+// inbox goes to the others of the group.
+void Node::end_by_node(Subscription& s, Drop undelivered, const std::string& text) {
+  if (s.over) return;
+  if (s.waiting) {
+    s.waiting->peers.clear();
+    finish_subscribe(s);
+  }
+  for (auto& [id, r] : s.lanes) {
+    if (std::exchange(r->evicted, true)) continue;
+    r->last_seen = std::max(r->last_seen, std::min(r->let_go(), r->lane->head()));
+    r->why = undelivered;
+    if (r->lane->inbox_of == nullptr) r->lane->desk.evict(r->index, r->why);
+    ask_to_leave(*r);
+  }
+  if (s.mode == Mode::kGroup) {
+    end_subscription(s, true);
+  } else {
+    s.over = true;
+    unwish(s.mode, s.filter);
+    broadcasts_.remove(s.filter, &s);
+  }
   note(EventName::kSubscriptionEnded, fmt::format("client {}: {}", s.client->name, text));
   attach::Ended m;
   m.subscription = s.id;

@@ -256,6 +256,8 @@ std::string Node::show_clients() {
                    {"name", clean(c->name)},
                    {"pid", c->session->who().pid},
                    {"uid", c->session->who().uid},
+                   {"tenant", c->rule.empty() ? "" : c->tenant},
+                   {"rule", c->rule},
                    {"publishers", c->lanes.size()},
                    {"subscriptions", subscriptions},
                    {"lanes_written", c->lanes.size()},

@@ -1,13 +1,29 @@
 // What this node wants of its peers: one wish a filter, for all local subscriptions that have it.
 #include <algorithm>
+#include <fmt/format.h>
 
 #include "control/node/node.h"
 
 namespace penstock {
 
 void Node::on_sub_ack(PeerRecord& p, const peer::SubAck& m) {
+  acknowledged(p, m.key);
+}
+
+void Node::on_sub_refused(PeerRecord& p, const peer::SubRefused& m) {
+  for (const auto& [what, wish] : wishes_)
+    if (wish.key == m.key)
+      note(EventName::kDenied,
+           fmt::format("node {} ({}) does not let this node have '{}': see its rules; what is "
+                       "published there does not come here",
+                       p.id, p.name, what.second));
+  acknowledged(p, m.key);
+}
+
+// Nobody waits for the peer's answer to the wish any more.
+void Node::acknowledged(PeerRecord& p, uint64_t key) {
   for (auto& [what, wish] : wishes_) {
-    if (wish.key != m.key) continue;
+    if (wish.key != key) continue;
     for (auto& [cid, c] : clients_) {
       for (auto& [sid, s] : c->subscriptions) {
         if (!s->waiting || s->mode != what.first || s->filter != what.second) continue;

@@ -42,6 +42,7 @@ enum class Type : uint32_t {
   kLaneClosed = 8,
   kLaneHeld = 9,
   kSubAll = 10,
+  kSubRefused = 11,
 };
 
 struct SubAdd {
@@ -71,6 +72,13 @@ struct SubAck {
   uint64_t key = 0;
 };
 
+// In place of SubAck: the rules of the publisher's node do not let this node have it.
+struct SubRefused {
+  Type type = Type::kSubRefused;
+  uint32_t reserved = 0;
+  uint64_t key = 0;
+};
+
 // The first one for an alias announces the lane; each announces one topic of it.
 struct LaneTopic {
   Type type = Type::kLaneTopic;
@@ -96,9 +104,10 @@ struct LaneReady {
   LaneGeometry mirror;
 };
 
-// The whole lane; with code kBadTopic this topic only, for which the mirror has no row. kWouldBlock
-// is no refusal: not yet, ask again. The path may not be up at the mirror's side,
-// or a place be about to be free.
+// The whole lane; with code kBadTopic this topic only, for which the mirror has no row; with
+// kDenied too, unless the topic is kNoTopic: the rules there do not let it in. kWouldBlock is no
+// refusal: not yet, ask again. The path may not be up at the mirror's side, or a place be about to
+// be free.
 struct LaneRefused {
   Type type = Type::kLaneRefused;
   uint32_t path = 0;

@@ -89,9 +89,10 @@ struct PeerRecord {
   std::vector<PathRecord> paths;
   std::shared_ptr<ControlChannel> channel;  // while path 0 is up
   std::deque<std::vector<std::byte>> backlog;
-  std::map<uint64_t, Interest> interests;  // its, by its key
-  std::set<std::string> absent;            // filters that it had when it was lost,
-  uint64_t absent_epoch = 0;               // in this life
+  std::map<uint64_t, Interest> interests;   // its, by its key
+  std::map<uint64_t, peer::SubAdd> denied;  // by its key: what the rules do not let it have
+  std::set<std::string> absent;             // filters that it had when it was lost,
+  uint64_t absent_epoch = 0;                // in this life
   uint32_t next_alias = 1;
   uint64_t epoch = 0;
   bool cut = false;  // its links are being closed, for good

@@ -17,6 +17,7 @@
 #include "control/node/peer_protocol.h"
 #include "control/node/peer_records.h"
 #include "control/node/tables.h"
+#include "control/rights/rights.h"
 #include "dataplane/base/drop.h"
 #include "dataplane/base/fd.h"
 #include "dataplane/base/sealed_memory.h"
@@ -128,6 +129,7 @@ struct LaneRecord {
   uint64_t epoch = 0;
   LaneKind kind = LaneKind::kLane;
   std::string name;
+  std::string rule;  // of the client that it is made for: its bytes count there
   bool pusher = false;
   uint64_t parted = 0;  // what came before this position is in the books of readers that left
   LaneGeometry geometry;
@@ -170,6 +172,7 @@ struct LaneRecord {
   bool dying = false;    // no reader is left, the worker is letting go of it
   bool unused = false;   // it has let go: only frames in flight keep the lane
   CloseReason reason = CloseReason::kOpen;
+  uint64_t end_by = 0;  // not 0: its publisher lost the right to it, and nobody reads it after that
 
   const LaneHeader* header() const { return reinterpret_cast<const LaneHeader*>(map.data()); }
   NodePage* page() const { return reinterpret_cast<NodePage*>(page_map.data()); }
@@ -252,6 +255,9 @@ struct ClientRecord {
   uint32_t id = 0;
   State state = State::kConnected;
   std::string name;
+  Principal who;
+  std::string tenant;  // before it is welcomed: that it asks for, empty: none
+  std::string rule;    // that let it in; empty: there are none
   std::unique_ptr<Session> session;
   PositionTableRecord positions;
   SealedMemory bell_memory;

@@ -12,7 +12,7 @@ namespace {
 
 bool about(const Rule& rule, const Principal& who) {
   if (who.node != 0 || rule.node != 0) return rule.node == who.node;
-  if (rule.user == "*") return true;
+  if (rule.everybody) return true;
   if (rule.uid) return *rule.uid == who.uid;
   return rule.gid && std::ranges::find(who.groups, *rule.gid) != who.groups.end();
 }
@@ -30,8 +30,9 @@ bool takes(const Rule& rule, Right right, std::string_view name) {
 }
 
 // In a rule, who this is.
-std::string key_of(const Principal& who) {
-  return who.node != 0 ? fmt::format("node = {}", who.node) : fmt::format("user = \"{}\"", who.uid);
+std::string who_of(const Principal& who) {
+  return who.node != 0 ? fmt::format("who = \"node:{}\"", who.node)
+                       : fmt::format("who = \"user:{}\"", who.uid);
 }
 
 // Something of any length in a sentence that has to fit into a packet.
@@ -50,7 +51,7 @@ tl::expected<Admission, std::string> Rights::admit(const Principal& who,
     return tl::unexpected(
         fmt::format("this node has no [[rule]] in its config, so there is no tenant '{}': ask for "
                     "none, or add a [[rule]] with {} and tenant = \"{}\"",
-                    asked, key_of(who), asked));
+                    asked, who_of(who), asked));
   for (const Rule& rule : rules_)
     if (about(rule, who) && (asked.empty() || asked == rule.tenant))
       return Admission{rule.tenant, rule.name};
@@ -58,11 +59,11 @@ tl::expected<Admission, std::string> Rights::admit(const Principal& who,
     return tl::unexpected(
         fmt::format("no rule lets uid {} in: add a [[rule]] with {} to the "
                     "node's config, and reload it",
-                    who.uid, key_of(who)));
+                    who.uid, who_of(who)));
   return tl::unexpected(
       fmt::format("no rule lets uid {} into tenant '{}': add a [[rule]] with {} and tenant = "
                   "\"{}\" to the node's config, and reload it",
-                  who.uid, asked, key_of(who), asked));
+                  who.uid, asked, who_of(who), asked));
 }
 
 std::string Rights::refusal(const Principal& who, std::string_view tenant, Right right,
@@ -82,14 +83,14 @@ std::string Rights::refusal(const Principal& who, std::string_view tenant, Right
                                ? "ask about the whole node"
                                : fmt::format("{} '{}'", text(right), brief(name));
   const std::string reason =
-      near == nullptr ? fmt::format("no rule has {} and tenant = \"{}\"", key_of(who), tenant)
+      near == nullptr ? fmt::format("no rule has {} and tenant = \"{}\"", who_of(who), tenant)
       : !near->gives(right)
           ? fmt::format("rule '{}' does not allow it", brief(near->name))
           : fmt::format("rule '{}' is for '{}'", brief(near->name), brief(near->filter));
   return fmt::format(
       "not permitted to {} in tenant '{}': {}; needs a [[rule]] with {}, allow = "
       "[\"{}\"]",
-      what, tenant, reason, key_of(who), text(right));
+      what, tenant, reason, who_of(who), text(right));
 }
 
 const Rule* Rights::find(std::string_view name) const {

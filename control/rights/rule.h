@@ -15,15 +15,17 @@ constexpr std::string_view text(Right r) {
   return kRights[static_cast<size_t>(r)];
 }
 
-// Who of those that have a rule in common stands behind it: one of user, group and node is set.
+// A bit for each Right.
+struct Allowed {
+  uint32_t bits = 0;
+};
+
 struct Rule {
-  std::string name;    // unique
-  std::string user;    // as in the config: a name, a number, or "*" for everybody
-  std::string group;   // as in the config: a name or a number
-  uint64_t node = 0;   // a peer
+  std::string name;    // unique, never empty once loaded
+  std::string who;     // as in the config: "user:NAME", "group:NAME", "node:ID", "*"
   std::string tenant;  // never empty once loaded
   std::string filter;  // never empty once loaded
-  uint32_t allow = 0;  // a bit for each Right
+  Allowed allow;
 
   // What all clients that are here by this rule may have together; 0: as much as the node has.
   uint64_t clients = 0;
@@ -31,16 +33,16 @@ struct Rule {
   uint64_t bytes = 0;  // of their lanes and inboxes
   uint64_t subscriptions = 0;
 
-  // What user and group mean on this host.
+  // What `who` means on this host: one of these.
   std::optional<uint32_t> uid = std::nullopt;
   std::optional<uint32_t> gid = std::nullopt;
+  uint64_t node = 0;
+  bool everybody = false;
 
-  bool gives(Right r) const { return (allow >> static_cast<uint32_t>(r) & 1) != 0; }
+  bool gives(Right r) const { return (allow.bits >> static_cast<uint32_t>(r) & 1) != 0; }
 };
 
-// The number of a user or a group of this host, by its name or the number itself; nothing: there is
-// none of that name.
-std::optional<uint32_t> find_user(const std::string& name);
-std::optional<uint32_t> find_group(const std::string& name);
+// Finds out what `rule.who` means here: a name may be a number. Empty, or what is wrong with it.
+std::string find_who(Rule& rule);
 
 }  // namespace penstock

@@ -2,7 +2,8 @@
 // a packet, at most 4 KiB, descriptors by SCM_RIGHTS). Set-up only: messages never pass here.
 //
 //   client                                   node
-//   Hello ───────────────────────────────▶   checks SO_PEERCRED, version
+//   Tenant ──────────────────────────────▶   the tenant that it asks for, if it does
+//   Hello ───────────────────────────────▶   checks SO_PEERCRED, version, rules
 //   ◀───────────────── Welcome + descriptors  position table, bell page, worker page, worker events
 //   Mapped(0) ───────────────────────────▶   seals both tables against further writers
 //   Declare ─────────────────────────────▶   makes the lane
@@ -45,6 +46,7 @@ enum class Type : uint32_t {
   kCloseLane = 7,
   kReleased = 8,
   kQuery = 9,
+  kTenant = 10,
   // node to client
   kWelcome = 33,
   kDeclared = 34,
@@ -68,6 +70,13 @@ struct Hello {
   Header header{Type::kHello, 0};
   uint32_t version = kProtocolVersion;
   uint32_t reserved = 0;
+  char name[kNameBytes] = {};
+};
+
+// Before Hello, which is refused when there is no right to it. Without it: the first tenant that
+// the node's rules give.
+struct Tenant {
+  Header header{Type::kTenant, 0};
   char name[kNameBytes] = {};
 };
 
@@ -225,8 +234,8 @@ struct Released {
   uint32_t generation = 0;
 };
 
-// The node has ended a subscription that was too slow for its policy; its lanes end with a gap
-// each.
+// The node has ended a subscription, too slow for its policy or without a right by now; its lanes
+// end with a gap each.
 struct Ended {
   Header header{Type::kEnded, 0};
   uint64_t subscription = 0;

@@ -37,14 +37,17 @@ class Client {
     kClosed,    // by its owner
   };
 
-  // `socket` null: from the environment, or the default. `name` null: the program's.
-  static Result<Client*> attach(const char* socket, const char* name);
+  // `socket` null: from the environment, or the default. `name` null: the program's. `tenant` null:
+  // from the environment, or what the node gives.
+  static Result<Client*> attach(const char* socket, const char* name, const char* tenant);
   // The owner lets go.
   void close();
 
   State state() const { return state_; }
   uint64_t node_id() const { return node_id_; }
   const char* name() const { return name_; }
+  // What the node has said that was no answer; empty: nothing.
+  const char* said() const { return gone_; }
   // False in a child of the process that attached: there, nothing may be touched.
   bool mine() const;
 
@@ -83,7 +86,7 @@ class Client {
  private:
   Client() = default;
   ~Client() = default;
-  Errc start();
+  Errc start(const char* tenant);
   Errc exchange(std::span<const std::byte> question, uint32_t request, attach::Type want,
                 Packet& answer);
   Errc refused(const Packet& packet);
@@ -111,7 +114,7 @@ class Client {
   std::vector<Sender*> senders_;
   std::vector<Receiver*> receivers_;
   char name_[attach::kNameBytes] = {};
-  char gone_[320] = {};  // why the node is gone
+  char gone_[320] = {};  // why the node is gone, or what it said last
 };
 
 }  // namespace penstock::client

@@ -8,6 +8,7 @@
 #include "dataplane/base/event.h"
 #include "dataplane/client/client.h"
 #include "dataplane/client/last_error.h"
+#include "dataplane/topic/tenant.h"
 
 namespace penstock::client {
 namespace {
@@ -16,19 +17,23 @@ constexpr const char* kDefaultSocket = "/run/penstock/penstock.sock";
 constexpr uint64_t kMostAnswerBytes = uint64_t{64} << 20;
 
 // Root's programs that others may start don't believe their environment.
-const char* socket_path(const char* given) {
+const char* or_environment(const char* given, const char* variable, const char* fallback) {
   if (given != nullptr) return given;
-  const char* from_environment = secure_getenv("PENSTOCK_SOCKET");
-  return from_environment != nullptr && *from_environment != 0 ? from_environment : kDefaultSocket;
+  const char* from_environment = secure_getenv(variable);
+  return from_environment != nullptr && *from_environment != 0 ? from_environment : fallback;
 }
 
 }  // namespace
 
-Result<Client*> Client::attach(const char* socket, const char* name) {
+Result<Client*> Client::attach(const char* socket, const char* name, const char* tenant) {
   if (name == nullptr) name = program_invocation_short_name;
   if (*name == 0 || std::strlen(name) >= attach::kNameBytes)
     return fail(Errc::kInvalid, "a client's name has 1 to %zu bytes", attach::kNameBytes - 1);
-  const char* path = socket_path(socket);
+  tenant = or_environment(tenant, "PENSTOCK_TENANT", nullptr);
+  if (tenant != nullptr && !valid_tenant(tenant))
+    return fail(Errc::kInvalid, "a tenant has 1 to %zu letters, digits, '_' and '-'",
+                kMaxTenantBytes);
+  const char* path = or_environment(socket, "PENSTOCK_SOCKET", kDefaultSocket);
   auto s = ControlSocket::connect(path);
   if (!s.ok()) return s.error();
   auto* client = new (std::nothrow) Client;
@@ -36,14 +41,19 @@ Result<Client*> Client::attach(const char* socket, const char* name) {
   client->socket_ = std::move(*s);
   client->pid_ = getpid();
   std::strcpy(client->name_, name);
-  const Errc e = client->start();
+  const Errc e = client->start(tenant);
   if (e == Errc::kOk) return client;
   client->close();
   return e;
 }
 
-Errc Client::start() {
+Errc Client::start(const char* tenant) {
   enable_remote_fence();
+  if (tenant != nullptr) {
+    attach::Tenant asked;
+    std::strcpy(asked.name, tenant);
+    post(asked);
+  }
   attach::Hello hello;
   std::memcpy(hello.name, name_, sizeof hello.name);
   Packet answer;

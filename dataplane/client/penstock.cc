@@ -103,7 +103,12 @@ const char* penstock_reason_text(uint32_t reason) {
 }
 
 penstock_code penstock_attach(const char* socket, const char* name, penstock_client** client) {
-  return give(Client::attach(socket, name), client);
+  return give(Client::attach(socket, name, nullptr), client);
+}
+
+penstock_code penstock_attach_tenant(const char* socket, const char* name, const char* tenant,
+                                     penstock_client** client) {
+  return give(Client::attach(socket, name, tenant), client);
 }
 
 void penstock_close(penstock_client* client) {

@@ -51,8 +51,9 @@ typedef enum penstock_code {
   PENSTOCK_TIMEOUT = 10,  /* nothing came in time */
   PENSTOCK_DENIED = 11,   /* not permitted */
   PENSTOCK_VERSION = 12,  /* the node speaks another version */
-  PENSTOCK_EVICTED = 13,  /* the subscription has ended: it was too slow for its policy */
-  PENSTOCK_FULL = 14,     /* a table of fixed size has no room */
+  PENSTOCK_EVICTED =
+      13,             /* the subscription has ended: too slow for its policy, or no right to it */
+  PENSTOCK_FULL = 14, /* a table of fixed size has no room */
   PENSTOCK_NOT_FOUND = 15,
   PENSTOCK_SYSTEM = 16 /* the kernel refused; errno says why */
 } penstock_code;
@@ -64,8 +65,8 @@ typedef struct penstock_receiver penstock_receiver; /* a subscriber or a puller 
 /* The text of a code, never NULL. */
 PENSTOCK_API const char* penstock_text(penstock_code code);
 
-/* One sentence about the last set-up call of this thread that failed, never NULL. Valid until the
- * next set-up call of this thread. */
+/* One sentence about the last set-up call of this thread that failed, or why the last call answered
+ * CLOSED or EVICTED; never NULL. Valid until the next set-up call of this thread. */
 PENSTOCK_API const char* penstock_last_error(void);
 
 /* ---- client ---- */
@@ -73,12 +74,20 @@ PENSTOCK_API const char* penstock_last_error(void);
 /* Attaches to the node at `socket`; NULL: $PENSTOCK_SOCKET, or /run/penstock/penstock.sock when
  * that is not set. `name` (at most 63 bytes; NULL: the program's) is what the node's tables show.
  * The caller gives *out to penstock_close.
- * NOT_FOUND: no node there. DENIED: no right to attach. VERSION: another protocol. INVALID: the
+ * The tenant is $PENSTOCK_TENANT, or when that is not set the first that the node's rules give to
+ * this user; without rules there is one, "default".
+ * NOT_FOUND: no node there. DENIED: no right to attach, or to the tenant. FULL: as many programs as
+ * the rule allows are attached. VERSION: another protocol. INVALID: the
  * name or the path is too long or empty. CLOSED: the node hung up, having all the clients it
  * allows.
  */
 PENSTOCK_API penstock_code penstock_attach(const char* socket, const char* name,
                                            penstock_client** out);
+
+/* The same with the tenant: topics and filters of a tenant mean nothing in another. NULL: as
+ * penstock_attach. INVALID, too: it has not 1 to 32 letters, digits, '_' and '-'. */
+PENSTOCK_API penstock_code penstock_attach_tenant(const char* socket, const char* name,
+                                                  const char* tenant, penstock_client** out);
 
 /* Leaves the node. Senders and receivers of the client are closed with it: their calls answer
  * PENSTOCK_CLOSED, and they still go to their own close. NULL is fine. */

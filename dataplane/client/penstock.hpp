@@ -252,9 +252,10 @@ class Client {
   Client() = default;
 
   // `socket` null: $PENSTOCK_SOCKET, or the default.
-  static Result<Client> attach(const char* name = nullptr, const char* socket = nullptr) {
+  static Result<Client> attach(const char* name = nullptr, const char* socket = nullptr,
+                               const char* tenant = nullptr) {
     penstock_client* c = nullptr;
-    const Code code = penstock_attach(socket, name, &c);
+    const Code code = penstock_attach_tenant(socket, name, tenant, &c);
     if (code != PENSTOCK_OK) return code;
     return Client(c);
   }

@@ -6,6 +6,7 @@
 
 #include "dataplane/base/clock.h"
 #include "dataplane/base/idle.h"
+#include "dataplane/client/last_error.h"
 
 namespace penstock::client {
 namespace {
@@ -27,6 +28,7 @@ Errc Sender::look_around() {
   client_.drain();
   if (client_.state() == Client::State::kUp && page_->closed.load() == 0) return Errc::kOk;
   look_next();
+  if (*client_.said() != 0) (void)fail(Errc::kClosed, "%s", client_.said());
   return Errc::kClosed;
 }
 

@@ -17,9 +17,11 @@ bool valid_filter(std::string_view filter) {
 // more: an earlier one could not help, for the words between the two fit where they are, and what
 // comes later can only be fitted by moving the rest.
 bool matches(std::string_view filter, std::string_view topic) {
-  if (tenant_of(filter) != tenant_of(topic)) return false;
-  filter = bare_name(filter);
-  topic = bare_name(topic);
+  if (tenant_word(filter) || tenant_word(topic)) {
+    if (tenant_of(filter) != tenant_of(topic)) return false;
+    filter = bare_name(filter);
+    topic = bare_name(topic);
+  }
   std::string_view after_hash, retry_topic;  // the last '#': what follows it, and where that begins
   bool hash = false;
   for (;;) {

@@ -79,6 +79,10 @@ TEST(ShowClients, ListsTheirSubscriptions) {
                                     {"filter": "jobs", "mode": "group"}]}])")),
             "CLIENT  NAME  PID  UID  SUBSCRIPTIONS\n"
             "     1  t      42    0  a.#, jobs (group)\n");
+  EXPECT_EQ(show("clients", json::parse(R"([{"id": 1, "name": "t", "pid": 42, "uid": 7,
+                  "tenant": "acme", "rule": "team"}])")),
+            "CLIENT  NAME  PID  UID  TENANT  RULE\n"
+            "     1  t      42    7  acme    team\n");
 }
 
 TEST(ShowDrops, ListsReasons) {

@@ -48,6 +48,9 @@ TEST(Changes, HoldAPortOrPeerByItsName) {
   const std::string peer = "[[peer]]\nid = 2\naddress = \"10.1.0.2\"\n";
   EXPECT_EQ(between(port("a") + peer, port("a") + peer + "name = \"x\"\n"),
             "peer 2.name: \"node2\" -> \"x\" (restart)\n");
+  const std::string rule = "[[rule]]\nwho = \"user:root\"\nallow = ";
+  EXPECT_EQ(between(rule + "[\"publish\"]\n", rule + "[\"subscribe\", \"admin\"]\n"),
+            "rule rule1.allow: [\"publish\"] -> [\"subscribe\", \"admin\"] (live)\n");
 }
 
 }  // namespace

@@ -39,6 +39,7 @@ TEST(Example, IsValidWithEverythingEnabled) {
   ASSERT_TRUE(loaded) << text(loaded.error().front());
   EXPECT_EQ(loaded->ports.size(), 1u);
   EXPECT_EQ(loaded->peers.size(), 1u);
+  EXPECT_EQ(loaded->rules.size(), 1u);
 }
 
 TEST(Full, ParsesToTheSame) {
@@ -55,7 +56,8 @@ TEST(Options, HaveDefaultsWithinTheirBounds) {
   for (const Option& option : options()) {
     PortOptions port;
     PeerOptions peer;
-    const Slot slot = option.slot({&config, &port, &peer});
+    Rule rule;
+    const Slot slot = option.slot({&config, &port, &peer, &rule});
     assign_default(option, slot);
     if (option.fallback.empty()) continue;
     const std::string bare(option.fallback);

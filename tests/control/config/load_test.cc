@@ -1,7 +1,9 @@
 #include "control/config/load.h"
 
+#include <array>
 #include <gtest/gtest.h>
 #include <string>
+#include <tuple>
 
 namespace penstock {
 namespace {
@@ -65,11 +67,11 @@ const Bad kKeys[] = {
      "source_ports, chain_from"},
     {"UnknownTable", config_with("[lnae]\n"),
      "c.toml:3: lnae: unknown table (did you mean lane?); allowed: node, workers, memory, lane, "
-     "mirror, inbox, link, store, api, log, metrics, port, peer"},
+     "mirror, inbox, link, store, api, log, metrics, port, peer, rule"},
     {"KeyOutsideOfTables", "id = 1\n",
      "c.toml: node.id: is missing; allowed: 1 to 4294967295\n"
      "c.toml:1: id: unknown table; allowed: node, workers, memory, lane, mirror, inbox, link, "
-     "store, api, log, metrics, port, peer"},
+     "store, api, log, metrics, port, peer, rule"},
     {"TableThatIsNone", "node = 5\n",
      "c.toml: node.id: is missing; allowed: 1 to 4294967295\n"
      "c.toml:1: node: must be a table: [node]"},
@@ -77,6 +79,8 @@ const Bad kKeys[] = {
      "c.toml:3: port: must be a list of tables: [[port]]"},
     {"Missing", "[node]\nname = \"a\"\n",
      "c.toml:1: node.id: is missing; allowed: 1 to 4294967295"},
+    {"MissingInRule", config_with("[[rule]]\nwho = \"*\"\n"),
+     "c.toml:3: rule.allow: is missing; allowed: a list of \"publish\", \"subscribe\", \"admin\""},
     {"MissingInPeer", config_with(kPort + "[[peer]]\nid = 2\n"),
      "c.toml:7: peer.address: is missing; allowed: an address like \"10.1.0.1\" or \"fd00::1\""},
     {"Twice", "[node]\nid = 1\nid = 2\n",
@@ -122,6 +126,9 @@ const Bad kValues[] = {
     {"Choice", config_with("[workers]\nidle = \"spinn\"\n"),
      "c.toml:4: workers.idle: \"spinn\" is not allowed (did you mean \"spin\"?); allowed: "
      "\"spin\", \"adaptive\""},
+    {"Choices", config_with("[[rule]]\nwho = \"*\"\nallow = [\"publish\", \"subcribe\"]\n"),
+     "c.toml:5: rule.allow: \"subcribe\" is not allowed (did you mean \"subscribe\"?); allowed: a "
+     "list of \"publish\", \"subscribe\", \"admin\""},
     {"CpuList", config_with("[workers]\ncpus = \"2-5,x\"\n"),
      "c.toml:4: workers.cpus: \"2-5,x\" is not a CPU list; allowed: a CPU list like \"2-5,8\""},
     {"RelativePath", config_with("").insert(7, "socket = \"a.sock\"\n"),
@@ -200,6 +207,18 @@ const Bad kTogether[] = {
      "c.toml:9: peer.address: 10.1.0.1 is port p0's own"},
     {"NoWayThere", config_with(kPort + "[[peer]]\nid = 2\naddress = \"10.9.0.2\"\n"),
      "c.toml:9: peer.address: 10.9.0.2 is not in 10.1.0.1/24, and port p0 has no gateway"},
+    {"RuleNameTwice",
+     config_with("[[rule]]\nwho = \"*\"\nallow = []\nname = \"rule2\"\n[[rule]]\nwho = \"*\"\n"
+                 "allow = []\n"),
+     "c.toml:7: rule.name: rule2 is taken by another rule (line 3)"},
+    {"RuleOfNobody", config_with("[[rule]]\nwho = \"user:no-such-user\"\nallow = []\n"),
+     "c.toml:4: rule.who: there is no user 'no-such-user' on this host"},
+    {"RuleOfNothing",
+     config_with("[[rule]]\nwho = \"*\"\nallow = []\ntenant = \"a.b\"\nfilter = \"a..b\"\n"),
+     "c.toml:6: rule.tenant: \"a.b\" is no tenant: letters, digits, '_' and '-'\n"
+     "c.toml:7: rule.filter: \"a..b\" is no filter"},
+    {"RuleOfANodeWithALimit", config_with("[[rule]]\nwho = \"node:2\"\nallow = []\nlanes = 1\n"),
+     "c.toml:4: rule.who: is a node: admin and limits are for clients"},
     {"EtcdNowhere", config_with("[store]\nkind = \"etcd\"\n"),
      "c.toml:3: store.endpoints: is missing: etcd is asked at these"},
     {"CertificateWithoutKey", config_with("[store]\nca = \"/a\"\ncertificate = \"/b\"\n"),
@@ -269,6 +288,16 @@ neighbours = ["fd00::3=02:00:00:00:00:03"]
 id = 8
 address = "fd00::2"
 mac = "02:00:00:00:00:02"
+[[rule]]
+name = "team"
+who = "user:1234"
+tenant = "acme"
+filter = "grad.#"
+allow = ["subscribe", "admin"]
+clients = 1
+lanes = 2
+bytes = "3MiB"
+subscriptions = 4
 )",
                               "c.toml");
   ASSERT_TRUE(loaded) << text(loaded.error().front());
@@ -289,6 +318,14 @@ mac = "02:00:00:00:00:02"
   EXPECT_EQ(loaded->ports[0].neighbours.size(), 1u);
   ASSERT_EQ(loaded->peers.size(), 1u);
   EXPECT_EQ(loaded->peers[0].mac, (MacAddress{{2, 0, 0, 0, 0, 2}}));
+  ASSERT_EQ(loaded->rules.size(), 1u);
+  const Rule& rule = loaded->rules[0];
+  EXPECT_EQ(std::tie(rule.name, rule.tenant, rule.filter),
+            std::make_tuple("team", "acme", "grad.#"));
+  EXPECT_EQ(rule.uid, 1234u);
+  EXPECT_EQ(rule.allow.bits, 6u);
+  EXPECT_EQ((std::array{rule.clients, rule.lanes, rule.bytes, rule.subscriptions}),
+            (std::array<uint64_t, 4>{1, 2, 3 << 20, 4}));
 }
 
 TEST(Load, FillsInWhatFollows) {

@@ -17,11 +17,10 @@ constexpr uint32_t bit(Right r) {
 Rule rule(std::string name, uint32_t uid, std::string tenant, std::string filter, uint32_t allow) {
   Rule r;
   r.name = std::move(name);
-  r.user = std::to_string(uid);
   r.uid = uid;
   r.tenant = std::move(tenant);
   r.filter = std::move(filter);
-  r.allow = allow;
+  r.allow.bits = allow;
   return r;
 }
 
@@ -40,10 +39,9 @@ TEST(Rights, WithoutRulesThereIsOneTenantAndAllIsAllowed) {
 
 TEST(Rights, TheFirstRuleThatNamesTheTenantLetsIn) {
   Rule everybody = rule("all", 0, "public", "#", 0);
-  everybody.user = "*";
+  everybody.everybody = true;
   everybody.uid.reset();
   Rule team = rule("team", 0, "acme", "#", 0);
-  team.user.clear();
   team.uid.reset();
   team.gid = 50;
   const Rights rights(
@@ -53,12 +51,13 @@ TEST(Rights, TheFirstRuleThatNamesTheTenantLetsIn) {
   EXPECT_EQ(rights.admit(user(8, {4, 50}), "")->rule, "team");
   EXPECT_EQ(rights.admit(user(8, {4}), "")->rule, "all");
   EXPECT_EQ(rights.admit(user(7), "public")->tenant, "public");
-  EXPECT_EQ(rights.admit(user(8), "acme").error(),
-            "no rule lets uid 8 into tenant 'acme': add a [[rule]] with user = \"8\" and tenant = "
-            "\"acme\" to the node's config, and reload it");
+  EXPECT_EQ(
+      rights.admit(user(8), "acme").error(),
+      "no rule lets uid 8 into tenant 'acme': add a [[rule]] with who = \"user:8\" and tenant = "
+      "\"acme\" to the node's config, and reload it");
   const Rights few({rule("first", 7, "acme", "#", 0)});
   EXPECT_EQ(few.admit(user(8), "").error(),
-            "no rule lets uid 8 in: add a [[rule]] with user = \"8\" to the node's config, and "
+            "no rule lets uid 8 in: add a [[rule]] with who = \"user:8\" to the node's config, and "
             "reload it");
   EXPECT_FALSE(few.admit(user(7), "default")) << "rules deny what they do not name";
 }
@@ -69,13 +68,14 @@ TEST(Rights, ARefusalNamesTheRuleThatIsNearestOrTheOneThatIsMissing) {
   EXPECT_EQ(rights.refusal(user(7), "acme", Right::kPublish, "grad.w"), "");
   EXPECT_EQ(rights.refusal(user(7), "acme", Right::kPublish, "weights"),
             "not permitted to publish 'weights' in tenant 'acme': rule 'writes' is for 'grad.#'; "
-            "needs a [[rule]] with user = \"7\", allow = [\"publish\"]");
+            "needs a [[rule]] with who = \"user:7\", allow = [\"publish\"]");
   EXPECT_EQ(rights.refusal(user(7), "acme", Right::kAdmin, ""),
             "not permitted to ask about the whole node in tenant 'acme': rule 'reads' does not "
-            "allow it; needs a [[rule]] with user = \"7\", allow = [\"admin\"]");
-  EXPECT_EQ(rights.refusal(user(7), "lab", Right::kSubscribe, "#"),
-            "not permitted to subscribe '#' in tenant 'lab': no rule has user = \"7\" and tenant = "
-            "\"lab\"; needs a [[rule]] with user = \"7\", allow = [\"subscribe\"]");
+            "allow it; needs a [[rule]] with who = \"user:7\", allow = [\"admin\"]");
+  EXPECT_EQ(
+      rights.refusal(user(7), "lab", Right::kSubscribe, "#"),
+      "not permitted to subscribe '#' in tenant 'lab': no rule has who = \"user:7\" and tenant = "
+      "\"lab\"; needs a [[rule]] with who = \"user:7\", allow = [\"subscribe\"]");
 }
 
 TEST(Rights, EveryRefusalFitsIntoAPacket) {
@@ -88,7 +88,6 @@ TEST(Rights, EveryRefusalFitsIntoAPacket) {
 
 TEST(Rights, APeerIsLimitedOnceARuleNamesIt) {
   Rule r = rule("far", 0, "acme", "grad.#", bit(Right::kSubscribe));
-  r.user.clear();
   r.uid.reset();
   r.node = 3;
   const Rights rights({r, rule("own", 7, "acme", "#", 7)});
@@ -127,7 +126,7 @@ TEST(Rights, IsWhatTheRulesSayOneByOne) {
       const bool it = right == Right::kPublish     ? slow_match(r.filter, name)
                       : right == Right::kSubscribe ? covers(r.filter, name)
                                                    : true;
-      want = want || (him && it && r.tenant == tenant && (r.allow & bit(right)) != 0);
+      want = want || (him && it && r.tenant == tenant && (r.allow.bits & bit(right)) != 0);
     }
     ASSERT_EQ(Rights(rules).refusal(who, tenant, right, name).empty(), want) << "round " << round;
     yes += want ? 1 : 0;
@@ -136,11 +135,24 @@ TEST(Rights, IsWhatTheRulesSayOneByOne) {
 }
 
 TEST(Rights, UsersAndGroupsOfThisHostAreFound) {
-  EXPECT_EQ(find_user("root"), 0u);
-  EXPECT_EQ(find_group("root"), 0u);
-  EXPECT_EQ(find_user("1234"), 1234u);
-  EXPECT_EQ(find_user("no-such-user-here"), std::nullopt);
-  EXPECT_EQ(find_user("4294967295"), std::nullopt) << "nobody has it: it means none";
+  const auto found = [](const char* who) {
+    Rule r;
+    r.who = who;
+    EXPECT_EQ(find_who(r), "") << who;
+    return r;
+  };
+  EXPECT_EQ(found("user:root").uid, 0u);
+  EXPECT_EQ(found("group:root").gid, 0u);
+  EXPECT_EQ(found("user:1234").uid, 1234u);
+  EXPECT_EQ(found("node:3").node, 3u);
+  EXPECT_TRUE(found("*").everybody);
+  for (const char* who : {"", "root", "user", "user:", "user:no-such-user-here", "group:", "node:0",
+                          "node:x", "user:4294967295", "**", "user: root"}) {
+    Rule r;
+    r.who = who;
+    EXPECT_NE(find_who(r), "") << who;
+    EXPECT_FALSE(r.uid || r.gid || r.node != 0 || r.everybody) << who;
+  }
 }
 
 }  // namespace

@@ -305,12 +305,12 @@ class Client(_Owner):
 
     _close = staticmethod(lib.close)
 
-    def __init__(self, name=None, socket=None):
-        """Attaches as `name` to the node at `socket`. Raises Error with a sentence that says what
+    def __init__(self, name=None, socket=None, tenant=None):
+        """Attaches as `name` to the node at `socket`, in `tenant` or the one that it gives. Raises Error with a sentence that says what
         to do when there is none."""
         handle = ctypes.c_void_p()
-        _check(lib.attach(socket and str(socket).encode(), name and name.encode(),
-                          ctypes.byref(handle)), set_up=True)
+        _check(lib.attach_tenant(socket and str(socket).encode(), name and name.encode(),
+                                 tenant and tenant.encode(), ctypes.byref(handle)), set_up=True)
         self._handle = handle
 
     def _make(self, function, kind, *arguments):

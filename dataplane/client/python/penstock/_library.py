@@ -48,7 +48,7 @@ _SIGNATURES = {
     "text": (c_char_p, [c_int]),
     "last_error": (c_char_p, []),
     "reason_text": (c_char_p, [c_uint32]),
-    "attach": (c_int, [c_char_p, c_char_p, POINTER(c_void_p)]),
+    "attach_tenant": (c_int, [c_char_p, c_char_p, c_char_p, POINTER(c_void_p)]),
     "close": (None, [c_void_p]),
     "node_id": (c_uint64, [c_void_p]),
     "query": (c_int, [c_void_p, c_char_p, POINTER(c_void_p)]),
