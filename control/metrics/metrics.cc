@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
+#include <limits>
 
 #include "control/metrics/huge_pages.h"
 
@@ -146,6 +147,11 @@ class Families {
     highest = std::max(highest, value);
     add(highest, std::move(labels));
   }
+  void add_histogram(ClientMetric::Histogram h) {
+    ClientMetric m;
+    m.histogram = std::move(h);
+    all_.back().metric.push_back(std::move(m));
+  }
   template <class T, size_t N, class All, class LabelsOf>
   void table(const Row<T> (&rows)[N], const All& all, LabelsOf labels) {
     if (std::empty(all)) return;
@@ -176,6 +182,23 @@ void add_peers(Families& f, const NodeNumbers& n) {
   constexpr const char* kText[] = {"down", "suspect", "up"};
   for (size_t s = 0; s < count.size(); s++)
     f.add(count[s], {{"state", kText[s]}});
+}
+
+// Clients count these, each in memory of its own: one that scribbles there falsifies its share.
+void add_delays(Families& f, const NodeNumbers& n) {
+  f.begin("delivery_seconds", MetricType::Histogram,
+          "From send to the program that receives, of messages that their sender stamps, by the "
+          "clocks of both hosts.");
+  ClientMetric::Histogram h;
+  for (uint32_t i = 0; i < kDelayBuckets; i++) {
+    h.sample_count += n.counted.delays[i];
+    const bool last = i + 1 == kDelayBuckets;
+    h.bucket.push_back({.cumulative_count = h.sample_count,
+                        .upper_bound = last ? std::numeric_limits<double>::infinity()
+                                            : static_cast<double>(uint64_t{1} << i) / 1e6});
+  }
+  h.sample_sum = seconds(n.counted.delays_ns);
+  f.add_histogram(std::move(h));
 }
 
 void add_messages(Families& f, const NodeNumbers& n) {
@@ -241,6 +264,7 @@ std::vector<MetricFamily> Metrics::collect(const NodeNumbers& n, const Events& e
             {"name", self_.name},
             {"epoch", fmt::format("{}", self_.epoch)}});
   add_messages(f, n);
+  add_delays(f, n);
   for (const Row<NodeNumbers>& r : kNode) {
     f.begin(r.name, r.type, r.help);
     r.type == kCounter ? f.add_sum(r.value(n)) : f.add(r.value(n));

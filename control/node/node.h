@@ -345,6 +345,7 @@ class Node {
   static Taker taker(const ReaderRecord& r);
   static uint64_t stalls(const ForwardRecord& f);
   void count_ended(const LaneRecord& lane);
+  static void count_delays(const ClientRecord& c, Counted& sum);
 
   // node_show.cc
   std::map<Drop, uint64_t> drops() const;

@@ -16,6 +16,7 @@ void Node::client_gone(ClientRecord& c) {
   c.lanes.clear();
   for (const auto& [lid, lane] : lanes)
     close_lane(*lane, died ? CloseReason::kPublisherDied : CloseReason::kPublisherLeft);
+  count_delays(c, ended_);
   // Workers may still hear its bells: the record stays until they don't.
   std::shared_ptr<ClientRecord> record(std::move(clients_[id]));
   clients_.erase(id);

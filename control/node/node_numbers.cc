@@ -31,13 +31,23 @@ void Node::count_ended(const LaneRecord& lane) {
   if (lane.in != nullptr) ended_.gaps += lane.in->stats().gaps.read();
 }
 
+void Node::count_delays(const ClientRecord& c, Counted& sum) {
+  if (c.positions.map.data() == nullptr) return;
+  const DelayCounts& d = reinterpret_cast<const PositionTable*>(c.positions.map.data())->delays;
+  for (size_t i = 0; i < kDelayBuckets; i++)
+    sum.delays[i] += d.buckets[i].load();
+  sum.delays_ns += d.sum_ns.load();
+}
+
 NodeNumbers Node::numbers() const {
   NodeNumbers n;
   n.counted = ended_;
   n.drops = drops();
   n.clients = clients_.size();
-  for (const auto& [id, c] : clients_)
+  for (const auto& [id, c] : clients_) {
     n.subscriptions += c->subscriptions.size();
+    count_delays(*c, n.counted);
+  }
   for (const auto& [id, lane] : lanes_) {
     uint64_t* const kinds[] = {&n.lanes, &n.mirrors, &n.inboxes};
     (*kinds[static_cast<size_t>(lane->kind)])++;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dataplane/base/drop.h"
+#include "dataplane/lane/layout.h"
 
 namespace penstock {
 
@@ -21,9 +22,11 @@ inline constexpr const char* kTakerText[kTakers] = {"client", "link", "group"};
 struct Counted {
   uint64_t published = 0;        // messages of clients here
   uint64_t published_bytes = 0;  // that they take in arenas, where each begins at a multiple of 64
-  std::array<uint64_t, kTakers> delivered{};  // messages
-  uint64_t gaps = 0;                          // notices in place of messages, from peers
-  uint64_t stalls = 0;                        // times a forward waited for room in a mirror
+  std::array<uint64_t, kTakers> delivered{};     // messages
+  uint64_t gaps = 0;                             // notices in place of messages, from peers
+  uint64_t stalls = 0;                           // times a forward waited for room in a mirror
+  std::array<uint64_t, kDelayBuckets> delays{};  // stamped messages, by how long they took
+  uint64_t delays_ns = 0;                        // all of these
 };
 
 struct NodeNumbers {

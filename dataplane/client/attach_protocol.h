@@ -28,7 +28,7 @@
 
 namespace penstock::attach {
 
-inline constexpr uint32_t kProtocolVersion = 2;
+inline constexpr uint32_t kProtocolVersion = 3;
 inline constexpr size_t kMaxPacket = 4096;
 inline constexpr size_t kMaxDescriptors = 40;
 inline constexpr uint32_t kMaxWorkers = 32;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ctime>
 #include <new>
 
 #include "dataplane/topic/filter.h"
@@ -39,6 +40,7 @@ Result<std::unique_ptr<JoinedLane>> JoinedLane::open(const attach::Join& join, c
   j.index = join.index;
   j.generation = join.generation;
   j.slot = &positions->slots[join.slot];
+  l->delays_ = &positions->delays;
   j.start = join.start;
   j.lossy = join.lossy != 0;
   l->reader_ = LaneReader(j);
@@ -127,6 +129,7 @@ JoinedLane::Next JoinedLane::other(const penstock_message*& out) {
           return Next::kGap;
         }
         show(m, *row);
+        if (m.time_ns != 0) count_delay(m.time_ns);
         return Next::kMessage;
       case Use::kNonsense:
         reader_.count_malformed();
@@ -138,6 +141,14 @@ JoinedLane::Next JoinedLane::other(const penstock_message*& out) {
     }
   }
   return Next::kMore;
+}
+
+void JoinedLane::count_delay(uint64_t sent_ns) {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  const uint64_t ns =
+      static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+  delays_->count(ns > sent_ns ? ns - sent_ns : 0);
 }
 
 void JoinedLane::show(const Message& m, const TopicRow& row) {

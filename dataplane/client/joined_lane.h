@@ -57,6 +57,8 @@ class JoinedLane {
     plain_.len = p.len;
     plain_.position = p.position;
     plain_.time_ns = p.time_ns;
+    if (p.time_ns != 0) [[unlikely]]
+      count_delay(p.time_ns);
     arena_end_ = p.arena_pos + p.len;
     return &plain_;
   }
@@ -127,6 +129,7 @@ class JoinedLane {
   bool copy_out(Message& m);
   Next other(const penstock_message*& out);
   void show(const Message& m, const TopicRow& row);
+  void count_delay(uint64_t sent_ns);
 
   // joined_lane_shed.cc: what the policy passes over
   void set_policy(const attach::Overflow& overflow, const LaneGeometry& lane);
@@ -146,6 +149,7 @@ class JoinedLane {
   }
 
   LaneReader reader_;
+  DelayCounts* delays_ = nullptr;  // the client's
   penstock_message plain_{};  // shown: only what differs from one plain message to the next changes
   penstock_message other_{};  // shown: anything else
   uint64_t shown_topic_ = LaneReader::kNoTopic;  // of plain_; none while lossy, and when over

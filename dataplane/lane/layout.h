@@ -16,6 +16,8 @@
 // What another process wrote is copied, then checked, then used.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -208,11 +210,29 @@ static_assert(offsetof(ReaderSlot, generation) == 8 && offsetof(ReaderSlot, too_
 static_assert(offsetof(ReaderSlot, shown) == 40 && offsetof(ReaderSlot, skipped) == 48);
 static_assert(offsetof(ReaderSlot, shed) == 56);
 
+// How long stamped messages took until their program had them, by the clocks of both ends: bucket i
+// counts those of at most 2^i us (and more than the one before), the last one all that took longer.
+inline constexpr uint32_t kDelayBuckets = 25;
+
+struct alignas(kPair) DelayCounts {
+  SharedWord buckets[kDelayBuckets];
+  SharedWord sum_ns;
+
+  void count(uint64_t ns) {
+    const uint64_t us = ns / 1000 + (ns % 1000 != 0 ? 1 : 0);
+    const auto bits = us <= 1 ? 0u : static_cast<uint32_t>(std::bit_width(us - 1));
+    SharedWord& bucket = buckets[std::min(bits, kDelayBuckets - 1)];
+    bucket.store(bucket.load_relaxed() + 1);
+    sum_ns.store(sum_ns.load_relaxed() + ns);
+  }
+};
+
 // A client's (or worker's) position table: one memfd, mapped read-only by the writers it reads.
 struct PositionTable {
   ReaderSlot slots[kPositionSlots];
+  DelayCounts delays;  // a client's
 };
-static_assert(sizeof(PositionTable) == 65536);
+static_assert(sizeof(PositionTable) == 65536 + 256);
 
 // Doorbells of one client to the workers: bit n = "lane slot n of this client was published to".
 // Hints only: a lost bell costs latency, never a message, because workers also sweep.

@@ -71,6 +71,11 @@ class TwoNodes {
     between_turns([&] { answer = sides_[side].node->show(question); });
     return answer;
   }
+  NodeNumbers numbers(int side) {
+    NodeNumbers n;
+    between_turns([&] { n = sides_[side].node->numbers(); });
+    return n;
+  }
   // The node dies and comes back with a higher epoch; its clients see their sockets close.
   void restart(int side, uint64_t epoch) {
     between_turns([&] {

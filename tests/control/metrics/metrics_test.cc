@@ -1,5 +1,7 @@
 #include "control/metrics/metrics.h"
 
+#include <algorithm>
+#include <cmath>
 #include <gtest/gtest.h>
 #include <random>
 
@@ -53,6 +55,26 @@ TEST_F(MetricsTest, APeerIsAsWellAsItsBestPath) {
   EXPECT_EQ(value("peers", "up"), 1);
   EXPECT_EQ(value("peers", "suspect"), 1);
   EXPECT_EQ(value("peers", "down"), 1);
+}
+
+TEST_F(MetricsTest, DelaysAddUpToTheirNumber) {
+  n.counted.delays[0] = 3;                  // at most 1 us
+  n.counted.delays[4] = 2;                  // at most 16
+  n.counted.delays[kDelayBuckets - 1] = 1;  // more than all
+  n.counted.delays_ns = 2'500'000'000;
+  const auto families = metrics.collect(n, events);
+  const auto at =
+      std::ranges::find(families, "penstock_delivery_seconds", &prometheus::MetricFamily::name);
+  ASSERT_NE(at, families.end());
+  const auto& h = at->metric.at(0).histogram;
+  EXPECT_EQ(h.sample_count, 6u);
+  EXPECT_DOUBLE_EQ(h.sample_sum, 2.5);
+  ASSERT_EQ(h.bucket.size(), kDelayBuckets);
+  EXPECT_EQ(h.bucket[3].cumulative_count, 3u);
+  EXPECT_EQ(h.bucket[4].cumulative_count, 5u);
+  EXPECT_DOUBLE_EQ(h.bucket[4].upper_bound, 16e-6);
+  EXPECT_EQ(h.bucket.back().cumulative_count, 6u);
+  EXPECT_TRUE(std::isinf(h.bucket.back().upper_bound));
 }
 
 TEST_F(MetricsTest, TimesAreInSeconds) {

@@ -78,5 +78,36 @@ TEST(Churn, TakesNothingFromWhoStays) {
          2 * kSubscriptions / seconds, static_cast<double>(sent) / seconds);
 }
 
+// By the receiver, whoever goes then.
+TEST(Delays, AreOfStampedMessagesOnly) {
+  TwoNodes nodes;
+  wait_up(nodes);
+  auto publisher = attach_to(nodes, 0, "publisher");
+  auto subscriber = attach_to(nodes, 1, "subscriber");
+  auto s = subscriber.subscriber("t");
+  const auto total = [&](int side) {
+    uint64_t n = 0;
+    for (const uint64_t c : nodes.numbers(side).counted.delays)
+      n += c;
+    return n;
+  };
+  for (const bool stamped : {false, true}) {
+    auto sender = publisher.publisher({.timestamps = stamped});
+    send_all(*sender, *sender->topic("t"), 50);
+    expect_all(*s, 50);
+    EXPECT_EQ(total(1), stamped ? 50u : 0u);
+  }
+  EXPECT_GT(nodes.numbers(1).counted.delays_ns, 0u);
+  EXPECT_EQ(total(0), 0u);
+  {
+    const auto receiver = std::move(s);
+    const auto client = std::move(subscriber);
+  }
+  for (int i = 0; i < 2000 && nodes.numbers(1).clients != 0; i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(nodes.numbers(1).clients, 0u);
+  EXPECT_EQ(total(1), 50u);
+}
+
 }  // namespace
 }  // namespace penstock

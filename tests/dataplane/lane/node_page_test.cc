@@ -122,5 +122,24 @@ TEST(LaneDesk, AllMarksCanBeEvictedWhileTheWriterLooks) {
   EXPECT_FALSE(t.writer->has_readers());
 }
 
+TEST(DelayCounts, AreByPowersOfTwoOfAMicrosecond) {
+  const auto bucket = [](uint64_t ns) {
+    DelayCounts d{};
+    d.count(ns);
+    uint32_t i = 0;
+    while (i < kDelayBuckets && d.buckets[i].load() == 0)
+      i++;
+    return i;
+  };
+  EXPECT_EQ(bucket(0), 0u);
+  EXPECT_EQ(bucket(1000), 0u);
+  EXPECT_EQ(bucket(1001), 1u);
+  EXPECT_EQ(bucket(2000), 1u);
+  EXPECT_EQ(bucket(2001), 2u);
+  EXPECT_EQ(bucket((uint64_t{1} << 23) * 1000), 23u);
+  EXPECT_EQ(bucket((uint64_t{1} << 23) * 1000 + 1), kDelayBuckets - 1);
+  EXPECT_EQ(bucket(~uint64_t{0}), kDelayBuckets - 1);
+}
+
 }  // namespace
 }  // namespace penstock
