@@ -51,9 +51,8 @@ typedef enum penstock_code {
   PENSTOCK_TIMEOUT = 10,  /* nothing came in time */
   PENSTOCK_DENIED = 11,   /* not permitted */
   PENSTOCK_VERSION = 12,  /* the node speaks another version */
-  PENSTOCK_EVICTED =
-      13,             /* the subscription has ended: too slow for its policy, or no right to it */
-  PENSTOCK_FULL = 14, /* a table of fixed size has no room */
+  PENSTOCK_EVICTED = 13,  /* the subscription has ended: too slow, or no right to it by now */
+  PENSTOCK_FULL = 14,     /* a table of fixed size has no room */
   PENSTOCK_NOT_FOUND = 15,
   PENSTOCK_SYSTEM = 16 /* the kernel refused; errno says why */
 } penstock_code;
@@ -77,9 +76,8 @@ PENSTOCK_API const char* penstock_last_error(void);
  * The tenant is $PENSTOCK_TENANT, or when that is not set the first that the node's rules give to
  * this user; without rules there is one, "default".
  * NOT_FOUND: no node there. DENIED: no right to attach, or to the tenant. FULL: as many programs as
- * the rule allows are attached. VERSION: another protocol. INVALID: the
- * name or the path is too long or empty. CLOSED: the node hung up, having all the clients it
- * allows.
+ * the rule allows are attached. VERSION: another protocol. INVALID: the name or the path is too
+ * long or empty. CLOSED: the node hung up, having all the clients it allows.
  */
 PENSTOCK_API penstock_code penstock_attach(const char* socket, const char* name,
                                            penstock_client** out);
