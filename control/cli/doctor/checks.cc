@@ -69,6 +69,9 @@ Findings judge_memlock(const Facts& f) {
                      return !device_of(p, "pci").empty();
                    });
   const Memlock& m = f.memlock;
+  if (!m.known)
+    return {{Level::kWarning, "how much memory " + m.whose + " may lock cannot be read",
+             "run penstock doctor as root, where /proc is mounted"}};
   if (!m.limit) return {{Level::kOk, m.whose + " may lock any amount of memory", ""}};
   const std::string limit =
       fmt::format("{} may lock {}", m.whose, human_bytes(static_cast<double>(*m.limit)));

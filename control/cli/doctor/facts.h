@@ -83,6 +83,7 @@ struct Ways {
 struct Memlock {
   std::string whose;              // "penstockd, process 7"
   std::optional<uint64_t> limit;  // bytes; nothing: no limit
+  bool known = true;              // false: it could not be read
   bool ignored = false;           // by who has CAP_IPC_LOCK
 };
 

@@ -46,7 +46,9 @@ Memlock of_process(const fs::path& proc, const std::string& whose) {
   constexpr uint64_t kIpcLock = 1 << 14;
   Memlock m;
   m.whose = whose;
-  m.limit = limit_of(value_of(proc / "limits", "Max locked memory"));
+  const std::string said = value_of(proc / "limits", "Max locked memory");
+  m.known = !said.empty();
+  m.limit = limit_of(said);
   const std::string rights = value_of(proc / "status", "CapEff");
   m.ignored = (std::strtoull(rights.c_str(), nullptr, 16) & kIpcLock) != 0;
   return m;

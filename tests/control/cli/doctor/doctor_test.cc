@@ -340,7 +340,8 @@ TEST(Doctor, SaysWhatItDoesNotFindOnAnEmptyHost) {
   const HostTree tree;
   fs::create_directories(tree.path / "none");
   const Answer answer = ask(tree.path / "none", tree.path / "none/node.toml");
-  EXPECT_EQ(trouble(answer), "kernel warning\nclock warning\nconfig warning\n") << answer.text;
+  EXPECT_EQ(trouble(answer), "kernel warning\nclock warning\nconfig warning\nmemlock warning\n")
+      << answer.text;
   EXPECT_NE(answer.text.find("no RDMA device"), std::string::npos);
 }
 
