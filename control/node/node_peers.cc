@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
+#include <new>
 
 #include "control/node/node.h"
 #include "dataplane/topic/filter.h"
@@ -34,8 +35,11 @@ const char* why_text(LinkEvent::Why why) {
 }  // namespace
 
 ControlChannel::PrivateLane::PrivateLane(uint64_t id)
-    : storage(kControlGeometry.total_bytes() + 4096), page(std::make_unique<NodePage>()) {
-  const auto at = (reinterpret_cast<uintptr_t>(storage.data()) + 4095) & ~uintptr_t{4095};
+    : storage(static_cast<std::byte*>(std::calloc(kControlGeometry.total_bytes() + 4096, 1)),
+              &std::free),
+      page(std::make_unique<NodePage>()) {
+  if (storage == nullptr) throw std::bad_alloc();
+  const auto at = (reinterpret_cast<uintptr_t>(storage.get()) + 4095) & ~uintptr_t{4095};
   memory = reinterpret_cast<std::byte*>(at);
   LaneWriter::format(memory, kControlGeometry, id, 1);
   desk = LaneDesk(page.get(), reinterpret_cast<const LaneHeader*>(memory), id);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <deque>
 #include <functional>
 #include <map>
@@ -57,7 +58,8 @@ struct PathRecord {
 struct ControlChannel {
   struct PrivateLane {
     explicit PrivateLane(uint64_t id);
-    std::vector<std::byte> storage;
+    // Zeros that take no memory before they are used: nearly all of it, for most peers.
+    std::unique_ptr<std::byte, decltype(&std::free)> storage;
     std::byte* memory = nullptr;  // aligned
     std::unique_ptr<NodePage> page;
     LaneDesk desk;

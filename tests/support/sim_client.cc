@@ -274,7 +274,8 @@ uint32_t SimClient::publish(Sender& s, const Pace& pace) {
       break;
     }
     ledger_.write(s.id, (s.pusher ? 2U : 0U) + row, {to, static_cast<size_t>(len)});
-    s.writer.commit({.topic = row, .time_ns = 0, .key = s.pusher ? random_.below(4) : 0});
+    s.writer.commit(
+        {.topic = row, .time_ns = 0, .key = s.pusher && pace.keys ? random_.below(4) : 0});
     ledger_.published(s.id);
     if (ending_) s.left--;
   }

@@ -38,6 +38,7 @@ class SimClient {
     uint32_t read = 16;          // messages, of each lane
     uint32_t release = 50;       // percent of the turns
     uint64_t most_bytes = 1000;  // of a message
+    bool keys = true;            // what is pushed may have one
   };
 
   SimClient(ClusterLedger& ledger, const Where& where, uint64_t seed, uint64_t now);

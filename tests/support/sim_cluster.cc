@@ -9,11 +9,12 @@ namespace {
 constexpr uint16_t kUdp = 9470;
 constexpr size_t kLogLines = 40;
 
-IpAddress address(uint32_t node, uint32_t worker) {
-  return *parse_ip("10.9." + std::to_string(worker) + "." + std::to_string(node + 1));
-}
-
 }  // namespace
+
+IpAddress SimCluster::address(uint32_t node, uint32_t worker, uint32_t life) {
+  return *parse_ip("10." + std::to_string(9 + life) + "." + std::to_string(worker) + "." +
+                   std::to_string(node + 1));
+}
 
 // Clients first, then lanes, then the ports that know them.
 SimCluster::Host::~Host() {
@@ -37,7 +38,7 @@ SimCluster::SimCluster(const Config& config)
   net_.advance(now_);
   ledger_.set_lingers(
       [this](uint32_t node, std::string_view filter) { return group_lingers(node, filter); });
-  for (uint32_t i = 0; i < config.nodes; i++)
+  for (uint32_t i = 0; i < config.nodes && !config.strangers; i++)
     start(i);
 }
 
@@ -69,7 +70,7 @@ std::unique_ptr<SimCluster::Host> SimCluster::make(uint32_t i, uint32_t life) {
   host->index = i;
   host->life = life;
   host->stalled_until.resize(config_.workers + 1);
-  host->members.assign(config_.nodes, true);
+  host->members.assign(config_.nodes, !config_.strangers);
   NodeConfig c;
   c.id = i + 1;
   c.epoch = life;
@@ -93,7 +94,7 @@ std::unique_ptr<SimCluster::Host> SimCluster::make(uint32_t i, uint32_t life) {
     host->ports.push_back(&port);
     NetPort::Config n;
     n.station.mac.bytes = port.info().mac;
-    n.station.v4 = address(i, w);
+    n.station.v4 = address(i, w, config_.strangers ? life : 0);
     n.udp_port = kUdp;
     n.cookie_seed = config_.seed + 1;  // 0 would be another each time
     n.worker = w;
@@ -108,11 +109,12 @@ std::unique_ptr<SimCluster::Host> SimCluster::make(uint32_t i, uint32_t life) {
                           .net = host->nets.back().get()});
   }
   for (uint32_t peer = 0; peer < config_.nodes; peer++)
-    if (peer != i) add_peer(*host, peer);
+    if (peer != i && host->members[peer]) call(*host, peer, 0);
   return host;
 }
 
-void SimCluster::add_peer(Host& host, uint32_t peer) {
+void SimCluster::call(Host& host, uint32_t peer, uint64_t least,
+                      const std::function<IpAddress(uint32_t worker)>& where) {
   std::vector<PathRecord> paths(config_.workers);
   for (uint32_t w = 0; w < config_.workers; w++) {
     LinkPath::Config c;
@@ -125,16 +127,13 @@ void SimCluster::add_peer(Host& host, uint32_t peer) {
     c.link.index = peer;
     c.link.seed = ((config_.seed * 64 + host.index) * 64 + peer) * 1024 + host.life +
                   uint64_t{host.calls} * 1'000'003;
-    c.remote = address(peer, w);
+    c.remote = where(w);
     c.local_udp = c.remote_udp = kUdp;
     paths[w].worker = w;
     paths[w].net = host.nets[w].get();
     paths[w].path = std::make_unique<LinkPath>(c, host.ports[w]->info().max_frame);
   }
-  // Some know from a store which life it is in.
-  const bool known = host.calls >= config_.nodes && config_.seed % 2 == 0;
-  host.node->add_peer(peer + 1, "n" + std::to_string(peer), std::move(paths),
-                      known ? lives_[peer] : 0);
+  host.node->add_peer(peer + 1, "n" + std::to_string(peer), std::move(paths), least);
   host.calls++;
 }
 
@@ -182,7 +181,11 @@ uint32_t SimCluster::turn(Host& h) {
   if (now_ >= h.next_poll && now_ >= h.stalled_until[config_.workers]) {
     const uint32_t polled = h.node->poll(now_);
     for (uint32_t peer = 0; peer < config_.nodes; peer++)
-      if (peer != h.index && h.members[peer] && !h.node->has_peer(peer + 1)) add_peer(h, peer);
+      if (peer != h.index && h.members[peer] && !h.node->has_peer(peer + 1)) {
+        // Some know from a store which life it is in.
+        const bool known = h.calls >= config_.nodes && config_.seed % 2 == 0;
+        call(h, peer, known ? lives_[peer] : 0);
+      }
     h.poll_pause = polled != 0 ? config_.poll_ns : std::min(h.poll_pause * 2, kMostPause);
     h.next_poll = now_ + h.poll_pause;
     work += polled;
@@ -211,6 +214,7 @@ uint64_t SimCluster::next_event(const Host& h) const {
 
 void SimCluster::step() {
   net_.advance(now_);
+  if (beside) beside();
   uint32_t work = 0;
   for (const auto& h : hosts_)
     if (h != nullptr) work += turn(*h);

@@ -37,6 +37,7 @@ class SimCluster {
     LaneGeometry mirror{.ring_log2 = 5, .arena_log2 = 14, .topics = 4};
     LaneGeometry inbox{.ring_log2 = 4, .arena_log2 = 14, .topics = 4};
     uint64_t chain_from_bytes = 0;
+    bool strangers = false;  // nobody runs, and nobody is called, until somebody says so
   };
 
   // One life of a node.
@@ -83,12 +84,22 @@ class SimCluster {
   bool joined(uint32_t from, uint32_t to) const { return joined_[from * config_.nodes + to]; }
   // Whether a node has another as its peer. One that was removed is added again when it is gone.
   void set_member(uint32_t i, uint32_t peer, bool member);
+  // The node calls a peer that it does not have; lives before `least` are not let in.
+  void call(Host& host, uint32_t peer, uint64_t least) {
+    call(host, peer, least, [&](uint32_t worker) { return address(peer, worker); });
+  }
+  void call(Host& host, uint32_t peer, uint64_t least,
+            const std::function<IpAddress(uint32_t worker)>& where);
+  // Of strangers each life has another.
+  static IpAddress address(uint32_t node, uint32_t worker, uint32_t life = 0);
 
   SimClient& add_client(uint32_t i);
   void remove_client(uint32_t i, size_t which);
 
   // How much clients do.
   SimClient::Pace pace;
+  // What else happens at each step, every few milliseconds at least.
+  std::function<void()> beside;
 
   // One turn of everybody; then time goes on to where something happens next.
   void step();
@@ -113,7 +124,6 @@ class SimCluster {
   static constexpr uint64_t kMostPause = 4'000'000;
 
   std::unique_ptr<Host> make(uint32_t i, uint32_t life);
-  void add_peer(Host& host, uint32_t peer);
   uint32_t turn(Host& host);
   uint64_t next_event(const Host& host) const;
   void part_ports();

@@ -70,6 +70,26 @@ TEST_F(RegistryTest, NobodyLeavesWhileTheStoreIsAwayHoweverLong) {
   EXPECT_TRUE(b.registry.registered());
 }
 
+TEST_F(RegistryTest, NobodyLeavesInAnOutageOfAWeek) {
+  FaultyStore to_a(open(), 1), to_b(open(), 2), to_c(open(), 3);
+  Host a(to_a, 1, 1), b(to_b, 2, 1), c(to_c, 3, 1);
+  for (FaultyStore* s : {&to_a, &to_b, &to_c})
+    s->heal();
+  run(3000, a, b, c);
+  for (FaultyStore* s : {&to_a, &to_b, &to_c})
+    s->cut(true);
+  for (const uint64_t until = now + uint64_t{7} * 24 * 3600 * 1000; now < until;) {
+    now += 1'800'000;          // the machine stands still for half an hour,
+    run(4 * kLease, a, b, c);  // and then goes on for long enough to miss somebody
+  }
+  EXPECT_EQ(a.ids(), (std::set<uint64_t>{2, 3}));
+  for (FaultyStore* s : {&to_a, &to_b, &to_c})
+    s->cut(false);
+  run(10 * kLease, a, b, c);
+  EXPECT_EQ(a.lost + b.lost + c.lost, 0);
+  EXPECT_TRUE(a.registry.registered() && b.registry.registered() && c.registry.registered());
+}
+
 TEST_F(RegistryTest, AWipedStoreIsFilledAgainAndNobodyLeaves) {
   Host a(open(), 1, 4);
   Host b(open(), 2, 5);

@@ -15,7 +15,10 @@ class FaultyStore : public store::Store {
  public:
   FaultyStore(store::Store& inner, uint64_t seed) : inner_(inner), random_(seed) {}
 
-  void heal() { faulty_ = false; }
+  void heal() { faulty_ = away_ = false; }
+  void lie() { faulty_ = true; }
+  // Nothing gets there, or comes from there.
+  void cut(bool away) { away_ = away; }
   uint64_t faults() const { return faults_; }
 
   store::Result<store::Contents> range(std::string_view prefix) override {
@@ -52,7 +55,10 @@ class FaultyStore : public store::Store {
     if (one_in(10)) return lost();
     return inner_.keep_alive(lease);
   }
-  store::Result<void> revoke(uint64_t lease) override { return inner_.revoke(lease); }
+  store::Result<void> revoke(uint64_t lease) override {
+    if (away_) return lost();
+    return inner_.revoke(lease);
+  }
 
  private:
   class FaultyWatch : public store::Watch {
@@ -61,9 +67,9 @@ class FaultyStore : public store::Store {
         : store_(store), inner_(std::move(inner)) {}
 
     store::Result<std::vector<store::Event>> next(std::chrono::milliseconds wait) override {
+      if (store_.one_in(25)) return store_.lost();
       if (store_.one_in(25))
         return store::error(store::Fault::kCompacted, "compacted, or so it says");
-      if (store_.one_in(25)) return store_.lost();
       auto heard = inner_->next(wait);
       if (!heard) return heard;
       for (const store::Event& e : *heard)
@@ -88,7 +94,7 @@ class FaultyStore : public store::Store {
   };
 
   bool one_in(uint64_t n) {
-    const bool yes = faulty_ && random_() % n == 0;
+    const bool yes = away_ || (faulty_ && random_() % n == 0);
     faults_ += yes;
     return yes;
   }
@@ -101,6 +107,7 @@ class FaultyStore : public store::Store {
   std::deque<store::Contents> past_;
   bool stale_ = false;
   bool faulty_ = true;
+  bool away_ = false;
   uint64_t faults_ = 0;
 };
 

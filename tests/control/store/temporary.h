@@ -9,8 +9,8 @@ namespace penstock::test {
 
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    std::string name = "/tmp/penstock-store-XXXXXX";
+  explicit TemporaryFolder(const std::string& in = "/tmp") {
+    std::string name = in + "/penstock-store-XXXXXX";
     if (mkdtemp(name.data()) != nullptr) path_ = name;
   }
   ~TemporaryFolder() {
