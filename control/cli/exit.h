@@ -20,9 +20,9 @@ inline constexpr const char* kExitCodes =
     "  0  done\n"
     "  1  refused or failed; one sentence on standard error says why\n"
     "  2  wrong usage\n"
-    "  3  no node: none at the socket, no right to attach, or it went away\n"
+    "  3  no node: none at the socket, it went away, or took a right away\n"
     "  4  time was up: nothing came, nobody took it, or the node did not answer\n"
-    "  5  messages were missed, or the subscription ended as too slow; each gap was told on\n"
+    "  5  messages were missed, or the subscription was ended by the node; each gap was told on\n"
     "     standard error\n";
 
 // Ends the program with a code and a sentence. Thrown by any command, caught in run().

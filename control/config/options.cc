@@ -58,7 +58,7 @@ constexpr Option kOptions[] = {
      "Who may attach, as the socket's file mode.",
      [](Target t) -> Slot { return &t.config->node.socket_mode; }},
     {"node.state_dir", Kind::kPath, "/var/lib/penstock", 1, 4000, "", kRestart,
-     "Directory for what outlives a restart: the node's epoch.",
+     "Directory for what outlives a restart: the node's epoch, and who was a member.",
      [](Target t) -> Slot { return &t.config->node.state_dir; }},
     {"node.drain", Kind::kDuration, "3s", 0, kHour, "", kRestart,
      "How long SIGTERM waits for readers to take what is published; 0: not at all.",
