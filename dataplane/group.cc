@@ -22,12 +22,8 @@ RemoteMember::RemoteMember(LaneReader& reader, LinkPath* path, uint32_t alias, u
       path_(path),
       region_(region),
       fifo_(mirror.ring_size()),
-      allowed_(mirror.topics),
+      uses_(mirror.topics),
       out_(alias, epoch, mirror, *this) {}
-
-void RemoteMember::allow(uint32_t topic) {
-  if (topic < allowed_.size()) allowed_[topic] = true;
-}
 
 bool RemoteMember::take(uint64_t position, uint32_t topic) {
   if (room() == 0 || !takes(topic)) return false;
@@ -93,7 +89,10 @@ void GroupSource::remove_remote(RemoteMember* remote) {
 bool GroupSource::dispatch(const Message& m, uint32_t topic) {
   const size_t here = group_.members_.size();
   const size_t all = here + remotes_.size();
-  if (all == 0) return false;
+  if (all == 0) {
+    if (refused_topics_[m.topic]) refused_.add(1);
+    return refused_topics_[m.topic];
+  }
   size_t best = all;
   uint64_t most = 0;
   if (m.key != 0) best = std::hash<uint64_t>{}(m.key * 0x9e3779b97f4a7c15u >> 32) % all;

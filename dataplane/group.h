@@ -44,11 +44,14 @@ class RemoteMember final : public Feed {
 
   // Takes the message if there is room; it is read again from the lane when the link asks.
   bool take(uint64_t position, uint32_t topic);
-  // The peer has joined its members for a topic: messages of it may go there.
-  void allow(uint32_t topic);
-  bool takes(uint32_t topic) const { return topic < allowed_.size() && allowed_[topic]; }
-  // It never will: the peer's mirror has no row for it.
-  bool refuses(uint32_t topic) const { return topic >= allowed_.size(); }
+  // The peer has joined its members for a topic: messages of it may go there. Or it never will.
+  void allow(uint32_t topic) { decide(topic, Use::kAllowed); }
+  void refuse(uint32_t topic) { decide(topic, Use::kRefused); }
+  bool takes(uint32_t topic) const { return topic < uses_.size() && uses_[topic] == Use::kAllowed; }
+  // It never will: the peer's mirror has no row for it, or its rules do not let it in.
+  bool refuses(uint32_t topic) const {
+    return topic >= uses_.size() || uses_[topic] == Use::kRefused;
+  }
   uint64_t size() const { return fifo_.size(); }
   uint64_t room() const { return fifo_.size() - (tail_ - released_); }
   // The oldest position that the peer does not have yet, or `none`.
@@ -67,6 +70,12 @@ class RemoteMember final : public Feed {
 
  private:
   friend class GroupSource;
+  enum class Use : uint8_t { kUnknown, kAllowed, kRefused };
+
+  void decide(uint32_t topic, Use use) {
+    if (topic < uses_.size()) uses_[topic] = use;
+  }
+
   LaneReader& reader_;
   GroupSource* source_ = nullptr;  // while it is one of that source's
   LinkPath* path_;
@@ -75,7 +84,7 @@ class RemoteMember final : public Feed {
   uint64_t tail_ = 0;           // taken
   uint64_t given_ = 0;          // given to the link
   uint64_t released_ = 0;       // arrived
-  std::vector<bool> allowed_;   // by topic
+  std::vector<Use> uses_;       // by topic
   Counter unreadable_;
   OutLane out_;
 };
@@ -95,10 +104,17 @@ class Group {
 class GroupSource final : public LaneTask {
  public:
   GroupSource(const LaneReader::Join& join, Group& group)
-      : LaneTask(join), group_(group), topics_(join.geometry.topics, kAskTopic) {}
+      : LaneTask(join),
+        group_(group),
+        topics_(join.geometry.topics, kAskTopic),
+        refused_topics_(join.geometry.topics) {}
 
   // The row of the inboxes' topic table for a topic of this lane; kNoTopic: not this group's.
   void set_topic(uint32_t topic, uint32_t inbox_topic);
+  // The last peer that had members refuses it: as long as there is no member at all, messages of it
+  // are dropped and wait for nobody. accept(): somebody was asked anew.
+  void refuse(uint32_t topic) { refused_topics_[topic] = true; }
+  void accept() { refused_topics_.assign(refused_topics_.size(), false); }
   void add_remote(RemoteMember* remote);
   void remove_remote(RemoteMember* remote);
 
@@ -121,6 +137,7 @@ class GroupSource final : public LaneTask {
   Group& group_;
   std::vector<RemoteMember*> remotes_;
   std::vector<uint32_t> topics_;
+  std::vector<bool> refused_topics_;
   bool held_ = false;
   Message held_message_;
   Counter dispatched_;

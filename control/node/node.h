@@ -223,6 +223,7 @@ class Node {
   bool may(const PeerRecord& p, Right right, std::string_view name) const;
   void deny(PeerRecord& p, const peer::SubAdd& m);
   void review(PeerRecord& p);
+  void limit_life(LaneRecord& lane);
   void end_revoked(LaneRecord& lane);
 
   // node_lanes.cc
@@ -300,6 +301,7 @@ class Node {
   void forward_started(ForwardRecord& f, Errc how);
   void topic_ready(ForwardRecord& f, uint32_t topic);
   void topic_refused(ForwardRecord& f, uint32_t topic);
+  void forward_refused(ForwardRecord& f, bool tell);
   void tell_held(LaneRecord& lane, uint64_t head, uint64_t slowest);
   void note_missed(LaneRecord& lane, const ForwardRecord& f);
   void end_forward(ForwardRecord& f, Drop undelivered, bool tell);

@@ -227,6 +227,8 @@ bool Node::on_declare(ClientRecord& c, const attach::Declare& m) {
 bool Node::on_add_topic(ClientRecord& c, const attach::AddTopic& m) {
   const auto it = c.lanes.find(m.lane_id);
   const auto said = text_of(m.name);
+  if (it == c.lanes.end() && c.revoked.contains(m.lane_id))
+    return refuse(c, m.header, Errc::kClosed, "the node has ended this lane");
   if (it == c.lanes.end() || !it->second->sealed || !said) return false;
   LaneRecord& lane = *it->second;
   if (m.topic >= lane.geometry.topics) return false;

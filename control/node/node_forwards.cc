@@ -82,6 +82,11 @@ ForwardRecord* Node::forward_for(PeerRecord& p, LaneRecord& lane, GroupRecord* g
     }
     tell_writer(*f->reader, -1);
   }
+  if (g != nullptr)
+    if (const auto at = g->sources.find(lane.id);
+        at != g->sources.end() && at->second->source != nullptr && !at->second->leaving)
+      errands(g->worker).send(
+          [source = at->second->source.get()](Worker&, uint64_t) { source->accept(); });
   ForwardRecord& made = *f;
   lane.forwards.push_back(std::move(f));
   return &made;
@@ -237,11 +242,37 @@ void Node::topic_refused(ForwardRecord& f, uint32_t topic) {
         .send([forward = f.forward.get(), topic](Worker&, uint64_t) {
           forward->set_topic(topic, TopicUse::kRefuse);
         });
-  } else if (f.remote == nullptr && std::ranges::all_of(f.topics, [](const auto& t) {
+  } else if (f.remote != nullptr) {
+    errands(f.peer->paths[f.path_index].worker)
+        .send([remote = f.remote.get(), topic](Worker&, uint64_t) { remote->refuse(topic); });
+  } else if (std::ranges::all_of(f.topics, [](const auto& t) {
                return t.second == ForwardRecord::Use::kRefused;
              })) {
-    end_forward(f, Drop::kRefused, false);
+    forward_refused(f, false);
   }
+}
+
+// Nothing of the lane goes there. Of a group that has nobody else the publisher waits for nobody.
+void Node::forward_refused(ForwardRecord& f, bool tell) {
+  LaneRecord& lane = *f.lane;
+  GroupRecord* g = f.group;
+  const std::vector<uint32_t> topics = [&] {
+    std::vector<uint32_t> all;
+    for (const auto& [t, use] : f.topics)
+      all.push_back(t);
+    return all;
+  }();
+  end_forward(f, Drop::kRefused, tell);
+  if (g == nullptr || std::ranges::any_of(lane.forwards, [&](const auto& other) {
+        return other->group == g && !other->ending;
+      }))
+    return;
+  const auto at = g->sources.find(lane.id);
+  if (at == g->sources.end() || at->second->source == nullptr || at->second->leaving) return;
+  errands(g->worker).send([source = at->second->source.get(), topics](Worker&, uint64_t) {
+    for (const uint32_t t : topics)
+      source->refuse(t);
+  });
 }
 
 void Node::on_lane_refused(PeerRecord& p, const peer::LaneRefused& m) {
@@ -273,7 +304,8 @@ void Node::on_lane_refused(PeerRecord& p, const peer::LaneRefused& m) {
   }
   note(EventName::kLaneRefused, fmt::format("node {} refuses lane {} ({}): {}", p.id, f->lane->id,
                                             f->lane->name, text(static_cast<Errc>(m.code))));
-  end_forward(*f, Drop::kRefused, false);
+  // The peer may have heard of another topic of the lane since: then it has a mirror again.
+  forward_refused(*f, static_cast<Errc>(m.code) == Errc::kDenied);
 }
 
 // Whom the publisher waits for: the slowest of its readers, and there the slowest of theirs.

@@ -269,7 +269,7 @@ bool Node::adopt_inbox(GroupRecord& g, LaneRecord& inbox, ReaderRecord& r) {
   r.table = table;
   r.slot = *slot;
   r.start = t.position;
-  r.evicted = false;
+  r.evicted = r.lied = false;
   auto s = std::make_unique<SourceRecord>();
   s->group = &g;
   s->lane = &inbox;

@@ -17,6 +17,10 @@ void Node::on_sub_add(PeerRecord& p, const peer::SubAdd& m) {
     return cut(p, fmt::format("it wants more than {} filters", kMostInterests));
   if (!may(p, Right::kSubscribe, filter)) return deny(p, m);
   p.denied.erase(m.key);
+  if (const auto other = p.interests.find(m.key);
+      other != p.interests.end() &&
+      (other->second.mode != m.mode || other->second.filter != filter))
+    on_sub_del(p, {.key = m.key});
   Interest& interest = p.interests[m.key];
   interest = {.mode = m.mode,
               .filter = std::string(filter),

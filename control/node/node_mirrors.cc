@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "control/node/node.h"
+#include "dataplane/topic/filter.h"
 #include "dataplane/topic/tenant.h"
 
 namespace penstock {
@@ -107,8 +108,8 @@ void Node::on_lane_topic(PeerRecord& p, const peer::LaneTopic& m) {
   if (m.path >= p.paths.size() || m.alias == 0 || m.mode > Mode::kGroup)
     return refuse(Errc::kInvalid);
   if (!m.geometry.valid() || m.topic >= m.geometry.topics || !valid_tenant_topic(name) ||
-      (m.mode == Mode::kGroup && (!valid_tenant_filter(peer::text(m.group)) ||
-                                  tenant_of(peer::text(m.group)) != tenant_of(name))))
+      (m.mode == Mode::kGroup &&
+       (!valid_tenant_filter(peer::text(m.group)) || !matches(peer::text(m.group), name))))
     return refuse(Errc::kInvalid);
   if (m.topic >= config_.mirror.topics) return refuse(Errc::kBadTopic);
   if (!may(p, Right::kPublish, name)) return refuse(Errc::kDenied);

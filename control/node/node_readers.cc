@@ -70,7 +70,9 @@ void Node::join_subscription(LaneRecord& lane, Subscription& s) {
   m.lossy = r.lossy ? 1 : 0;
   m.inbox = lane.kind == LaneKind::kInbox ? 1 : 0;
   m.origin_node = lane.peer != nullptr ? lane.peer->id : config_.id;
-  peer::set_text(m.publisher, bare_name(lane.name));  // an inbox has the name of its group
+  // An inbox has the name of its group.
+  peer::set_text(m.publisher, lane.kind == LaneKind::kInbox ? bare_name(lane.name)
+                                                            : std::string_view(lane.name));
   c.session->send(m, {(*memory).get(), (*page).get()});
   tell_writer(r, r.event.get());
   if (lane.kind == LaneKind::kLane) r.event.reset();
@@ -166,8 +168,7 @@ Totals Node::totals(const ReaderRecord& r) const {
   const uint64_t said = there ? slot.position.load() : r.start;
   const uint64_t head = r.lane->head();
   const bool client = r.forward == nullptr && r.source == nullptr;
-  const bool liar = r.evicted && r.why == Drop::kEvicted;
-  const bool lie = client && (liar || said > head || said < r.last_seen);
+  const bool lie = client && (r.lied || said > head || said < r.last_seen);
   t.position = std::clamp(lie ? r.last_seen : said, r.start, std::max(head, r.start));
   t.sent = head > r.start ? head - r.start : 0;
   t.in_flight = head > t.position ? head - t.position : 0;
@@ -290,7 +291,7 @@ void Node::check_readers(LaneRecord& lane) {
         continue;
       }
     }
-    r->evicted = true;
+    r->evicted = r->lied = true;
     note(EventName::kReaderEvicted,
          fmt::format("client {} claims position {} of lane {} ({}), which has {}: evicted",
                      r->subscription->client->name, said, lane.id, lane.name, head));

@@ -73,6 +73,7 @@ std::optional<std::string> Node::allowed_name(ClientRecord& c, const attach::Hea
 bool Node::may_ask(ClientRecord& c, const attach::Header& h) const {
   const auto why = rights_.refusal(c.who, c.tenant, Right::kAdmin, {});
   if (why.empty()) return true;
+  note(EventName::kDenied, fmt::format("client {}: {}", c.name, why));
   tell(c, h, why);
   return false;
 }
@@ -104,6 +105,7 @@ void Node::set_rights(Rights rights) {
     if (c->state == ClientRecord::State::kConnected || c->turned_out) continue;
     const auto admission = rights_.admit(c->who, c->tenant);
     if (!admission) {
+      note(EventName::kDenied, fmt::format("client {}: {}", c->name, admission.error()));
       turn_out(*c, Errc::kDenied, admission.error());
       continue;
     }
@@ -113,8 +115,24 @@ void Node::set_rights(Rights rights) {
         lane->rule = c->rule;
     review(*c);
   }
+  for (auto& [id, lane] : lanes_)
+    limit_life(*lane);
   for (auto& [id, p] : peers_)
     review(*p);
+}
+
+// A lane that its publisher may not write any more, open or closed: who wrote on would keep it for
+// ever.
+void Node::limit_life(LaneRecord& lane) {
+  const ClientRecord* owner = lane.publisher != nullptr ? lane.publisher : lane.keep.get();
+  if (lane.kind != LaneKind::kLane || owner == nullptr || lane.end_by != 0) return;
+  const bool may =
+      rights_.admit(owner->who, owner->tenant).has_value() &&
+      std::ranges::all_of(lane.topics, [&](const std::string& t) {
+        return t.empty() ||
+               rights_.refusal(owner->who, owner->tenant, Right::kPublish, bare_name(t)).empty();
+      });
+  if (!may) lane.end_by = now_ + kRevokedNs;
 }
 
 // What the client has, by the rules as they are now.
@@ -129,7 +147,7 @@ void Node::review(ClientRecord& c) {
     note(EventName::kDenied, fmt::format("lane {} of client {} is closed: {}", id, c.name, why));
     c.session->refuse(0, static_cast<uint32_t>(Errc::kDenied), why);
     c.lanes.erase(id);
-    lane->end_by = now_ + kRevokedNs;
+    c.revoked.insert(id);
     close_lane(*lane, CloseReason::kPublisherLeft);
   }
   for (auto& [id, s] : c.subscriptions) {

@@ -101,6 +101,7 @@ struct ReaderRecord {
   uint64_t start = 0;
   bool lossy = false;
   bool evicted = false;
+  bool lied = false;          // about its position: what it says counts no more
   Drop why = Drop::kEvicted;  // ... it was
   uint64_t last_seen = 0;     // position at the last check
   uint64_t held_since = 0;    // it holds a full publisher back there; 0: it does not
@@ -256,8 +257,9 @@ struct ClientRecord {
   State state = State::kConnected;
   std::string name;
   Principal who;
-  std::string tenant;  // before it is welcomed: that it asks for, empty: none
-  std::string rule;    // that let it in; empty: there are none
+  std::string tenant;          // before it is welcomed: that it asks for, empty: none
+  std::string rule;            // that let it in; empty: there are none
+  std::set<uint64_t> revoked;  // its lanes that rules have ended
   std::unique_ptr<Session> session;
   PositionTableRecord positions;
   SealedMemory bell_memory;

@@ -37,7 +37,7 @@ std::string who_of(const Principal& who) {
 
 // Something of any length in a sentence that has to fit into a packet.
 std::string brief(std::string_view s) {
-  constexpr size_t kMost = 40;
+  constexpr size_t kMost = 24;
   return s.size() <= kMost ? std::string(s) : fmt::format("{}...", s.substr(0, kMost - 3));
 }
 

@@ -143,6 +143,7 @@ class Sender {
   penstock_sender_stats stats_{};
 
   std::unordered_map<std::string, uint32_t> topics_;
+  std::unordered_map<std::string, uint32_t> tried_;  // rows of topics that the node refused
   std::array<Known, kMaxReaders> readers_;
   uint64_t lane_id_ = 0;
   uint32_t bell_slot_ = 0;

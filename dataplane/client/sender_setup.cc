@@ -83,19 +83,26 @@ Result<uint32_t> Sender::topic(std::string_view name) {
                 static_cast<int>(std::min<size_t>(name.size(), kMaxTopicName)), name.data(),
                 kMaxTopicName);
   if (client_.state() != Client::State::kUp) return fail(Errc::kClosed, "the node is gone");
-  const auto row = writer_.add_topic(name);
+  if (page_->closed.load() != 0)
+    return fail(Errc::kClosed, "the node has ended this sender's lane");
+  // What the node refused has its row already.
+  const auto tried = tried_.find(key);
+  const auto row =
+      tried != tried_.end() ? Result<uint32_t>(tried->second) : writer_.add_topic(name);
   if (!row.ok())
     return fail(row.error(),
                 "no room for topic %s: a sender with more topics is declared with a "
                 "larger max_topics than %u",
                 key.c_str(), writer_.geometry().topics);
-  topic_ready_.resize(*row + 1, 0);
+  tried_[key] = *row;
+  topic_ready_.resize(std::max<size_t>(topic_ready_.size(), *row + 1), 0);
   attach::AddTopic ask;
   ask.lane_id = lane_id_;
   ask.topic = *row;
   std::memcpy(ask.name, name.data(), name.size());
   Packet answer;
   if (const Errc e = client_.ask(ask, attach::Type::kOk, answer); e != Errc::kOk) return e;
+  tried_.erase(key);
   topic_ready_[*row] = 1;
   topics_.emplace(key, *row);
   return *row;
