@@ -86,11 +86,77 @@ TEST_F(RightsOfANode, AMirrorIsOfOneTenant) {
   grouped.mode = attach::Mode::kGroup;
   peer::set_text(grouped.group, " lab.#");
   say(grouped);
+  peer::set_text(grouped.group, " acme.y");  // whose members asked for something else
+  say(grouped);
   settle(6);
   hear(b);
-  EXPECT_EQ(peer.refused.size(), 7u);
+  EXPECT_EQ(peer.refused.size(), 8u);
   EXPECT_EQ(peer.ready.size(), 1u);
   EXPECT_TRUE(b.joins.empty());
+}
+
+// It keeps nothing that way when the right to the first goes.
+TEST_F(RightsOfANode, AKeyThatIsUsedAgainEndsWhatItStoodFor) {
+  rules({rule("d", "default"), node_rule("default", "#", kSubscribe)});
+  Guest g;
+  enter(g, "default");
+  publish(g, "a");
+  say(wish(1, "a"));
+  settle(4);
+  ASSERT_EQ(peer.asked.size(), 1u);
+  peer::LaneReady ready;
+  ready.alias = peer.asked[0].alias;
+  ready.epoch = 1;
+  ready.mirror = HostilePeer::kLane;
+  say(ready);
+  settle(4);
+  EXPECT_TRUE(peer.closed.empty());
+  say(wish(1, "b"));
+  settle(6);
+  EXPECT_EQ(peer.closed.size(), 1u);
+}
+
+// A peer has members, and its rules do not let the topic in: nobody waits for that.
+TEST_F(RightsOfANode, AGroupWhosePeerRefusesTheTopicHoldsNobodyUp) {
+  for (const uint32_t what : {0u, UINT32_MAX}) {  // the topic, the whole lane
+    SCOPED_TRACE(what);
+    Guest g;
+    enter(g, nullptr);
+    publish(g, what == 0 ? "t" : "u");
+    auto group = wish(1 + what % 2, what == 0 ? "t" : "u");
+    group.mode = attach::Mode::kGroup;
+    peer.asked.clear();
+    say(group);
+    settle(4);
+    ASSERT_EQ(peer.asked.size(), 1u);
+    LaneWriter lane(g.lanes[0].memory.data(), HostilePeer::kLane, nullptr);
+    (void)lane.add_topic(what == 0 ? "t" : "u");
+    const auto send = [&](int count) {
+      for (int i = 0; i < count; i++)
+        ASSERT_EQ(lane.send({}, std::vector<std::byte>(8)), Errc::kOk);
+      settle(6);
+    };
+    const auto refused = [&] { return show("drops").value("refused", 0); };
+    const int before = refused();
+    send(3);
+    EXPECT_EQ(refused(), before) << "it is not known yet";
+    peer::LaneRefused no;
+    no.alias = peer.asked[0].alias;
+    no.epoch = 1;
+    no.topic = what;
+    no.code = static_cast<uint32_t>(Errc::kDenied);
+    say(no);
+    settle(6);
+    send(2);
+    EXPECT_EQ(refused(), before + 5);
+    // Who comes now gets what comes now.
+    Guest taker;
+    enter(taker, nullptr);
+    subscribe(taker, what == 0 ? "t" : "u", attach::Mode::kGroup);
+    ASSERT_EQ(taker.joins.size(), 1u);
+    send(1);
+    EXPECT_EQ(refused(), before + 5);
+  }
 }
 
 }  // namespace

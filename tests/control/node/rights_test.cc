@@ -219,6 +219,8 @@ TEST_F(RightsOfANode, WhatIsTakenAwayEndsAndIsTold) {
   EXPECT_EQ(show("lanes")[0]["closed"], "publisher left");
   EXPECT_TRUE(other.ended.empty());
   EXPECT_TRUE(other.errors.empty());
+  add_topic(writer, "weights.v", 1);
+  EXPECT_EQ(code(writer), Errc::kClosed) << "it may not have heard yet";
   EXPECT_EQ(clients(), 4u);
   writer.lanes.clear();
   publish(writer, "weights.w");
@@ -251,6 +253,45 @@ TEST_F(RightsOfANode, ALaneThatWasTakenAwayEndsWhoeverGoesOnWriting) {
   ASSERT_EQ(lanes.size(), 1u) << "the reader has not let go";
   EXPECT_EQ(lanes[0]["readers"][0]["mode"], "evicted");
   EXPECT_NE(lanes[0]["closed"], "");
+}
+
+// The same when it lost its tenant, and is no client any more.
+TEST_F(RightsOfANode, ALaneOfWhoWasSentAwayEndsToo) {
+  rules({rule("a", "acme")});
+  Guest writer, reader;
+  enter(writer, "acme");
+  enter(reader, "acme");
+  publish(writer, "grad.w");
+  subscribe(reader, "#");
+  LaneWriter lane(writer.lanes[0].memory.data(), HostilePeer::kLane, nullptr);
+  rules({});
+  for (int i = 0; i < 12; i++) {
+    (void)lane.send({}, std::vector<std::byte>(8));
+    now += Node::kTickNs;
+    settle(1);
+  }
+  EXPECT_EQ(clients(), 0u);
+  for (int i = 0; i < 4; i++) {
+    now += Node::kTickNs;
+    settle(1);
+  }
+  EXPECT_TRUE(show("lanes").empty()) << show("lanes").dump();
+}
+
+TEST_F(RightsOfANode, APublishersNameIsItsOwn) {
+  Guest writer, reader;
+  enter(writer, nullptr);
+  enter(reader, nullptr);
+  attach::Declare d{.geometry = HostilePeer::kLane, .name = {}};
+  peer::set_text(d.name, " a.b");
+  writer.say(d);
+  hear(writer);
+  ASSERT_EQ(writer.lanes.size(), 1u);
+  writer.say(attach::Mapped{.lane_id = writer.lanes[0].id});
+  add_topic(writer, "t");
+  subscribe(reader, "t");
+  ASSERT_EQ(reader.joins.size(), 1u);
+  EXPECT_EQ(peer::text(reader.joins[0].publisher), " a.b");
 }
 
 TEST_F(RightsOfANode, WithoutRulesAgainThereIsNoTenant) {
