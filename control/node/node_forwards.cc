@@ -256,12 +256,9 @@ void Node::topic_refused(ForwardRecord& f, uint32_t topic) {
 void Node::forward_refused(ForwardRecord& f, bool tell) {
   LaneRecord& lane = *f.lane;
   GroupRecord* g = f.group;
-  const std::vector<uint32_t> topics = [&] {
-    std::vector<uint32_t> all;
-    for (const auto& [t, use] : f.topics)
-      all.push_back(t);
-    return all;
-  }();
+  std::vector<uint32_t> topics;
+  for (const auto& [t, use] : f.topics)
+    topics.push_back(t);
   end_forward(f, Drop::kRefused, tell);
   if (g == nullptr || std::ranges::any_of(lane.forwards, [&](const auto& other) {
         return other->group == g && !other->ending;
