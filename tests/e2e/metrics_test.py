@@ -34,7 +34,7 @@ LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)'
 
 def parse(text):
     """The exposition as {name: {labels: value}}; what promtool would complain of is an error."""
-    helped, types, samples = set(), {}, {}
+    helped, types, families, samples = set(), {}, set(), {}
     assert text.endswith("\n")
     for line in text.splitlines():
         if line.startswith("# HELP "):
@@ -44,7 +44,7 @@ def parse(text):
         elif line.startswith("# TYPE "):
             name, kind = line[7:].split(" ")
             assert name not in types and name in helped, line
-            assert kind in ("counter", "gauge"), line
+            assert kind in ("counter", "gauge", "histogram"), line
             assert name.endswith("_total") == (kind == "counter"), line
             assert not re.search(r"_(ms|us|ns|milliseconds|kilobytes|percent)(_|$)", name), line
             types[name] = kind
@@ -52,13 +52,21 @@ def parse(text):
             match = SAMPLE.match(line)
             assert match, line
             name, labels, value = match[1], match[2] or "", float(match[3])
-            assert name.startswith("penstock_") and name in types, line
+            part = re.fullmatch(r"(.*)_(bucket|sum|count)", name)
+            family = part[1] if part and types.get(part[1]) == "histogram" else name
+            assert name.startswith("penstock_") and family in types, line
+            assert family != name or types[family] != "histogram", line
+            families.add(family)
             assert "".join(m[0] for m in LABEL.finditer(labels)) == labels, line
             keys = tuple(sorted((m[1], m[2]) for m in LABEL.finditer(labels)))
             assert keys not in samples.setdefault(name, {}), f"twice: {line}"
             assert math.isfinite(value) and value >= 0, line
             samples[name][keys] = value
-    assert types.keys() == samples.keys()
+    assert types.keys() == families
+    for name in (n for n, kind in types.items() if kind == "histogram"):
+        counts = [(float(dict(keys)["le"]), value) for keys, value in samples[name + "_bucket"].items()]
+        assert counts == sorted(counts) and [v for _, v in counts] == sorted(v for _, v in counts), counts
+        assert counts[-1] == (math.inf, samples[name + "_count"][()]), counts
     return samples
 
 
