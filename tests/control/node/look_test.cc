@@ -1,4 +1,6 @@
 // What the node raises and clears by looking around, on virtual time.
+#include <fmt/format.h>
+
 #include "tests/control/node/peer_rig.h"
 #include "tests/control/node/played_by_hand.h"
 
@@ -155,6 +157,35 @@ TEST_F(LookAtPeer, APortThatIsDownIsSaidAndSoIsThatItIsUp) {
   port_.faults.cut = false;
   node->look_around(now += kSecond);
   EXPECT_EQ(seen(EventName::kPortDown), (Texts{"+port sim", "-port sim"})) << log;
+}
+
+TEST_F(LookAtPeer, APortWithoutBuffersIsLowUntilItHasThemAgain) {
+  node->look_around(now);
+  std::vector<Frame> all(1 << 16);
+  const size_t taken = port_.tx_alloc(all);
+  ASSERT_LT(taken, all.size());
+  node->look_around(now += kSecond);
+  EXPECT_EQ(seen(EventName::kMemoryLow), Texts{"+port sim queue 0"}) << log;
+  port_.release({all.data(), taken});
+  for (int i = 0; i < 60; i++)
+    node->look_around(now += kSecond);
+  EXPECT_EQ(seen(EventName::kMemoryLow), (Texts{"+port sim queue 0", "-port sim queue 0"})) << log;
+}
+
+TEST_F(LookAtPeer, APeerThatAsksForTooMuchIsCutOffUntilItIsRemoved) {
+  for (size_t i = 0; i <= kMostInterests; i++) {
+    EXPECT_EQ(seen(EventName::kPeerCut), Texts()) << i;
+    say(wish(i + 1, fmt::format("f{}", i).c_str()));
+    settle(1);
+  }
+  settle(4);
+  EXPECT_EQ(seen(EventName::kPeerCut), Texts{"+node 2"}) << log;
+  node->remove_peer(test::HostilePeer::kSelf);
+  for (int i = 0; i < 10; i++) {
+    now += Node::kTickNs;
+    settle(1);
+  }
+  EXPECT_EQ(seen(EventName::kPeerCut), (Texts{"+node 2", "-node 2"})) << log;
 }
 
 }  // namespace
