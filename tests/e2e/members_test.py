@@ -4,10 +4,12 @@
     members_test.py BUILD
 """
 import base64
+import contextlib
 import json
 import select
 import shutil
 import signal
+import sqlite3
 import threading
 import time
 import unittest
@@ -57,6 +59,28 @@ class MembersTest(two_daemons.TwoDaemons):
         for log in self.log(1), self.log(2):
             self.assertNotIn("has left", log)
             self.assertLessEqual(log.count("link_down raised"), 1, log)  # before they met
+
+    def test_a_row_that_nobody_can_read_is_raised_until_it_is_gone(self):
+        self.daemon(1, self.sqlite())
+        self.daemon(2, self.sqlite())
+        self.both_up()
+
+        def write(*statements):
+            with contextlib.closing(sqlite3.connect(self.path / "store.db", timeout=LIMIT_S)) as db, db:
+                db.execute("UPDATE state SET revision = revision + 1")
+                for statement in statements:
+                    db.execute(statement)
+
+        def changes():
+            events = json.loads(self.cli(1, "--json", "events"))["events"]
+            return [(e["name"], e["change"]) for e in events if e["name"] in ("members_trouble", "store_unreachable")]
+
+        write("INSERT INTO entry SELECT 'members/9', 'scribbled', revision, 0 FROM state",
+              "INSERT INTO change SELECT revision, 'members/9', 'scribbled', 0 FROM state")
+        self.wait_until(lambda: changes() == [("members_trouble", "raised")])
+        write("DELETE FROM entry WHERE key = 'members/9'",
+              "INSERT INTO change SELECT revision, 'members/9', NULL, 0 FROM state")
+        self.wait_until(lambda: changes() == [("members_trouble", "raised"), ("members_trouble", "cleared")])
 
     def test_one_that_dies_is_removed_and_comes_back_as_a_member(self):
         self.daemon(1, self.sqlite())
