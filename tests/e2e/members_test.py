@@ -60,6 +60,31 @@ class MembersTest(two_daemons.TwoDaemons):
             self.assertNotIn("has left", log)
             self.assertLessEqual(log.count("link_down raised"), 1, log)  # before they met
 
+    def test_a_lease_that_ends_under_a_live_node_is_taken_anew(self):
+        _, store = self.etcd()
+        self.daemon(1, store)
+        self.daemon(2, store)
+        self.both_up()
+        address = store.split('endpoints = "')[1].split('"')[0]
+
+        def ask(path, **question):
+            with urllib.request.urlopen(f"http://{address}/v3/{path}", json.dumps(question).encode(), LIMIT_S) as answer:
+                return json.load(answer)
+
+        def leases():
+            return {lease["ID"] for lease in ask("lease/leases").get("leases", [])}
+
+        before = leases()
+        self.assertEqual(len(before), 2)
+        for lease in before:
+            ask("lease/revoke", ID=lease)
+        first, end = (base64.b64encode(key).decode() for key in (b"penstock/members/", b"penstock/members0"))
+        self.wait_until(lambda: len(leases()) == 2 and int(ask("kv/range", key=first, range_end=end)["count"]) == 2)
+        self.assertFalse(leases() & before)
+        self.assertTrue(self.links_up(1) and self.links_up(2))
+        for log in self.log(1), self.log(2):
+            self.assertNotIn("has left", log)
+
     def test_a_row_that_nobody_can_read_is_raised_until_it_is_gone(self):
         self.daemon(1, self.sqlite())
         self.daemon(2, self.sqlite())
