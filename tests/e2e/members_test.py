@@ -10,6 +10,7 @@ import select
 import shutil
 import signal
 import sqlite3
+import subprocess
 import threading
 import time
 import unittest
@@ -84,6 +85,22 @@ class MembersTest(two_daemons.TwoDaemons):
         self.assertTrue(self.links_up(1) and self.links_up(2))
         for log in self.log(1), self.log(2):
             self.assertNotIn("has left", log)
+
+    def test_of_two_with_one_id_the_first_says_so(self):
+        self.daemon(1, self.sqlite())
+        self.daemon(2, self.sqlite())
+        self.both_up()
+        (self.path / "twin").mkdir()
+        config = self.path / "twin/1.toml"
+        own = (self.path / "1.toml").read_text().split("[[port]]")[0]
+        config.write_text(own.replace(f"{self.path}/1.sock", f"{self.path}/twin/1.sock").replace("/state1", "/twin/state1"))
+        with open(self.path / "twin/1.log", "w") as out:
+            twin = subprocess.Popen([two_daemons.BUILD / "control/daemon/penstockd", "--config", config], stdout=out, stderr=out)
+        self.addCleanup(lambda: (twin.kill(), twin.wait()))
+        self.wait_until(lambda: "the store knows another start of node 1, epoch 2" in self.log(1))
+        raised = json.loads(self.cli(1, "--json", "events"))["raised"]
+        self.assertIn("members_trouble", [e["name"] for e in raised])
+        self.assertIsNone(twin.poll())
 
     def test_a_row_that_nobody_can_read_is_raised_until_it_is_gone(self):
         self.daemon(1, self.sqlite())
