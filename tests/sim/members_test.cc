@@ -45,6 +45,8 @@ class Members : public ::testing::TestWithParam<uint64_t> {
       std::cout << (m == 0 ? " " : ", ") << text(static_cast<test::Mishap>(m)) << " "
                 << sum.mishaps[m];
     std::cout << "\n";
+    for (size_t m = 0; m < test::kMishaps && sum.seeds >= 4; m++)
+      EXPECT_GT(sum.mishaps[m], 0u) << text(static_cast<test::Mishap>(m)) << " never happened";
   }
 };
 
@@ -66,6 +68,8 @@ TEST_P(Members, AgreeInTheEndAndNothingIsLost) {
   EXPECT_EQ(o.counts.wrong(), 0u) << replay;
   EXPECT_EQ(o.wrong, "") << replay;
   EXPECT_EQ(o.held, 0u) << replay;
+  EXPECT_GT(o.counts.published, 0u) << replay;
+  EXPECT_GT(o.counts.delivered, 0u) << replay;
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, Members, ::testing::Range<uint64_t>(0, test::seeds(4)));
 
