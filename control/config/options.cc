@@ -241,7 +241,7 @@ constexpr Option kOptions[] = {
      "Whom it is about: user:NAME, group:NAME, or their numbers; node:ID, a peer; *, every client.",
      [](Target t) -> Slot { return &t.rule->who; }, true, false, R"("user:root")"},
     {"rule.tenant", Kind::kName, "default", 1, 32, "", kLive,
-     "Namespace that they are in; tenants share nothing.",
+     "Namespace that they are in, a name without dots; tenants share nothing.",
      [](Target t) -> Slot { return &t.rule->tenant; }},
     {"rule.filter", Kind::kText, "#", 1, 255, "", kLive, "What of it the rule is about.",
      [](Target t) -> Slot { return &t.rule->filter; }},

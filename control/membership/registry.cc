@@ -202,7 +202,10 @@ void Registry::stay_registered(uint64_t now) {
     written_ = write_row();
     registered_at_ = now;
   }
-  if (written_) own_trouble_.clear();
+  if (written_) {
+    own_trouble_.clear();
+    write_trouble_.clear();
+  }
   next_try_ = now + (written_ ? third : third / 4);
 }
 

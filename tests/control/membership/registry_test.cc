@@ -47,6 +47,20 @@ TEST_F(RegistryTest, OneThatComesBackIsTheSameMemberInALaterLife) {
   EXPECT_EQ(*epoch_in_store(open(), 2), 2u);
 }
 
+TEST_F(RegistryTest, AnOutageShorterThanTheLeaseIsOverWhenItIsOver) {
+  FaultyStore store(open(), 1);
+  store.heal();
+  Host a(store, 1, 1);
+  run(3000, a);
+  store.cut(true);
+  run(kLease / 2, a);
+  EXPECT_NE(a.registry.store_trouble(), "");
+  store.cut(false);
+  run(kLease, a);
+  EXPECT_EQ(a.registry.store_trouble() + a.registry.trouble(), "");
+  EXPECT_TRUE(a.registry.registered());
+}
+
 TEST_F(RegistryTest, TheEpochOfAnotherNodeIsNotOurs) {
   Host a(open(), 21, 9);
   run(1000, a);
