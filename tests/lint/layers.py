@@ -14,7 +14,7 @@ MAY_INCLUDE = {
     "dataplane/link": ["dataplane/base", "dataplane/wire", "dataplane/net", "dataplane/lane"],
     "dataplane/port.h": ["dataplane/base"],
     "dataplane": ["dataplane/base", "dataplane/wire", "dataplane/net", "dataplane/lane", "dataplane/topic",
-                  "dataplane/link", "dataplane/port.h"],
+                  "dataplane/link", "dataplane/port.h", "rdma"],
     "dataplane/client": ["dataplane/base", "dataplane/lane", "dataplane/topic"],
     "rdma": ["dataplane/base", "dataplane/wire"],
     "drivers": ["dataplane/base", "dataplane/port.h", "rdma"],
