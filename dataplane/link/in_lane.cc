@@ -156,8 +156,8 @@ Drop InLane::place_waiting(uint64_t position, uint64_t arena, uint64_t span, con
   return Drop::kNone;
 }
 
-Drop InLane::on_piece(const Fragment& f, uint32_t part) {
-  const FragmentHeader& h = f.header;
+// The message that `h` is a piece of, in `w`: begun, if this is the first word of it.
+Drop InLane::begin_pieces(const FragmentHeader& h, Waiting*& waiting) {
   if (static_cast<int64_t>(h.position - head_) < 0) {
     stats_.duplicates.add(1);
     return Drop::kDuplicate;
@@ -182,8 +182,16 @@ Drop InLane::on_piece(const Fragment& f, uint32_t part) {
     reach_ = std::max(reach_, h.arena_position + h.message_len);
   }
   if (w.arena != h.arena_position || w.len != h.message_len) return Drop::kBadFrame;
-  if (h.digest) digest(w).say(*h.digest);
-  return take_piece(w, h.offset, f.piece, part);
+  waiting = &w;
+  return Drop::kNone;
+}
+
+Drop InLane::on_piece(const Fragment& f, uint32_t part) {
+  const FragmentHeader& h = f.header;
+  Waiting* w = nullptr;
+  if (const Drop d = begin_pieces(h, w); d != Drop::kNone) return d;
+  if (h.digest) digest(*w).say(*h.digest);
+  return take_piece(*w, h.offset, f.piece, part);
 }
 
 // A piece that lies in its message.
@@ -193,6 +201,11 @@ Drop InLane::take_piece(Waiting& w, uint64_t offset, std::span<const std::byte> 
     stats_.duplicates.add(1);
     return Drop::kDuplicate;
   }
+  return finish_pieces(w);
+}
+
+// Some of it has come. If that was all, it is whole.
+Drop InLane::finish_pieces(Waiting& w) {
   if (w.left != 0) return Drop::kNone;
   blocks_.clear(w.arena, w.len);
   w.state = State::kWhole;

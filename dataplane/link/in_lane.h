@@ -88,6 +88,10 @@ class InLane {
   // `part` is the crc_part() of the piece, if the message is larger than kDigestFrom.
   Drop on_piece(const Fragment& f, uint32_t part);
 
+  // --- in_lane_puts.cc: messages whose bytes come by another way (put_path.h) ---
+  Drop on_put(const FragmentHeader& h);
+  void on_put_landed(uint64_t position, uint64_t offset, uint64_t bytes);
+
   // --- in_lane_relay.cc: messages that come by a relay, or go on to others ---
   static constexpr uint64_t kGone = ~uint64_t{0};
   // The pieces of this message come from `node`, too.
@@ -113,7 +117,9 @@ class InLane {
   uint64_t take_in_order(BatchReader& in, Record& r, uint64_t& at);
   Drop place(uint64_t position, uint64_t arena, uint64_t span, const Record& r);
   Drop place_waiting(uint64_t position, uint64_t arena, uint64_t span, const Record& r);
+  Drop begin_pieces(const FragmentHeader& h, Waiting*& w);
   Drop take_piece(Waiting& w, uint64_t offset, std::span<const std::byte> piece, uint32_t part);
+  Drop finish_pieces(Waiting& w);
   bool store_piece(Waiting& w, uint64_t offset, std::span<const std::byte> piece, uint32_t part);
   void store_blocks(Waiting& w, uint64_t offset, std::span<const std::byte> piece);
   Digest& digest(const Waiting& w) { return digests_[static_cast<size_t>(&w - ring_.data())]; }

@@ -189,6 +189,21 @@ size_t Link::send_lane(OutLane& lane, std::span<TxFrame> frames, uint64_t now) {
         break;
       case OutLane::Next::kRest:
         send_contents(f, lane.write_rest(f, body_room()), false, now);
+        break;
+      case OutLane::Next::kPutRest:
+        send_contents(f, lane.write_put_rest(f, body_room()), false, now);
+        break;
+      case OutLane::Next::kPut:
+        switch (lane.put_next()) {
+          case PutPath::Take::kTaken:
+            continue;
+          case PutPath::Take::kFull:
+            lane.state_ = OutLane::State::kDry;
+            return n;
+          case PutPath::Take::kNo:
+            break;
+        }
+        send_contents(f, lane.write_piece(f, body_room()), false, now);
     }
     n++;
   }

@@ -24,6 +24,7 @@
 #include "dataplane/link/digest.h"
 #include "dataplane/link/feed.h"
 #include "dataplane/link/frame.h"
+#include "dataplane/link/put_path.h"
 #include "dataplane/wire/ack.h"
 #include "dataplane/wire/batch.h"
 
@@ -71,6 +72,14 @@ class OutLane {
   // Before it is added to a link: its place among those that send the same lane. Null: none.
   void set_seat(ChainSeat* seat) { seat_ = seat; }
 
+  // Messages from `from_bytes` on go by `path`, as long as it takes them. Null: no more. The
+  // worker, or before the lane is added.
+  void set_puts(PutPath* path, uint64_t from_bytes) {
+    puts_ = path;
+    puts_from_ = path == nullptr ? ~uint64_t{0} : from_bytes;
+    rests_.reserve(kRests);
+  }
+
   // Everything that the feed gave is at the peer.
   bool idle() const { return stats_.in_flight() == 0; }
   // The mirror has no room for the next message.
@@ -108,7 +117,17 @@ class OutLane {
   };
   static_assert(sizeof(SentMessage) == 32);
 
-  enum class Next : uint8_t { kDry, kBlocked, kBatch, kPiece, kAnnounce, kPass, kRest };
+  enum class Next : uint8_t {
+    kDry,
+    kBlocked,
+    kBatch,
+    kPiece,
+    kAnnounce,
+    kPass,
+    kRest,
+    kPut,
+    kPutRest
+  };
 
   // What can be sent next; asks the feed when nothing is staged.
   Next peek();
@@ -130,6 +149,13 @@ class OutLane {
   void rewrite_chain(Sent& sent, TxFrame& frame, uint32_t body_room);
   void on_landed(const Landed& l);
   void begin_pieces(const Message& m, bool announced);
+
+  // --- out_lane_puts.cc: what goes by another way (put_path.h) ---
+  PutPath::Take put_next();
+  void put_landed(uint64_t position, uint64_t offset, uint64_t bytes);
+  void put_ended(uint64_t position);
+  bool find_rest();
+  Sent write_put_rest(TxFrame& frame, uint32_t body_room);
 
   // The peer has it. Then settle() once for each lane that was touched.
   void acked(const Sent& sent);
@@ -166,6 +192,15 @@ class OutLane {
   uint64_t arena_size_;
   Feed& feed_;
   ChainSeat* seat_ = nullptr;
+  PutPath* puts_ = nullptr;
+  uint64_t puts_from_ = ~uint64_t{0};
+  // Of messages that began to go by it, and did not get there: how far they were looked through.
+  struct Rest {
+    uint64_t position;
+    uint64_t at;
+  };
+  static constexpr size_t kRests = 64;  // as many as a put path has under way
+  std::vector<Rest> rests_;
   std::array<Message, 32> staged_;
   std::vector<SentMessage> ring_;  // messages in flight, by position
   std::vector<uint32_t> digests_;  // beside ring_, of those larger than kDigestFrom

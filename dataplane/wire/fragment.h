@@ -94,6 +94,23 @@ inline void write_fragment(const FragmentHeader& h, std::span<std::byte> out) {
   store_le(p + 76, h.digest.value_or(0));
 }
 
+// The header as it stands in the first kFragmentHeaderSize bytes of `p`, the digest if `digest`.
+inline FragmentHeader read_fragment_header(const std::byte* p, bool digest) {
+  return {load_le<uint32_t>(p),
+          load_le<uint32_t>(p + 4),
+          load_le<uint64_t>(p + 8),
+          load_le<uint64_t>(p + 16),
+          load_le<uint64_t>(p + 24),
+          load_le<uint64_t>(p + 32),
+          load_le<uint64_t>(p + 40),
+          load_le<uint64_t>(p + 48),
+          load_le<uint64_t>(p + 56),
+          load_le<uint32_t>(p + 64),
+          load_le<uint16_t>(p + 68),
+          load_le<uint32_t>(p + 72),
+          digest ? std::optional(load_le<uint32_t>(p + 76)) : std::nullopt};
+}
+
 // The fragment in a frame, or nothing. `body` is what follows the hop header; the piece is its
 // rest, or all of `payload` when the frame came in two segments. It is made where it is returned:
 // a copy would have to wait for what was just written in smaller parts.

@@ -1,0 +1,70 @@
+// What an OutLane gives to its PutPath, and what it sends of it when that did not get there.
+#include <algorithm>
+
+#include "dataplane/link/out_lane.h"
+
+namespace penstock {
+
+// The message at next_, which is large, goes that way, or not.
+PutPath::Take OutLane::put_next() {
+  const Message& m = staged_[staged_at_];
+  const uint64_t arena = arena_place(fill_, m.len, arena_size_);
+  const PutPath::Take take = puts_->put(*this,
+                                        {.alias = alias_,
+                                         .epoch = epoch_,
+                                         .position = next_,
+                                         .arena_position = arena,
+                                         .message_len = m.len,
+                                         .time = m.time_ns,
+                                         .key = m.key,
+                                         .source = m.source,
+                                         .topic = m.topic,
+                                         .parts = m.parts},
+                                        m.data);
+  if (take != PutPath::Take::kTaken) return take;
+  record(next_) = {m.position,    arena, m.len, static_cast<uint32_t>(BlockMap::blocks(m.len)),
+                   Kind::kPieces, 0};
+  finish_pieces();
+  return take;
+}
+
+void OutLane::put_landed(uint64_t position, uint64_t offset, uint64_t bytes) {
+  if (position < delivered_) return;
+  SentMessage& s = record(position);
+  if (s.kind != Kind::kPieces || s.left == 0) return;
+  s.left -= static_cast<uint32_t>(blocks_.set(s.arena + offset, bytes));
+  if (s.left == 0) blocks_.clear(s.arena, s.len);
+}
+
+void OutLane::put_ended(uint64_t position) {
+  if (position >= delivered_ && record(position).left != 0) rests_.push_back({position, 0});
+}
+
+// The first of them with something left to send is in front.
+bool OutLane::find_rest() {
+  constexpr uint64_t kStretch = 1 << 20;
+  for (; !rests_.empty(); rests_.erase(rests_.begin())) {
+    Rest& r = rests_.front();
+    if (r.position < delivered_) continue;
+    const SentMessage& s = record(r.position);
+    while (s.kind == Kind::kPieces && s.left != 0 && r.at < s.len) {
+      const uint64_t left = s.len - r.at;
+      const uint64_t run = blocks_.run(s.arena + r.at, std::min(left, kStretch));
+      if (run == 0) return true;
+      r.at += std::min(left, run * kArenaAlign);
+    }
+  }
+  return false;
+}
+
+Sent OutLane::write_put_rest(TxFrame& frame, uint32_t body_room) {
+  Rest& r = rests_.front();
+  const uint64_t left = record(r.position).len - r.at;
+  Sent what{this, r.position, r.at, static_cast<uint32_t>(std::min<uint64_t>(left, body_room)),
+            true};
+  rewrite(what, frame, body_room);
+  r.at += what.count;
+  return what;
+}
+
+}  // namespace penstock

@@ -1,0 +1,38 @@
+// PutPath: another way for the bytes of large messages, straight to their place in the peer's
+// mirror: RDMA. The link keeps what it is good at: order, places, credit, and what is left of a
+// message when the other way fails. Implemented outside (rdma_path.h); one for each link, on the
+// same worker.
+//
+//   OutLane ──put──▶ PutPath ═══▶ mirror; at the peer: Link::on_put, Link::on_put_landed
+//      ▲                │
+//      └────────────────┴─ put_arrived, or put_landed.. and put_ended: the rest goes by frames
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/wire/fragment.h"
+
+namespace penstock {
+
+class OutLane;
+
+class PutPath {
+ public:
+  enum class Take : uint8_t {
+    kTaken,  // until put_arrived() or put_ended() its bytes stay where they are
+    kFull,   // not now: Link::puts_again() says when
+    kNo,     // not this way
+  };
+
+  PutPath() = default;
+  PutPath(const PutPath&) = delete;
+  PutPath& operator=(const PutPath&) = delete;
+  virtual ~PutPath() = default;
+
+  // The lane's next message: `m` says what it is and where it goes, and has no piece. It does not
+  // call back from here.
+  virtual Take put(OutLane& lane, const FragmentHeader& m, const std::byte* bytes) = 0;
+};
+
+}  // namespace penstock

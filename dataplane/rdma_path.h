@@ -1,0 +1,116 @@
+// RdmaPath: the path over a queue pair beside a link's path over UDP. It takes the large messages
+// of the link's lanes and puts them into the peer's mirrors; whatever goes wrong, they stay the
+// link's. Made by control; used by the worker of the link between add and remove.
+//
+//   OutLane ──put──▶ RdmaPath ──▶ Connection ═══ queue pair ═══ Connection ──▶ RdmaPath ──▶ InLane
+//
+//   kOff ──open──▶ kUp ──an error, or stop()──▶ kStopping ──polled to the end──▶ kStopped
+//    ▲                                                                              │ told to
+//    control └───────────── resolve(what the peer has) or forget() ◀────────────────────────┘
+//
+// While it is not up, messages go by frames. What was under way waits until the peer has said, with
+// its own side stopped, what of it has landed: nothing is sent by two ways at once.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "dataplane/base/counter.h"
+#include "dataplane/link/link.h"
+#include "dataplane/link/put_path.h"
+#include "rdma/connection.h"
+
+namespace penstock {
+
+// Written by the worker, read by metrics; of all connections that there were.
+struct alignas(kPair) RdmaPathStats {
+  Counter puts, put_bytes;     // messages that went this way
+  Counter taken, taken_bytes;  // messages that came this way
+  Counter again, again_bytes;  // of those that went, such as had to go by frames after all: copied
+  Counter by_frames;           // large messages that it could not take: not up, or not registered
+  Counter full;                // times that all transfers were in use
+  Counter errors;              // connections that ended
+};
+
+class RdmaPath final : public PutPath, private Connection::Sink {
+ public:
+  enum class State : uint8_t { kOff, kUp, kStopping, kStopped };
+
+  explicit RdmaPath(Link& link) : link_(link) {}
+
+  // --- the worker ---
+
+  // Begins. The connection outlives its time here: until state() is kOff again. `session`: of the
+  // link; nothing of it reaches another.
+  void open(Connection* connection, Endpoint* endpoint, uint64_t session);
+  // Messages of this lane from `from_bytes` on go this way. Their bytes lie in `source`; the arena
+  // of the peer's mirror is `mirror`. Until the path is off, or remove_lane().
+  Errc add_lane(OutLane& lane, const Registration& source, const RemoteRegion& mirror,
+                uint64_t from_bytes);
+  // No more of it. True: nothing of it is under way either, and neither it nor its memory is looked
+  // at any more. False: ask again.
+  bool remove_lane(OutLane& lane);
+
+  // Ends it, both ways.
+  void stop();
+  // Stopped: what the peer has of ours. The rest goes by frames. Then it is off.
+  void resolve(uint64_t taken, std::span<const UnfinishedTransfer> unfinished);
+  // Stopped, and the session is over: what was under way is lost with it. Then it is off.
+  void forget();
+
+  // Of its endpoint, by the port that polls it.
+  void on_completion(const FabricCompletion& c) { connection_->on_completion(c); }
+  void on_immediate(const FabricImmediate& i, uint64_t now);
+  // A turn. `emptied`: the fabric had nothing more. True once: it has stopped.
+  bool poll(uint64_t now, bool emptied, uint32_t& work);
+
+  State state() const { return state_; }
+  bool has(uint32_t endpoint) const {
+    return state_ != State::kOff && endpoint_->number() == endpoint;
+  }
+  // Something waits for the device or the peer.
+  bool busy() const {
+    return state_ == State::kStopping || (state_ == State::kUp && connection_->busy());
+  }
+  const Connection* connection() const { return connection_; }
+  Link& link() { return link_; }
+
+  // --- any core ---
+  const RdmaPathStats& stats() const { return stats_; }
+
+  // PutPath
+  Take put(OutLane& lane, const FragmentHeader& m, const std::byte* bytes) override;
+
+ private:
+  // What lands after stop() has returned has landed before it: devices may take a moment to say so.
+  static constexpr uint64_t kDrainNs = 1'000'000;
+
+  struct Lane {
+    OutLane* lane;
+    Registration source;
+    RemoteRegion mirror;
+    bool waiting;
+  };
+  Lane* find(const OutLane& lane);
+  void off();
+
+  // Connection::Sink
+  void arrived(const Connection::Put& put) override;
+  bool begun(const FragmentHeader& message) override;
+  void landed(const FragmentHeader& message, uint64_t offset, uint64_t bytes) override;
+
+  Link& link_;
+  State state_ = State::kOff;
+  Connection* connection_ = nullptr;
+  Endpoint* endpoint_ = nullptr;
+  uint64_t session_ = 0;
+  uint64_t now_ = 0;
+  uint64_t stopped_at_ = 0;
+  bool waiting_ = false;  // some lane waits for a transfer to be done
+  std::vector<Lane> lanes_;
+  RdmaPathStats stats_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,221 @@
+#include "rdma/connection.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+namespace penstock {
+namespace {
+
+// In an immediate: chunk 0 is the record.
+constexpr uint32_t kRecord = 0;
+static_assert(kTransferChunks + 1 <= kImmChunks && kTransferSlots <= kImmSlots);
+
+std::array<std::byte, 128> copy(const std::array<std::byte, 128>& from) {
+  std::array<std::byte, 128> to;
+  std::memcpy(to.data(), from.data(), to.size());
+  __asm__ __volatile__("" ::: "memory");  // what is checked is what is used
+  return to;
+}
+
+}  // namespace
+
+Connection::Connection(Endpoint& endpoint, Landing& landing, const Config& config)
+    : endpoint_(endpoint),
+      landing_(landing),
+      config_(config),
+      poster_(endpoint, config.send_depth, config.peer_window),
+      granted_(config.window),
+      told_granted_(config.window) {
+  for (uint32_t s = 0; s < kTransferSlots; s++)
+    in_[s].number = s == 0 ? kTransferSlots : s;
+}
+
+uint32_t Connection::chunk_log2(uint64_t bytes) {
+  uint32_t log2 = kChunkLog2;
+  while (bytes > uint64_t{kTransferChunks} << log2)
+    log2++;
+  return log2;
+}
+
+bool Connection::possible(uint64_t bytes) const {
+  return bytes != 0 && chunk_log2(bytes) <= 31 &&
+         uint64_t{1} << chunk_log2(bytes) <= config_.max_message;
+}
+
+bool Connection::put(const Put& put) {
+  if (failed() || begun_ - arrived_ == kTransferSlots) return false;
+  assert(possible(put.message.message_len));
+  begun_++;
+  Out& out = out_[begun_ % kTransferSlots];
+  out.put = put;
+  write_put_record({begun_, chunk_log2(put.message.message_len), put.message}, out.record);
+  stats_.puts.add(1);
+  stats_.put_bytes.add(put.message.message_len);
+  return true;
+}
+
+// What is done first, because it makes room; then what is new; then one bell for all of it.
+uint32_t Connection::poll(Sink& sink) {
+  if (failed()) return 0;
+  if (!poster_.grant(landing_.granted.load())) fail(FabricCode::kRemoteAccess);
+  const uint64_t done = landing_.done.load();
+  if (done > posted_) fail(FabricCode::kRemoteAccess);  // it cannot have what has not gone
+  if (failed()) return 1;
+  uint32_t work = 0;
+  for (; arrived_ < done; work++) {
+    const Put put = out_[(arrived_ + 1) % kTransferSlots].put;
+    arrived_++;
+    stats_.arrived.add(1);
+    sink.arrived(put);
+  }
+  if (tell()) work++;
+  if (pump()) work++;
+  poster_.flush();
+  return work;
+}
+
+bool Connection::pump() {
+  const uint64_t before = poster_.added();
+  while (posted_ != begun_) {
+    const uint64_t number = posted_ + 1;
+    const Out& out = out_[number % kTransferSlots];
+    const uint32_t chunks = Connection::chunks(out.put.message.message_len);
+    while (next_chunk_ != chunks && post_chunk(out, number))
+      next_chunk_++;
+    if (next_chunk_ != chunks || !post_record(out, number)) break;
+    next_chunk_ = 0;
+    posted_++;
+  }
+  return poster_.added() != before;
+}
+
+bool Connection::post_chunk(const Out& out, uint64_t number) {
+  const uint64_t len = out.put.message.message_len;
+  const uint64_t at = uint64_t{next_chunk_} << chunk_log2(len);
+  FabricRequest r;
+  r.op = FabricOp::kPutImmediate;
+  r.immediate = imm_of(number % kTransferSlots, next_chunk_ + 1);
+  r.local = const_cast<std::byte*>(out.put.bytes) + at;  // a put only reads it
+  r.bytes = static_cast<uint32_t>(std::min(len - at, uint64_t{1} << chunk_log2(len)));
+  r.local_key = out.put.local_key;
+  r.remote_address = out.put.remote_address + at;
+  r.remote_key = out.put.remote_key;
+  return poster_.add(r);
+}
+
+bool Connection::post_record(const Out& out, uint64_t number) {
+  const uint64_t slot = number % kTransferSlots;
+  FabricRequest r;
+  r.op = FabricOp::kPutImmediate;
+  r.inlined = true;
+  r.immediate = imm_of(static_cast<uint32_t>(slot), kRecord);
+  r.local = const_cast<std::byte*>(out.record.data());
+  r.bytes = kPutRecordSize;
+  r.remote_address = config_.peer_landing.address + offsetof(Landing, records) + slot * 128;
+  r.remote_key = config_.peer_landing.key;
+  return poster_.add(r);
+}
+
+// Both words with one put, when one of them is worth it: a transfer is done, or half of what the
+// peer may send is used.
+bool Connection::tell() {
+  const uint64_t granted = consumed_ + config_.window;
+  if (2 * (granted - told_granted_) >= config_.window) granted_ = granted;
+  if (taken_ == told_taken_ && granted_ == told_granted_) return false;
+  granted_ = granted;
+  status_ = {granted_, taken_};
+  FabricRequest r;
+  r.inlined = true;
+  r.local = reinterpret_cast<std::byte*>(status_.data());
+  r.bytes = sizeof status_;
+  r.remote_address = config_.peer_landing.address + offsetof(Landing, granted);
+  r.remote_key = config_.peer_landing.key;
+  if (!poster_.add(r)) return false;
+  told_granted_ = granted_;
+  told_taken_ = taken_;
+  return true;
+}
+
+void Connection::on_immediate(const FabricImmediate& i, Sink& sink) {
+  if (nonsense_) return;
+  consumed_++;
+  const uint32_t slot = imm_slot(i.immediate);
+  const uint32_t chunk = imm_chunk(i.immediate);
+  if (slot >= kTransferSlots || chunk > kTransferChunks) return wrong();
+  In& in = in_[slot];
+  if (chunk == kRecord) return begin(in, slot, sink);
+  if (in.bits.test(chunk - 1) || (in.begun && chunk > in.chunks)) return wrong();
+  in.bits.set(chunk - 1);
+  in.landed++;
+  if (!in.begun) return;
+  tell_landed(in, chunk - 1, sink);
+  if (in.landed == in.chunks) finish(in);
+}
+
+// The peer breaks the rules: nothing more of it is believed.
+void Connection::wrong() {
+  nonsense_ = true;
+  fail(FabricCode::kRemoteAccess);
+}
+
+// The record has come; some chunks may have come before it.
+void Connection::begin(In& in, uint32_t slot, Sink& sink) {
+  const auto bytes = copy(landing_.records[slot]);
+  const auto r = parse_put_record(std::span(bytes).first<kPutRecordSize>());
+  const bool good = r && !in.begun && r->number == in.number &&
+                    r->chunk_log2 == chunk_log2(r->message.message_len);
+  if (!good) return wrong();
+  in.message = r->message;
+  in.chunks = chunks(r->message.message_len);
+  in.begun = true;
+  const bool beyond = in.chunks < kTransferChunks && (in.bits >> in.chunks).any();
+  if (beyond || !sink.begun(in.message)) return wrong();
+  for (uint32_t c = 0; c < in.chunks; c++)
+    if (in.bits.test(c)) tell_landed(in, c, sink);
+  if (in.landed == in.chunks) finish(in);
+}
+
+void Connection::tell_landed(const In& in, uint32_t chunk, Sink& sink) {
+  const uint64_t len = in.message.message_len;
+  const uint64_t at = uint64_t{chunk} << chunk_log2(len);
+  sink.landed(in.message, at, std::min(len - at, uint64_t{1} << chunk_log2(len)));
+}
+
+// Whole. All up to taken_ are; what comes after one that is not is told with it.
+void Connection::finish(In& in) {
+  stats_.taken.add(1);
+  stats_.taken_bytes.add(in.message.message_len);
+  in.number += kTransferSlots;
+  in.begun = false;
+  in.chunks = in.landed = 0;
+  in.bits.reset();
+  while (in_[(taken_ + 1) % kTransferSlots].number > taken_ + 1)
+    taken_++;
+}
+
+bool Connection::busy_with(const void* owner) {
+  for (uint64_t n = arrived_ + 1; n <= begun_; n++)
+    if (out_[n % kTransferSlots].put.owner == owner) return true;
+  // The peer has them; the device may not know. One that has failed never will.
+  if (failed() || poster_.drained()) return false;
+  (void)poster_.settle();
+  return true;
+}
+
+// One that is whole and waits for one before it has all its bits set again.
+size_t Connection::unfinished(std::span<UnfinishedTransfer, kTransferSlots> out) const {
+  size_t n = 0;
+  for (uint64_t number = taken_ + 1; number <= taken_ + kTransferSlots; number++) {
+    const In& in = in_[number % kTransferSlots];
+    const bool whole = in.number > number;
+    if (!whole && !in.begun) continue;
+    UnfinishedTransfer& u = out[n++];
+    u.number = number;
+    for (uint32_t c = 0; c < kTransferChunks; c++)
+      if (whole || in.bits.test(c)) u.chunks[c / 64] |= uint64_t{1} << c % 64;
+  }
+  return n;
+}
+
+}  // namespace penstock
