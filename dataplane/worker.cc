@@ -48,12 +48,16 @@ uint32_t Worker::turn(uint64_t now) {
   uint32_t work = 0;
   for (NetPort* p : ports_)
     work += p->receive(now);
+  for (FabricPort* f : fabrics_)
+    work += f->poll(now);
   work += tasks_.poll(now);
   for (NetPort* p : ports_)
     work += p->transmit(now);
   work += run_commands(now);
   for (NetPort* p : ports_)
     if (p->take_noticed()) ring_event(done_event_.get());
+  for (FabricPort* f : fabrics_)
+    if (f->take_noticed()) ring_event(done_event_.get());
   if (work == 0) {
     tasks_.sweep();
   } else {
@@ -109,6 +113,10 @@ uint64_t Worker::sleep_time(uint64_t now, uint64_t max_ns) {
     waiting |= p->waiting();
     wakes &= p->wakes();
     deadline = std::min(deadline, p->next_deadline(now));
+  }
+  for (FabricPort* f : fabrics_) {
+    waiting |= f->busy();
+    wakes &= !f->open();
   }
   if (deadline <= now) return 0;
   uint64_t ns = deadline - now;

@@ -2,6 +2,7 @@
 // it, and the lanes it reads for them. Other cores reach it through its command ring only.
 //
 //     port.rx ──▶ links ──▶ mirrors ──▶ local readers
+//     fabric  ──▶ RDMA paths, which do the same for large messages
 //     bells   ──▶ tasks: forwards (lane ──▶ link) and group sources (lane ──▶ inboxes)
 //     links   ──▶ port.tx
 //     commands, when there is nothing else to do
@@ -23,6 +24,7 @@
 #include "dataplane/base/shared_word.h"
 #include "dataplane/base/spsc_ring.h"
 #include "dataplane/base/stop_flag.h"
+#include "dataplane/fabric_port.h"
 #include "dataplane/net_port.h"
 #include "dataplane/task_list.h"
 
@@ -88,6 +90,8 @@ class Worker {
 
   // A queue that it polls: one of each port of the node. Outlives the worker.
   void add_port(NetPort* port) { ports_.push_back(port); }
+  // Its device for RDMA, likewise.
+  void add_fabric(FabricPort* fabric) { fabrics_.push_back(fabric); }
 
   TaskList& tasks() { return tasks_; }
 
@@ -108,6 +112,7 @@ class Worker {
 
   Config config_;
   std::vector<NetPort*> ports_;
+  std::vector<FabricPort*> fabrics_;
   TaskList tasks_;
   Idle idle_;
   Clock clock_;

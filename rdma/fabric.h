@@ -96,8 +96,9 @@ struct FabricLimits {
   uint64_t max_registration = 0;  // bytes of one
 };
 
-// What a peer may do to registered memory. This side may always read and write it.
-enum : uint32_t { kRemotePut = 1, kRemoteGet = 2 };
+// What a peer may do to registered memory. This side may always read it, and write it too unless it
+// is kReadOnly: memory that is mapped so, which nobody may put to or get into.
+enum : uint32_t { kRemotePut = 1, kRemoteGet = 2, kReadOnly = 4 };
 
 // Memory that the device knows. Plain data, good until it is deregistered.
 struct Registration {

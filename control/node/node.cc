@@ -70,7 +70,16 @@ bool Node::open(std::string& error) {
   return true;
 }
 
-Node::~Node() = default;
+// Devices stop before the memory goes that they know.
+Node::~Node() {
+  each_rdma([](RdmaRecord& r) { r.free(); });
+  for (auto& [id, lane] : lanes_) {
+    for (auto& f : lane->forwards)
+      if (f->put_memory != nullptr)
+        f->peer->paths[f->path_index].rdma->fabric.sources.release(f->put_memory);
+    unregister(*lane);
+  }
+}
 
 void Node::add_port(PortRow row) {
   workers_[row.worker]->worker.add_port(row.net);
@@ -112,6 +121,11 @@ uint32_t Node::poll_workers(uint64_t now) {
     clear_event(w->worker.done_event());
     work += w->errands.poll();
   }
+  for (auto& f : fabrics_)
+    for (RdmaPath* path = nullptr; f->port.next_stopped(path); work++)
+      each_rdma([&](RdmaRecord& r) {
+        if (&r.path == path) rdma_stopped(r);
+      });
   for (const PortRow& row : ports_) {
     LinkNotice notice;
     while (row.net->next_notice(notice)) {
@@ -160,6 +174,8 @@ void Node::tick(uint64_t now) {
     lane_progress(lane);
     if (lane.unused) free_lane(lane.id);
   }
+  look_at_rdma();
+  look_at_leaving_rdma();
   see_off(now);
   look_at_drain(now);
 }

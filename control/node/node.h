@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "control/events/event.h"
+#include "control/node/node_config.h"
 #include "control/node/numbers.h"
 #include "control/node/records.h"
 #include "control/rights/rights.h"
@@ -27,56 +28,6 @@
 #include "dataplane/topic/trie.h"
 
 namespace penstock {
-
-struct NodeConfig {
-  uint64_t id = 0;
-  uint64_t epoch = 0;
-  std::string name;
-  LaneGeometry lane;    // for publishers that ask for nothing else
-  LaneGeometry mirror;  // at most
-  LaneGeometry inbox;   // for pullers that ask for nothing else
-  uint64_t max_arena_bytes = uint64_t{1} << 30;
-  uint64_t chain_from_bytes = 0;  // messages from this size on go down a chain; 0: none
-  bool huge_pages = false;
-  uint32_t max_clients = 1024;
-  uint32_t max_lanes = 256;          // of one client
-  uint32_t max_subscriptions = 256;  // of one client
-  std::vector<IdleConfig> workers;   // one for each
-};
-
-// What a device counts by itself: what it lost, before or after the port had it, and buffers.
-struct DeviceLosses {
-  uint64_t rx_missed = 0;  // no free buffer or descriptor
-  uint64_t rx_errors = 0;
-  uint64_t tx_errors = 0;
-  uint64_t buffers = 0;  // of the port
-  uint64_t buffers_free = 0;
-};
-
-// A count that should stay where it is, as it is looked at every second: whether it grows.
-struct Growth {
-  uint64_t count = 0;
-  uint64_t at = 0;  // when it last grew
-  bool grows = false;
-};
-
-// A queue of a port, for tables; the daemon owns all it points to.
-struct PortRow {
-  std::string name;
-  std::string device;
-  std::string address;
-  uint32_t mtu = 0;
-  uint32_t worker = 0;
-  uint32_t queue = 0;
-  NetPort* net = nullptr;
-  // "up", "down", or what it waits for; null: what the link says. Called on the control thread.
-  std::function<std::string()> status = nullptr;
-  // Of the device, so only in the row of its first queue; null: it counts nothing. Control thread.
-  std::function<DeviceLosses()> losses = nullptr;
-  bool copies = false;  // the device could not be shown a lane
-  bool down = false;    // and said to be
-  Growth no_buffers = {};
-};
 
 class Node {
  public:
@@ -93,6 +44,8 @@ class Node {
 
   // --- before it runs ---
   void add_port(PortRow row);
+  // A worker's device for RDMA, which outlives the node. Before peers are added.
+  void add_fabric(std::string name, uint32_t worker, Fabric& fabric);
   // JSON text of the placement, for `show topology`.
   void set_topology(std::string json) { topology_ = std::move(json); }
 
@@ -270,7 +223,8 @@ class Node {
   void read_mirrors(GroupRecord& g);
   bool adopt_inbox(GroupRecord& g, LaneRecord& inbox, ReaderRecord& r);
 
-  // node_peers.cc: what peers ask for; node_forwards.cc: what we forward to them
+  // node_peers.cc: what peers ask for; node_forwards.cc, node_forward_end.cc: what we forward to
+  // them
   void on_notice(const LinkNotice& notice, uint64_t now);
   void fence(PeerRecord& p, uint64_t epoch);
   void path_up(PeerRecord& p, uint32_t path, uint64_t session, uint64_t now);
@@ -305,6 +259,8 @@ class Node {
   void tell_held(LaneRecord& lane, uint64_t head, uint64_t slowest);
   void note_missed(LaneRecord& lane, const ForwardRecord& f);
   void end_forward(ForwardRecord& f, Drop undelivered, bool tell);
+  void take_off_worker(ForwardRecord& f, LaneRecord& lane, SourceRecord* source, Drop undelivered,
+                       bool tell, uint32_t worker, uint64_t session);
   ForwardRecord* find_forward(PeerRecord& p, uint32_t path, uint32_t alias);
   void acknowledge(PeerRecord& p, uint64_t key, Interest& interest);
   size_t skip_unwanted(LaneRecord& lane, ForwardRecord& f);
@@ -322,6 +278,46 @@ class Node {
   // node_members.cc: peers come and go
   void see_off(uint64_t now);
   void take_off(PeerRecord& p);
+  bool uses_rdma(const PeerRecord& p) const;
+
+  // node_rdma.cc: connections beside the links
+  void give_rdma(PeerRecord& p);
+  static RdmaRecord* rdma_of(PeerRecord& p, uint32_t path, uint32_t life);
+  Errc open_rdma(RdmaRecord& r, peer::RdmaEndpoint& end);
+  Errc join_rdma(RdmaRecord& r, const peer::RdmaEndpoint& end);
+  void rdma_failed(RdmaRecord& r, const char* what, Errc why);
+  void call_rdma(RdmaRecord& r);
+  void on_rdma_call(PeerRecord& p, const peer::RdmaCall& m);
+  void on_rdma_answer(PeerRecord& p, const peer::RdmaAnswer& m);
+  void on_rdma_refused(PeerRecord& p, const peer::RdmaRefused& m);
+  void stop_rdma(RdmaRecord& r);
+  void rdma_stopped(RdmaRecord& r);
+  void on_rdma_landed(PeerRecord& p, const peer::RdmaLanded& m);
+  void on_rdma_end(PeerRecord& p, const peer::RdmaEnd& m);
+  void end_rdma(RdmaRecord& r);
+  void rdma_down(PathRecord& path);
+  void look_at_rdma();
+  template <class F>
+  void each_rdma(F&& f) {
+    const auto all = [&](PeerRecord& p) {
+      for (PathRecord& path : p.paths)
+        if (path.rdma != nullptr) f(*path.rdma);
+    };
+    for (auto& [id, p] : peers_)
+      all(*p);
+    for (auto& p : leaving_)
+      all(*p);
+  }
+
+  // node_puts.cc: which lanes go over them
+  const Registered* register_arena(FabricRow& f, RegistrationCache& cache, LaneRecord& lane);
+  void offer_mirrors(RdmaRecord& r);
+  void offer_mirror(LaneRecord& lane);
+  void on_rdma_mirror(PeerRecord& p, const peer::RdmaMirror& m);
+  void put_forward(ForwardRecord& f);
+  void off_rdma(ForwardRecord& f, std::function<void()> then);
+  void look_at_leaving_rdma();
+  void unregister(LaneRecord& lane);
 
   // node_mirrors.cc: what peers forward to us
   void on_lane_topic(PeerRecord& p, const peer::LaneTopic& m);
@@ -369,6 +365,9 @@ class Node {
   Fd worker_page_reader_;
   std::vector<std::unique_ptr<WorkerRecord>> workers_;
   std::vector<PortRow> ports_;
+  Arenas arenas_;
+  std::vector<std::unique_ptr<FabricRow>> fabrics_;  // outlive lanes and peers
+  std::vector<std::pair<ForwardRecord*, std::function<void()>>> leaving_rdma_;
   uint64_t now_ = 0;
   uint64_t started_ = 0;
   uint64_t next_tick_ = 0;

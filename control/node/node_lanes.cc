@@ -143,6 +143,7 @@ void Node::free_lane(uint64_t id) {
   LaneRecord& lane = *it->second;
   lane.unused = true;
   if (!lane.region.in_flight.idle()) return;  // the next tick looks again
+  unregister(lane);
   for (const PortRow& row : ports_)
     row.net->port().unmap_region(lane.region);
   left_.add(lane.left);

@@ -17,6 +17,7 @@ void Node::add_peer(uint64_t id, std::string name, std::vector<PathRecord> paths
   p->name = std::move(name);
   p->paths = std::move(paths);
   p->epoch = epoch;
+  give_rdma(*p);
   bool was_cut = false;
   const auto was = std::ranges::find(former_, id, &FormerPeer::id);
   if (was != former_.end()) {
@@ -91,6 +92,17 @@ void Node::take_off(PeerRecord& p) {
               [&p] { p.on_workers--; });
 }
 
+// A device may still have something of it.
+bool Node::uses_rdma(const PeerRecord& p) const {
+  const auto busy = [](const PathRecord& path) {
+    return path.rdma != nullptr && path.rdma->state != RdmaRecord::State::kNone;
+  };
+  const auto forward = [&](const auto& f) { return f->peer == &p && f->put_memory != nullptr; };
+  return std::ranges::any_of(p.paths, busy) || std::ranges::any_of(lanes_, [&](const auto& l) {
+           return std::ranges::any_of(l.second->forwards, forward);
+         });
+}
+
 // The links are freed at a tick, when all that they had to tell has been taken from the ports. The
 // name stays as long as somebody reads a mirror of it.
 void Node::see_off(uint64_t now) {
@@ -101,7 +113,7 @@ void Node::see_off(uint64_t now) {
       p->take_off_at = 0;
       take_off(*p);
     }
-    if (p->take_off_at != 0 || p->on_workers != 0) continue;
+    if (p->take_off_at != 0 || p->on_workers != 0 || uses_rdma(*p)) continue;
     for (const PathRecord& path : p->paths)
       for (size_t d = 1; d < kDrops; d++)
         if (const uint64_t n = path.path->link.stats().drops.by_reason[d].read(); n != 0)

@@ -151,7 +151,10 @@ void Node::on_lane_topic(PeerRecord& p, const peer::LaneTopic& m) {
   errands(lane->worker)
       .send([](Worker&, uint64_t) {},
             [this, id = lane->id, ready] {
-              if (LaneRecord* mirror = open_mirror(id)) send(*mirror->peer, ready);
+              LaneRecord* mirror = open_mirror(id);
+              if (mirror == nullptr) return;
+              send(*mirror->peer, ready);
+              if (mirror->put_memory == nullptr) offer_mirror(*mirror);
             });
 }
 

@@ -158,6 +158,7 @@ void Node::path_down(PeerRecord& p, uint32_t index, LinkEvent::Why why) {
   PathRecord& path = p.paths[index];
   if (!path.up) return;
   path.up = false;
+  rdma_down(path);
   raise(EventName::kLinkDown, path_name(p, index),
         fmt::format("node {} ({}) is down on path {}: {}", p.id, p.name, index, why_text(why)));
   if (index == 0) {
@@ -287,6 +288,24 @@ void Node::take(PeerRecord& p, std::span<const std::byte> bytes) {
       break;
     case Type::kLaneHeld:
       good = with(peer::LaneHeld{}, &Node::on_lane_held);
+      break;
+    case Type::kRdmaCall:
+      good = with(peer::RdmaCall{}, &Node::on_rdma_call);
+      break;
+    case Type::kRdmaAnswer:
+      good = with(peer::RdmaAnswer{}, &Node::on_rdma_answer);
+      break;
+    case Type::kRdmaRefused:
+      good = with(peer::RdmaRefused{}, &Node::on_rdma_refused);
+      break;
+    case Type::kRdmaMirror:
+      good = with(peer::RdmaMirror{}, &Node::on_rdma_mirror);
+      break;
+    case Type::kRdmaLanded:
+      good = with(peer::RdmaLanded{}, &Node::on_rdma_landed);
+      break;
+    case Type::kRdmaEnd:
+      good = with(peer::RdmaEnd{}, &Node::on_rdma_end);
       break;
     case Type::kLaneClosed:
       good =

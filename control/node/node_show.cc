@@ -57,6 +57,24 @@ std::string endpoint(const IpAddress& ip, uint16_t port) {
                     : fmt::format("{}:{}", format(ip), port);
 }
 
+// What goes beside the link; "none": its worker has no device.
+json rdma_row(const RdmaRecord* r) {
+  static constexpr const char* kStates[] = {"down", "connecting", "up", "ending"};
+  if (r == nullptr) return {{"state", "none"}, {"bytes_sent", 0}, {"bytes_received", 0}};
+  const RdmaPathStats& s = r->path.stats();
+  return {{"state", r->refused ? "refused" : kStates[static_cast<size_t>(r->state)]},
+          {"device", r->fabric.name},
+          {"messages_sent", s.puts.read()},
+          {"bytes_sent", s.put_bytes.read()},
+          {"messages_received", s.taken.read()},
+          {"bytes_received", s.taken_bytes.read()},
+          {"sent_again", s.again.read()},
+          {"copied_bytes", s.again_bytes.read()},
+          {"by_frames", s.by_frames.read()},
+          {"full", s.full.read()},
+          {"errors", s.errors.read()}};
+}
+
 }  // namespace
 
 // A reader's own view: what it was sent, took, lost, and has before it.
@@ -198,6 +216,7 @@ std::string Node::show_links() {
                      {"relays_refused", r.refused.read()},
                      {"relays_gone", r.gone.read()},
                      {"relayed_unexpected", r.unexpected.read()},
+                     {"rdma", rdma_row(path.rdma.get())},
                      {"corrupt", s.drops.read(Drop::kBadChecksum)},
                      {"drops", drops}});
     }

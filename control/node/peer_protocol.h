@@ -12,10 +12,19 @@
 //   ◀──────────────────────────── LaneClose  the lane ends after this many messages
 //   LaneClosed ──────────────────────────▶   the alias may be used again
 //
+// And where both have RDMA (rdma/README.md), for each path; the node of the lower id calls:
+//
+//   RdmaCall ────────────────────────────▶   makes its end and joins it with ours
+//   ◀──────────────────────────── RdmaAnswer
+//   RdmaMirror ──────────────────────────▶   of each mirror: where messages of its lane may be put
+//   RdmaLanded.. RdmaEnd ────────────────▶   it failed and is stopped here; so much has landed
+//   ◀──────────────── RdmaLanded.. RdmaEnd   likewise: now both send the rest another way
+//
 // After a link came up each side sends SubAdd for all it wants, and then SubAll. Bytes from a peer
 // are copied and checked: length, type, terminated strings, ranges.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -43,6 +52,12 @@ enum class Type : uint32_t {
   kLaneHeld = 9,
   kSubAll = 10,
   kSubRefused = 11,
+  kRdmaCall = 12,
+  kRdmaAnswer = 13,
+  kRdmaRefused = 14,
+  kRdmaMirror = 15,
+  kRdmaLanded = 16,
+  kRdmaEnd = 17,
 };
 
 struct SubAdd {
@@ -141,6 +156,66 @@ struct LaneHeld {
   uint32_t alias = 0;
   uint32_t epoch = 0;
   uint32_t held = 0;  // 1: it found no room, and this forward is the slowest of its readers
+};
+
+// One end of an RDMA connection. `life` numbers those of a path's session, from 1.
+struct RdmaEndpoint {
+  uint32_t path = 0;
+  uint32_t life = 0;
+  uint32_t window = 0;  // immediates that the other side may send before it is granted more
+  uint64_t landing_address = 0;
+  uint64_t landing_bytes = 0;
+  uint32_t landing_key = 0;
+  uint32_t reserved = 0;
+  std::array<std::byte, 48> address{};  // of the queue pair, opaque
+};
+
+struct RdmaCall {
+  Type type = Type::kRdmaCall;
+  uint32_t reserved = 0;
+  RdmaEndpoint end;
+};
+
+struct RdmaAnswer {
+  Type type = Type::kRdmaAnswer;
+  uint32_t reserved = 0;
+  RdmaEndpoint end;
+};
+
+// In place of RdmaAnswer: there is no device there, or no room. Not asked again in this session.
+struct RdmaRefused {
+  Type type = Type::kRdmaRefused;
+  uint32_t path = 0;
+  uint32_t life = 0;
+};
+
+struct RdmaMirror {
+  Type type = Type::kRdmaMirror;
+  uint32_t path = 0;
+  uint32_t alias = 0;
+  uint32_t epoch = 0;
+  uint32_t life = 0;
+  uint32_t key = 0;
+  uint64_t address = 0;  // of the mirror's arena
+  uint64_t bytes = 0;
+};
+
+// What has landed of a transfer that is not whole: bit i of word w is chunk 64 w + i.
+struct RdmaLanded {
+  Type type = Type::kRdmaLanded;
+  uint32_t path = 0;
+  uint32_t life = 0;
+  uint32_t reserved = 0;
+  uint64_t number = 0;
+  std::array<uint64_t, 16> chunks{};
+};
+
+struct RdmaEnd {
+  Type type = Type::kRdmaEnd;
+  uint32_t path = 0;
+  uint32_t life = 0;
+  uint32_t reserved = 0;
+  uint64_t taken = 0;  // all transfers up to this one are whole
 };
 
 // A message as a T, copied, or false: wrong size, or another type than T's.

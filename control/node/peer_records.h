@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "control/node/peer_protocol.h"
+#include "control/node/rdma_records.h"
 #include "control/node/tables.h"
 #include "dataplane/forward.h"
 #include "dataplane/lane/node_page.h"
@@ -52,6 +53,7 @@ struct PathRecord {
   uint64_t session = 0;  // that is up: errands for it act in no other
   bool refused = false;  // the peer does, and the log says so
   bool suspect = false;
+  std::unique_ptr<RdmaRecord> rdma;  // beside it; null: its worker has no device
 };
 
 // Both lanes of the control channel, in this process only.

@@ -223,7 +223,7 @@ Result<Registration> VerbsFabric::register_memory(std::byte* base, uint64_t byte
                                                   uint32_t rights) {
   if (base == nullptr || bytes == 0) return Errc::kInvalid;
   if (bytes > limits_.max_registration) return Errc::kTooBig;  // or it would be cut in silence
-  const int access = IBV_ACCESS_LOCAL_WRITE |
+  const int access = ((rights & kReadOnly) != 0 ? 0 : IBV_ACCESS_LOCAL_WRITE) |
                      ((rights & kRemotePut) != 0 ? IBV_ACCESS_REMOTE_WRITE : 0) |
                      ((rights & kRemoteGet) != 0 ? IBV_ACCESS_REMOTE_READ : 0);
   ibv_mr* r = v_.reg_mr(domain_, base, bytes, access);

@@ -16,6 +16,7 @@ using test::run_cluster;
 struct Sum {
   uint64_t seeds = 0;
   uint64_t relayed = 0;
+  uint64_t put = 0;
   test::ClusterLedger::Counts counts;
   std::array<uint64_t, test::kFaults> faults{};
 };
@@ -35,8 +36,9 @@ class Cluster : public ::testing::TestWithParam<uint64_t> {
     for (size_t f = 0; f < test::kFaults; f++)
       std::cout << (f == 0 ? " " : ", ") << text(static_cast<test::Fault>(f)) << " "
                 << sum.faults[f];
-    std::cout << "\nrelayed " << sum.relayed << " bytes\n";
+    std::cout << "\nrelayed " << sum.relayed << " bytes, put " << sum.put << " by RDMA\n";
     if (sum.seeds >= 40) {
+      EXPECT_NE(sum.put, 0u);
       EXPECT_NE(sum.relayed, 0u);
     }
   }
@@ -47,6 +49,7 @@ TEST_P(Cluster, LosesNothingInSilenceAndDrains) {
   const ClusterOutcome o = run_cluster(seed);
   sum.seeds++;
   sum.relayed += o.relayed;
+  sum.put += o.put;
   sum.counts.add(o.counts);
   for (size_t f = 0; f < test::kFaults; f++)
     sum.faults[f] += o.faults[f];
@@ -57,6 +60,7 @@ TEST_P(Cluster, LosesNothingInSilenceAndDrains) {
   EXPECT_EQ(o.counts.wrong(), 0u) << replay;
   EXPECT_EQ(o.wrong, "") << replay;
   EXPECT_EQ(o.held, 0u) << replay;
+  EXPECT_EQ(o.misuse, 0u) << replay;
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Cluster, ::testing::Range<uint64_t>(0, test::seeds(200)));

@@ -29,7 +29,8 @@ struct Plan {
 
 class Run {
  public:
-  explicit Run(uint64_t seed) : r_(seed * 7 + 1), members_(seed * 7 + 2), cluster_(config(seed)) {}
+  explicit Run(uint64_t seed)
+      : r_(seed * 7 + 1), members_(seed * 7 + 2), devices_(seed * 7 + 3), cluster_(config(seed)) {}
 
   ClusterOutcome run() {
     begin();
@@ -49,6 +50,7 @@ class Run {
   void harm_node();
   void harm_client();
   void change_members();
+  void harm_device();
   void add_client();
   void count(Fault f, uint64_t n = 1) { out_.faults[static_cast<size_t>(f)] += n; }
   uint32_t any_node() { return static_cast<uint32_t>(r_.below(cluster_.nodes())); }
@@ -60,6 +62,7 @@ class Run {
 
   Random r_;
   Random members_;  // so that the others are as without
+  Random devices_;
   Plan plan_{};
   SimCluster::Config config_;
   SimCluster cluster_;
@@ -109,6 +112,12 @@ SimCluster::Config Run::config(uint64_t seed) {
   const bool calm = plan_.nodes == 0 && !plan_.partitions;
   c.link.dead_after_ns = calm ? 10'000 * kMs : pick(r_, {20U, 60U, 300U}) * kMs;
   if (c.seed % 3 != 0) c.chain_from_bytes = 1'500;  // just above what goes whole
+  c.rdma = c.seed % 2 == 1;
+  c.fabric.receive_depth = pick(devices_, {64U, 256U});
+  c.fabric.max_endpoints = 16;
+  c.fabric.send_depth = pick(devices_, {32U, 256U});
+  c.fabric.faults.jitter_ns = devices_.below(20'000);
+  c.fabric.faults.swapped = static_cast<uint32_t>(devices_.below(40 * kPercent));
   config_ = c;
   return c;
 }
@@ -162,6 +171,7 @@ void Run::trouble() {
     if (r_.chance(20)) heal();
     strike();
     if (members_.chance(plan_.removals)) change_members();
+    if (config_.rdma && devices_.chance(50)) harm_device();
   }
 }
 
@@ -265,6 +275,21 @@ void Run::change_members() {
   if (!member) count(Fault::kRemoval);
 }
 
+// A request of some device, or its port; heal() mends that.
+void Run::harm_device() {
+  const auto i = static_cast<uint32_t>(devices_.below(cluster_.nodes()));
+  if (!cluster_.runs(i)) return;
+  SimFabric& f = *cluster_.host(i).fabrics[devices_.below(config_.workers)];
+  if (devices_.chance(80)) {
+    f.break_next(pick(devices_, {FabricCode::kTimeout, FabricCode::kRemoteAccess}),
+                 devices_.chance(50));
+    count(Fault::kRequest);
+  } else {
+    f.set_port(!f.port_up());
+    count(Fault::kRdmaPort);
+  }
+}
+
 void Run::harm_client() {
   const uint32_t i = any_node();
   if (!cluster_.runs(i)) return;
@@ -289,6 +314,8 @@ void Run::heal() {
       p->faults = config_.port.faults;
       p->set_rate(config_.port.gbps);
     }
+    for (SimFabric* f : cluster_.host(a).fabrics)
+      if (!f->port_up()) f->set_port(true);
     for (uint32_t b = 0; b < cluster_.nodes(); b++) {
       if (a != b) cluster_.join(a, b, true);
       cluster_.set_member(a, b, true);
@@ -329,12 +356,14 @@ void Run::end() {
   for (int i = 0; i < 100 && (i == 0 || !cluster_.books().empty()); i++)
     cluster_.run_for(60 * kMs);
   ledger.close();
-  out_.trace = cluster_.net().trace();
+  out_.trace = cluster_.trace();
   out_.counts = ledger.counts();
   out_.wrong = cluster_.books();
   out_.relayed = cluster_.relayed();
   out_.text = ledger.text() + cluster_.state();
   out_.held = cluster_.stop();
+  out_.put = cluster_.put_bytes();
+  out_.misuse = cluster_.misuse();
   const SimFaultCounts done = cluster_.net().done();
   count(Fault::kLost, done.lost);
   count(Fault::kDoubled, done.doubled);
@@ -346,10 +375,25 @@ void Run::end() {
 }  // namespace
 
 const char* text(Fault f) {
-  static constexpr std::array<const char*, kFaults> kTexts{
-      "lossy ports", "black holes", "partitions", "rates and delays", "stalls",       "kills",
-      "restarts",    "zombies",     "removals",   "clients killed",   "clients left", "clients new",
-      "frames lost", "doubled",     "damaged",    "forged",           "reordered"};
+  static constexpr std::array<const char*, kFaults> kTexts{"lossy ports",
+                                                           "black holes",
+                                                           "partitions",
+                                                           "rates and delays",
+                                                           "stalls",
+                                                           "kills",
+                                                           "restarts",
+                                                           "zombies",
+                                                           "removals",
+                                                           "clients killed",
+                                                           "clients left",
+                                                           "clients new",
+                                                           "requests of RDMA broken",
+                                                           "ports of RDMA",
+                                                           "frames lost",
+                                                           "doubled",
+                                                           "damaged",
+                                                           "forged",
+                                                           "reordered"};
   return kTexts[static_cast<size_t>(f)];
 }
 

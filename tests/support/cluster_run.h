@@ -24,6 +24,8 @@ enum class Fault : uint8_t {
   kClientDies,  // without a word
   kClientLeaves,
   kClientJoins,
+  kRequest,   // of RDMA, broken
+  kRdmaPort,  // of a device, down for a while
   // And what all of these did to frames.
   kLost,
   kDoubled,
@@ -40,6 +42,8 @@ struct ClusterOutcome {
   bool drained = false;  // in time
   ClusterLedger::Counts counts;
   uint64_t relayed = 0;  // bytes that went down a chain
+  uint64_t put = 0;      // and by RDMA
+  uint64_t misuse = 0;   // of RDMA: memory that was given back, receives that were not there
   uint64_t held = 0;     // frames and references that nobody gave back
   std::string wrong;     // books that do not balance, clients that were mistreated
   std::string text;      // to find out why

@@ -29,6 +29,7 @@ SimCluster::SimCluster(const Config& config)
     : config_(config),
       random_(config.seed * 3),
       net_(config.seed),
+      fabrics_(config.seed * 5 + 1),
       ledger_(config.seed, config.nodes, config.workers,
               std::min(config.mirror.arena_size(), config.inbox.arena_size())),
       hosts_(config.nodes),
@@ -36,6 +37,7 @@ SimCluster::SimCluster(const Config& config)
       joined_(config.nodes * config.nodes, true) {
   net_.ways = config.ways;
   net_.advance(now_);
+  fabrics_.advance(now_);
   ledger_.set_lingers(
       [this](uint32_t node, std::string_view filter) { return group_lingers(node, filter); });
   for (uint32_t i = 0; i < config.nodes && !config.strangers; i++)
@@ -50,7 +52,19 @@ void SimCluster::start(uint32_t i) {
   part_ports();
 }
 
+// Its devices end with it, and it is seen what they did.
+void SimCluster::close(Host& host) {
+  for (SimFabric* f : host.fabrics) {
+    f->die();
+    misuse_ += f->used_after_deregistration() + f->stats().receiver_not_ready.read();
+  }
+  if (!host.fabrics.empty())
+    for (const auto& link : nlohmann::json::parse(host.node->show("links")))
+      put_bytes_ += link["rdma"]["bytes_sent"].get<uint64_t>();
+}
+
 void SimCluster::kill(uint32_t i) {
+  close(*hosts_[i]);
   hosts_[i].reset();
   ledger_.restarted(i, lives_[i] + 1);
 }
@@ -62,6 +76,8 @@ void SimCluster::start_beside(uint32_t i) {
 }
 
 void SimCluster::end_old() {
+  for (const auto& h : old_)
+    close(*h);
   old_.clear();
 }
 
@@ -79,6 +95,7 @@ std::unique_ptr<SimCluster::Host> SimCluster::make(uint32_t i, uint32_t life) {
   c.mirror = config_.mirror;
   c.inbox = config_.inbox;
   c.chain_from_bytes = config_.chain_from_bytes;
+  c.put_from_bytes = config_.put_from_bytes;
   c.workers.assign(config_.workers, IdleConfig{});
   const auto log = [this, h = host.get()](std::string_view line) {
     if (!h->old) ledger_.heard(h->index, line);
@@ -107,6 +124,9 @@ std::unique_ptr<SimCluster::Host> SimCluster::make(uint32_t i, uint32_t life) {
                           .worker = w,
                           .queue = w,
                           .net = host->nets.back().get()});
+    if (!config_.rdma) continue;
+    host->fabrics.push_back(&fabrics_.add(config_.fabric));
+    host->node->add_fabric("sim", w, *host->fabrics.back());
   }
   for (uint32_t peer = 0; peer < config_.nodes; peer++)
     if (peer != i && host->members[peer]) call(*host, peer, 0);
@@ -214,6 +234,7 @@ uint64_t SimCluster::next_event(const Host& h) const {
 
 void SimCluster::step() {
   net_.advance(now_);
+  fabrics_.advance(now_);
   if (beside) beside();
   uint32_t work = 0;
   for (const auto& h : hosts_)
@@ -222,7 +243,7 @@ void SimCluster::step() {
     work += turn(*h);
   uint64_t next = now_ + config_.turn_ns;
   if (work == 0) {
-    uint64_t event = net_.next_event();
+    uint64_t event = std::min(net_.next_event(), fabrics_.next_event());
     for (const auto& h : hosts_)
       if (h != nullptr) event = std::min(event, next_event(*h));
     for (const auto& h : old_)
@@ -311,9 +332,11 @@ uint64_t SimCluster::relayed() const {
 }
 
 size_t SimCluster::stop() {
-  old_.clear();
-  for (auto& h : hosts_)
+  end_old();
+  for (auto& h : hosts_) {
+    if (h != nullptr) close(*h);
     h.reset();
+  }
   return net_.held();
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "control/node/node.h"
+#include "drivers/sim/sim_fabric.h"
 #include "drivers/sim/sim_net.h"
 #include "tests/support/cluster_ledger.h"
 #include "tests/support/sim_client.h"
@@ -37,6 +38,9 @@ class SimCluster {
     LaneGeometry mirror{.ring_log2 = 5, .arena_log2 = 14, .topics = 4};
     LaneGeometry inbox{.ring_log2 = 4, .arena_log2 = 14, .topics = 4};
     uint64_t chain_from_bytes = 0;
+    bool rdma = false;  // each worker has a device, too
+    SimFabricConfig fabric;
+    uint64_t put_from_bytes = 1'500;
     bool strangers = false;  // nobody runs, and nobody is called, until somebody says so
   };
 
@@ -47,6 +51,7 @@ class SimCluster {
     bool old = false;             // a newer life runs
     std::vector<SimPort*> ports;  // one a worker
     std::vector<std::unique_ptr<NetPort>> nets;
+    std::vector<SimFabric*> fabrics;  // likewise
     std::unique_ptr<Node> node;
     std::vector<std::unique_ptr<SimClient>> clients;
     std::vector<uint64_t> stalled_until;  // by worker; the last: the control thread
@@ -65,6 +70,7 @@ class SimCluster {
 
   uint64_t now() const { return now_; }
   SimNet& net() { return net_; }
+  uint64_t trace() const { return net_.trace() ^ fabrics_.trace(); }
   ClusterLedger& ledger() { return ledger_; }
   uint32_t nodes() const { return config_.nodes; }
   bool runs(uint32_t i) const { return hosts_[i] != nullptr; }
@@ -116,6 +122,9 @@ class SimCluster {
   std::string books() const;
   // Bytes that the nodes there are have passed on for others.
   uint64_t relayed() const;
+  // And that went by RDMA, ever; and errors of devices that must not be.
+  uint64_t put_bytes() const { return put_bytes_; }
+  uint64_t misuse() const { return misuse_; }
   std::string state() const;
   // All nodes end. Returns the frames and references that were not given back.
   size_t stop();
@@ -123,6 +132,7 @@ class SimCluster {
  private:
   static constexpr uint64_t kMostPause = 4'000'000;
 
+  void close(Host& host);
   std::unique_ptr<Host> make(uint32_t i, uint32_t life);
   uint32_t turn(Host& host);
   uint64_t next_event(const Host& host) const;
@@ -132,6 +142,9 @@ class SimCluster {
   Config config_;
   Random random_;
   SimNet net_;
+  SimFabricNet fabrics_;
+  uint64_t put_bytes_ = 0;
+  uint64_t misuse_ = 0;
   ClusterLedger ledger_;
   std::vector<std::unique_ptr<Host>> hosts_;  // null: it is dead
   std::vector<uint32_t> lives_;

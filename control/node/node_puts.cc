@@ -1,0 +1,127 @@
+// Which lanes go by RDMA: mirrors are offered to their sources, forwards given what they need.
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "control/node/node.h"
+
+namespace penstock {
+namespace {
+
+std::byte* arena_of(const LaneRecord& lane) {
+  return lane.map.data() + lane.geometry.arena_at();
+}
+
+}  // namespace
+
+// The arena of a lane, known to the device as a whole. Null: the device cannot, which is said once.
+const Registered* Node::register_arena(FabricRow& f, RegistrationCache& cache, LaneRecord& lane) {
+  arenas_.add({arena_of(lane), lane.geometry.arena_size(), lane.id});
+  const auto got = cache.acquire(arena_of(lane), lane.geometry.arena_size());
+  if (got.ok() && (*got)->pieces().size() == 1) return *got;
+  const Errc why = got.ok() ? Errc::kTooBig : got.error();
+  if (got.ok()) cache.release(*got);
+  if (!std::exchange(f.refuses, true))
+    note(
+        EventName::kPortCopies,
+        fmt::format("device {}: lane {} ({}) cannot be registered ({}): its messages go by frames, "
+                    "and so do those of others; raise the limit on locked memory, see `penstock "
+                    "doctor`",
+                    f.name, lane.id, lane.name, text(why)));
+  return nullptr;
+}
+
+void Node::offer_mirrors(RdmaRecord& r) {
+  for (auto& [id, lane] : lanes_)
+    if (lane->peer == &r.peer && lane->path == r.index) offer_mirror(*lane);
+}
+
+// To its source: where messages may be put.
+void Node::offer_mirror(LaneRecord& lane) {
+  if (lane.closed || lane.ending || lane.in == nullptr) return;
+  RdmaRecord* r = lane.peer->paths[lane.path].rdma.get();
+  if (r == nullptr || r->state != RdmaRecord::State::kUp) return;
+  if (lane.put_memory == nullptr) {
+    lane.put_memory = register_arena(r->fabric, r->fabric.mirrors, lane);
+    lane.put_fabric = &r->fabric;
+  }
+  if (lane.put_memory == nullptr) return;
+  const RemoteRegion region = remote_region(lane.put_memory->pieces()[0]);
+  peer::RdmaMirror m;
+  m.path = lane.path;
+  m.alias = lane.alias;
+  m.epoch = lane.alias_epoch;
+  m.life = r->life;
+  m.key = region.key;
+  m.address = region.address;
+  m.bytes = region.bytes;
+  send(*lane.peer, m);
+}
+
+void Node::on_rdma_mirror(PeerRecord& p, const peer::RdmaMirror& m) {
+  RdmaRecord* r = rdma_of(p, m.path, m.life);
+  ForwardRecord* f = r != nullptr ? find_forward(p, m.path, m.alias) : nullptr;
+  if (f == nullptr) return;
+  f->put_to = {m.address, m.bytes, m.key};
+  f->put_life = m.life;
+  put_forward(*f);
+}
+
+// Its large messages go by RDMA, if it has begun and the peer has said where.
+void Node::put_forward(ForwardRecord& f) {
+  RdmaRecord* r = f.peer->paths[f.path_index].rdma.get();
+  if (r == nullptr || r->state != RdmaRecord::State::kUp || f.put_life != r->life || f.ending)
+    return;
+  if (f.forward == nullptr) return;  // a group's go by frames
+  if (f.put_memory == nullptr) f.put_memory = register_arena(r->fabric, r->fabric.sources, *f.lane);
+  if (f.put_memory == nullptr) return;
+  OutLane* out = &f.forward->out();
+  errands(r->fabric.worker)
+      .ask([r, out, source = f.put_memory->pieces()[0], to = f.put_to,
+            from = config_.put_from_bytes](
+               Worker&, uint64_t) { return r->path.add_lane(*out, source, to, from); },
+           [this, &peer = *f.peer, alias = f.alias](Errc e) {
+             if (e == Errc::kInvalid)
+               note(EventName::kPeerNonsense,
+                    fmt::format("node {} offers a mirror of another size than it has said: lane "
+                                "alias {} goes by frames",
+                                peer.id, alias));
+           });
+}
+
+// Nothing of the forward is under way by RDMA any more: then `then`. Until then the lane holds what
+// the device may read.
+void Node::off_rdma(ForwardRecord& f, std::function<void()> then) {
+  if (f.put_memory == nullptr) return then();
+  RdmaRecord* r = f.peer->paths[f.path_index].rdma.get();
+  OutLane* out = &f.forward->out();
+  errands(r->fabric.worker)
+      .ask([r, out](Worker&,
+                    uint64_t) { return r->path.remove_lane(*out) ? Errc::kOk : Errc::kWouldBlock; },
+           [this, &f, r, then = std::move(then)](Errc e) {
+             if (e != Errc::kOk) {
+               leaving_rdma_.emplace_back(&f, then);
+               return;
+             }
+             r->fabric.sources.release(std::exchange(f.put_memory, nullptr));
+             then();
+           });
+}
+
+// Asked again, a tick later.
+void Node::look_at_leaving_rdma() {
+  for (auto& [f, then] : std::exchange(leaving_rdma_, {}))
+    off_rdma(*f, std::move(then));
+}
+
+// Nobody uses the lane, and no device knows it any more.
+void Node::unregister(LaneRecord& lane) {
+  if (lane.put_memory != nullptr)
+    lane.put_fabric->mirrors.release(std::exchange(lane.put_memory, nullptr));
+  for (auto& f : fabrics_) {
+    f->sources.invalidate(arena_of(lane), lane.geometry.arena_size());
+    f->mirrors.invalidate(arena_of(lane), lane.geometry.arena_size());
+  }
+  arenas_.remove(arena_of(lane));
+}
+
+}  // namespace penstock

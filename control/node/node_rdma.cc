@@ -1,0 +1,286 @@
+// RDMA beside the links: connections come and go. What goes over them: node_puts.cc.
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "control/node/node.h"
+
+namespace penstock {
+namespace {
+
+constexpr uint64_t kFirstPause = 100'000'000;    // after a connection failed
+constexpr uint64_t kLastPause = 30'000'000'000;  // when they keep failing
+constexpr uint64_t kGoodAfter = 10'000'000'000;  // one that lived so long begins with the first
+
+using State = RdmaRecord::State;
+
+}  // namespace
+
+void Node::add_fabric(std::string name, uint32_t worker, Fabric& fabric) {
+  fabrics_.push_back(std::make_unique<FabricRow>(std::move(name), worker, fabric, arenas_));
+  workers_[worker]->worker.add_fabric(&fabrics_.back()->port);
+}
+
+// A path has RDMA beside it where its worker has a device that can do what it takes.
+void Node::give_rdma(PeerRecord& p) {
+  for (uint32_t i = 0; i < p.paths.size(); i++)
+    for (auto& f : fabrics_)
+      if (f->worker == p.paths[i].worker && p.paths[i].rdma == nullptr &&
+          f->port.fabric().limits().max_inline >= Connection::kInlineNeeded)
+        p.paths[i].rdma = std::make_unique<RdmaRecord>(p, i, *f, p.paths[i].path->link);
+}
+
+RdmaRecord* Node::rdma_of(PeerRecord& p, uint32_t path, uint32_t life) {
+  if (path >= p.paths.size() || p.paths[path].rdma == nullptr) return nullptr;
+  RdmaRecord* r = p.paths[path].rdma.get();
+  return r->life == life && r->landing != nullptr && !r->over ? r : nullptr;
+}
+
+// --- they begin ---
+
+// Our end of one: a queue pair, and what the peer puts to besides mirrors.
+Errc Node::open_rdma(RdmaRecord& r, peer::RdmaEndpoint& end) {
+  Fabric& fabric = r.fabric.port.fabric();
+  const auto share = r.fabric.shares.open();
+  if (!share.ok()) return share.error();
+  auto landing = std::make_unique<Landing>();
+  auto memory = fabric.register_memory(reinterpret_cast<std::byte*>(landing.get()), sizeof(Landing),
+                                       kRemotePut);
+  if (!memory.ok()) {
+    r.fabric.shares.close(*share);
+    return memory.error();
+  }
+  auto endpoint = fabric.create_endpoint();
+  if (!endpoint.ok()) {
+    fabric.deregister(*memory);
+    r.fabric.shares.close(*share);
+    return endpoint.error();
+  }
+  r.share = *share;
+  r.landing = std::move(landing);
+  r.landing_memory = *memory;
+  r.endpoint = std::move(*endpoint);
+  r.stopped = r.told = r.over = false;
+  r.taken = 0;
+  r.landed.clear();
+  const RemoteRegion region = remote_region(r.landing_memory);
+  end = {.path = r.index,
+         .life = r.life,
+         .window = r.fabric.shares.window(),
+         .landing_address = region.address,
+         .landing_bytes = region.bytes,
+         .landing_key = region.key,
+         .address = r.endpoint->address()};
+  return Errc::kOk;
+}
+
+// Both ends know of each other: it is the worker's from now on.
+Errc Node::join_rdma(RdmaRecord& r, const peer::RdmaEndpoint& end) {
+  if (end.landing_bytes != sizeof(Landing) || end.window == 0) return Errc::kInvalid;
+  if (const Errc e = r.endpoint->connect(end.address); e != Errc::kOk) return e;
+  const FabricLimits& limits = r.fabric.port.fabric().limits();
+  r.landing->granted.store(end.window);
+  r.connection = std::make_unique<Connection>(
+      *r.endpoint, *r.landing,
+      Connection::Config{
+          .send_depth = limits.send_depth,
+          .max_message = limits.max_message,
+          .window = r.fabric.shares.window(),
+          .peer_window = end.window,
+          .peer_landing = {end.landing_address, end.landing_bytes, end.landing_key}});
+  r.state = State::kUp;
+  r.up_since = now_;
+  const PathRecord& path = r.peer.paths[r.index];
+  errands(path.worker).send([&r, session = path.session](Worker&, uint64_t) {
+    r.fabric.port.add(&r.path);
+    r.path.open(r.connection.get(), r.endpoint.get(), session);
+  });
+  if (std::exchange(r.raised, false))
+    clear(EventName::kRdmaDown, path_name(r.peer, r.index),
+          fmt::format("node {} ({}) is up by RDMA on path {}", r.peer.id, r.peer.name, r.index));
+  return Errc::kOk;
+}
+
+// It is tried again later, and said once.
+void Node::rdma_failed(RdmaRecord& r, const char* what, Errc why) {
+  r.free();
+  r.again_at = now_ + kLastPause;
+  if (!std::exchange(r.raised, true))
+    raise(EventName::kRdmaDown, path_name(r.peer, r.index),
+          fmt::format("node {} ({}) by RDMA on path {}, device {}: {}: {}; large messages go by "
+                      "frames; `penstock doctor` says what the device lacks",
+                      r.peer.id, r.peer.name, r.index, r.fabric.name, what, text(why)));
+}
+
+void Node::call_rdma(RdmaRecord& r) {
+  r.life++;
+  peer::RdmaCall call;
+  if (const Errc e = open_rdma(r, call.end); e != Errc::kOk)
+    return rdma_failed(r, "no room for a connection", e);
+  r.state = State::kCalling;
+  send(r.peer, call);
+}
+
+void Node::on_rdma_call(PeerRecord& p, const peer::RdmaCall& m) {
+  peer::RdmaRefused refused;
+  refused.path = m.end.path;
+  refused.life = m.end.life;
+  const uint32_t index = m.end.path;
+  if (index >= p.paths.size() || p.paths[index].rdma == nullptr || config_.id < p.id)
+    return send(p, refused);
+  RdmaRecord& r = *p.paths[index].rdma;
+  if (!p.paths[index].up || r.state != State::kNone) {
+    r.called = m;  // the path comes up, or the connection before is at its end
+    return;
+  }
+  r.life = m.end.life;
+  peer::RdmaAnswer answer;
+  Errc e = open_rdma(r, answer.end);
+  if (e == Errc::kOk) e = join_rdma(r, m.end);
+  if (e != Errc::kOk) {
+    rdma_failed(r, "no connection", e);
+    return send(p, refused);
+  }
+  send(p, answer);
+  offer_mirrors(r);
+}
+
+void Node::on_rdma_answer(PeerRecord& p, const peer::RdmaAnswer& m) {
+  RdmaRecord* r = rdma_of(p, m.end.path, m.end.life);
+  if (r == nullptr || r->state != State::kCalling) return;
+  if (const Errc e = join_rdma(*r, m.end); e != Errc::kOk) {
+    r->refused = true;  // its end waits for ours until the session is over
+    return rdma_failed(*r, "no connection", e);
+  }
+  offer_mirrors(*r);
+}
+
+void Node::on_rdma_refused(PeerRecord& p, const peer::RdmaRefused& m) {
+  RdmaRecord* r = rdma_of(p, m.path, m.life);
+  if (r == nullptr || r->state != State::kCalling) return;
+  r->refused = true;
+  r->free();
+}
+
+// --- they end ---
+
+void Node::stop_rdma(RdmaRecord& r) {
+  if (r.state != State::kUp) return;
+  r.state = State::kEnding;
+  errands(r.fabric.worker).send([&r](Worker&, uint64_t) { r.path.stop(); });
+}
+
+// The worker has stopped it: for an error of the device or the peer, or because we said so. Nothing
+// of the peer's lands any more, and what did is known.
+void Node::rdma_stopped(RdmaRecord& r) {
+  r.stopped = true;
+  r.state = State::kEnding;
+  if (r.over) return end_rdma(r);
+  if (!std::exchange(r.raised, true))
+    raise(EventName::kRdmaDown, path_name(r.peer, r.index),
+          fmt::format("node {} ({}) by RDMA on path {}, device {}: {}; large messages go by frames "
+                      "until it is up again, those under way too",
+                      r.peer.id, r.peer.name, r.index, r.fabric.name, text(r.connection->why())));
+  std::array<UnfinishedTransfer, kTransferSlots> unfinished;
+  const size_t n = r.connection->unfinished(unfinished);
+  for (size_t i = 0; i < n; i++) {
+    peer::RdmaLanded m;
+    m.path = r.index;
+    m.life = r.life;
+    m.number = unfinished[i].number;
+    m.chunks = unfinished[i].chunks;
+    send(r.peer, m);
+  }
+  peer::RdmaEnd m;
+  m.path = r.index;
+  m.life = r.life;
+  m.taken = r.connection->taken();
+  send(r.peer, m);
+  if (r.told) end_rdma(r);
+}
+
+void Node::on_rdma_landed(PeerRecord& p, const peer::RdmaLanded& m) {
+  RdmaRecord* r = rdma_of(p, m.path, m.life);
+  if (r == nullptr || r->told || r->landed.size() >= kTransferSlots) return;
+  r->landed.push_back({m.number, m.chunks});
+}
+
+void Node::on_rdma_end(PeerRecord& p, const peer::RdmaEnd& m) {
+  RdmaRecord* r = rdma_of(p, m.path, m.life);
+  if (r == nullptr || r->told || r->connection == nullptr) return;
+  r->told = true;
+  r->taken = m.taken;
+  if (r->stopped) return end_rdma(*r);
+  stop_rdma(*r);
+}
+
+// Both have stopped, or the session is over. Then the next one may begin.
+void Node::end_rdma(RdmaRecord& r) {
+  errands(r.fabric.worker)
+      .send(
+          [&r, over = r.over, taken = r.taken, landed = r.landed](Worker&, uint64_t) {
+            if (over) {
+              r.path.forget();
+            } else {
+              r.path.resolve(taken, landed);
+            }
+            r.fabric.port.remove(&r.path);
+          },
+          [this, &r] {
+            const uint64_t longer = std::clamp(2 * r.again_pause, kFirstPause, kLastPause);
+            r.again_pause = now_ - r.up_since >= kGoodAfter ? kFirstPause : longer;
+            r.again_at = now_ + r.again_pause;
+            r.free();
+          });
+}
+
+// The session is over, and all that was under way with it. The device stops first: what it reads
+// may be written anew from here on.
+void Node::rdma_down(PathRecord& path) {
+  if (path.rdma == nullptr) return;
+  RdmaRecord& r = *path.rdma;
+  r.called.reset();
+  r.refused = false;
+  r.again_at = r.again_pause = 0;
+  if (r.state == State::kCalling) r.free();
+  if (r.state == State::kNone || r.over) return;
+  r.endpoint->stop();
+  if (r.stopped && r.told) return;  // what was landed is being told to the lanes
+  r.over = true;
+  if (r.stopped) return end_rdma(r);
+  stop_rdma(r);
+}
+
+// What devices say, and connections that are to begin.
+void Node::look_at_rdma() {
+  for (auto& f : fabrics_) {
+    std::array<FabricEvent, 16> events;
+    const size_t n = f->port.fabric().events(events);
+    for (size_t i = 0; i < n; i++) {
+      const FabricEvent& e = events[i];
+      if (e.kind == FabricEventKind::kPortUp) f->down = false;
+      if (e.kind == FabricEventKind::kPortDown || e.kind == FabricEventKind::kDeviceFatal)
+        f->down = true;
+      each_rdma([&](RdmaRecord& r) {
+        const bool hit = e.kind == FabricEventKind::kEndpointError && r.endpoint != nullptr &&
+                         r.endpoint->number() == e.endpoint;
+        if (&r.fabric == f.get() && (hit || f->down)) stop_rdma(r);
+      });
+    }
+  }
+  for (auto& [id, p] : peers_) {
+    for (PathRecord& path : p->paths) {
+      if (path.rdma == nullptr || !path.up || !p->up()) continue;
+      RdmaRecord& r = *path.rdma;
+      if (r.state != State::kNone) continue;
+      if (r.called) {
+        const peer::RdmaCall call = *r.called;
+        r.called.reset();
+        on_rdma_call(*p, call);
+      } else if (config_.id < p->id && !r.refused && !r.fabric.down && now_ >= r.again_at) {
+        call_rdma(r);
+      }
+    }
+  }
+}
+
+}  // namespace penstock
