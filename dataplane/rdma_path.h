@@ -68,8 +68,7 @@ class RdmaPath final : public PutPath, private Connection::Sink {
 
   State state() const { return state_; }
   bool has(uint32_t endpoint) const {
-    return (state_ == State::kUp || state_ == State::kStopping) &&
-           endpoint_->number() == endpoint;
+    return (state_ == State::kUp || state_ == State::kStopping) && endpoint_->number() == endpoint;
   }
   // Something waits for the device or the peer.
   bool busy() const {

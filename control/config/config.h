@@ -70,6 +70,12 @@ struct LinkOptions {
   uint64_t chain_from_bytes = 0;
 };
 
+struct RdmaOptions {
+  std::string device;  // "auto", "none", or a name and maybe a port, "mlx5_0:2"
+  uint64_t from_bytes = 0;
+  uint64_t timeout_ns = 0;
+};
+
 struct StoreOptions {
   StoreKind kind{};
   std::string path;
@@ -130,6 +136,7 @@ struct Config {
   LaneOptions mirror;
   LaneOptions inbox;
   LinkOptions link;
+  RdmaOptions rdma;
   StoreOptions store;
   ApiOptions api;
   LogOptions log;

@@ -19,6 +19,7 @@ constexpr Section kSections[] = {
     {"mirror", false, "Mirrors: what links write here for publishers on other nodes."},
     {"inbox", false, "Inboxes: what this node writes for one client (groups, notices)."},
     {"link", false, "Links to other nodes."},
+    {"rdma", false, "The way beside links for large messages, to nodes that have RDMA too."},
     {"store", false, "Where nodes find each other, besides those in [[peer]]."},
     {"api", false,
      "Where operators and their programs steer the node: penstock nodes, reload, ..."},
@@ -124,6 +125,18 @@ constexpr Option kOptions[] = {
      "Messages from this size on that several nodes get are sent once and go from node to node; 0: "
      "none.",
      [](Target t) -> Slot { return &t.config->link.chain_from_bytes; }},
+
+    {"rdma.device", Kind::kText, "auto", 1, 63, "", kRestart,
+     "RDMA device: auto, the first that works; none; or its name, with another port of it than 1 "
+     "behind a colon.",
+     [](Target t) -> Slot { return &t.config->rdma.device; }, false, false, R"("mlx5_0:2")"},
+    {"rdma.from", Kind::kSize, "16KiB", 2 * kKiB, 64 * kGiB, "", kRestart,
+     "Messages from this size on go by RDMA.",
+     [](Target t) -> Slot { return &t.config->rdma.from_bytes; }},
+    {"rdma.timeout", Kind::kDuration, "67ms", 10 * kUs, 100 * kSecond, "", kRestart,
+     "A device that hears nothing for so long sends a request again; after six times its "
+     "connection has failed.",
+     [](Target t) -> Slot { return &t.config->rdma.timeout_ns; }},
 
     {"store.kind", Kind::kChoice, "none", 0, 0, "none|static|sqlite|etcd", kRestart,
      "none: [[peer]] only; static: a TOML file that people edit; sqlite: a file that the nodes of "

@@ -29,6 +29,7 @@
 #include "control/daemon/members.h"
 #include "control/daemon/network.h"
 #include "control/daemon/observer.h"
+#include "control/daemon/rdma_devices.h"
 #include "control/daemon/rdma_report.h"
 #include "control/daemon/service.h"
 #include "control/daemon/steering.h"
@@ -96,6 +97,7 @@ NodeConfig node_config(const Config& c, uint64_t epoch, const Plan& plan) {
   n.inbox = c.inbox.geometry();
   n.max_arena_bytes = c.max_arena_bytes;
   n.chain_from_bytes = c.link.chain_from_bytes;
+  n.put_from_bytes = c.rdma.from_bytes;
   n.huge_pages = c.memory.hugepages != HugePages::kNever;
   IdleConfig idle;
   idle.mode = c.workers.idle;
@@ -268,6 +270,8 @@ int run(Config config, const std::string& path) {
   if (!epoch) return fail(kNoState, epoch.error());
   auto network = Network::open(config, *plan);
   if (!network) return fail(kNoNetwork, network.error());
+  auto rdma = RdmaDevices::open(config.rdma, config.workers.count);
+  if (!rdma) return fail(kNoNetwork, rdma.error());
   auto observer = Observer::open(config, *epoch, PENSTOCK_VERSION);
   if (!observer) return fail(kNoSocket, observer.error());
   if (!(*network)->warning().empty()) spdlog::warn("{}", (*network)->warning());
@@ -280,6 +284,7 @@ int run(Config config, const std::string& path) {
   if (node == nullptr) return fail(kNoMemory, error);
   node->set_topology(to_json(*plan));
   node->set_rights(Rights(config.rules));
+  rdma->join(*node);
   (*network)->join(*node, config, *epoch);
   {
     const WorkerThreads threads(*node, *plan, (*network)->has_eal());

@@ -54,7 +54,11 @@ void Node::offer_mirror(LaneRecord& lane) {
   m.key = region.key;
   m.address = region.address;
   m.bytes = region.bytes;
-  send(*lane.peer, m);
+  errands(lane.worker)
+      .send([in = lane.in.get()](Worker&, uint64_t) { in->let_put(); },
+            [this, id = lane.id, m] {
+              if (LaneRecord* mirror = open_mirror(id)) send(*mirror->peer, m);
+            });
 }
 
 void Node::on_rdma_mirror(PeerRecord& p, const peer::RdmaMirror& m) {

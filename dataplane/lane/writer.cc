@@ -168,6 +168,12 @@ LaneWriter::Tail LaneWriter::look_at_readers() {
   return {tail, arena};
 }
 
+bool LaneWriter::has_lossy() const {
+  for (uint32_t k = 0; k < active_count_; k++)
+    if (mark_state(readers_[active_[k]].state) == ReaderState::kLossy) return true;
+  return false;
+}
+
 uint64_t LaneWriter::consumed() const {
   uint64_t least = head_;
   for (uint32_t k = 0; k < active_count_; k++) {

@@ -112,6 +112,16 @@ class LaneWriter {
     return at_place(arena_pos);
   }
 
+  // Somebody else may write the arena up to `end` from now on (RDMA), at any time: who does not
+  // hold the writer back must not believe what lies an arena before that.
+  void may_be_written(uint64_t end) {
+    if (end <= reserved_) return;
+    reserved_ = end;
+    header_->reserved.store_first(end);
+  }
+  // Whether there are such readers, as of the last look.
+  bool has_lossy() const;
+
   // Publishes position head() with bytes that already lie at `arena_pos`, without waking anybody or
   // moving the header's head: for bursts, closed by flush().
   void publish_quietly(const Meta& meta, uint64_t arena_pos, uint64_t len, uint64_t source,

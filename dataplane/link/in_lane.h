@@ -57,6 +57,9 @@ class InLane {
   uint32_t epoch() const { return epoch_; }
   const InLaneStats& stats() const { return stats_; }
 
+  // The worker: from now on the peer may put into the mirror's arena, wherever it has credit for.
+  void let_put();
+
   // Before it is added: what the mirror's memory is known by to the port (a Region), so that what
   // is passed on need not be copied. Null: it is.
   void set_region(void* region) { region_ = region; }
@@ -106,6 +109,8 @@ class InLane {
   std::optional<uint32_t> digest_of(const Passing& p, uint64_t offset, uint64_t len) const;
   Landed report();
 
+  // How far the peer may be told that they are.
+  uint64_t grantable() const;
   // Looks at the mirror's readers and grants what they let go of.
   Credit grant();
   // Looks at them; true when the peer should hear of it: they let go of a good part.
@@ -131,6 +136,7 @@ class InLane {
 
   const uint32_t alias_;
   const uint32_t epoch_;
+  bool put_ = false;      // the peer may put
   bool giving_ = false;   // in the link's list of lanes whose readers hold something
   bool owed_ = false;     // the next ACK has to name it
   uint32_t waiting_ = 0;  // entries of ring_ that are not empty

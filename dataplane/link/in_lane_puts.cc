@@ -1,9 +1,28 @@
 // A mirror's messages whose bytes come by another way: they lie in their place already.
+#include <algorithm>
+
 #include "dataplane/link/in_lane.h"
 
 namespace penstock {
 
+void InLane::let_put() {
+  put_ = true;
+  mirror_.may_be_written(granted_.arena + arena_size_);
+}
+
+// A lossy reader must know before a place is overwritten. Where the peer writes by itself, that is
+// before it is told that it may; and so that such readers find anything at all, it is told of no
+// more than half of the arena ahead.
+uint64_t InLane::grantable() const {
+  if (!put_ || !mirror_.has_lossy()) return seen_.arena;
+  const uint64_t behind = fill_ - std::min(fill_, arena_size_ / 2);
+  return std::max(granted_.arena, std::min(seen_.arena, behind));
+}
+
+// In what was granted, whatever else a frame may do: else it was written before anybody knew.
 Drop InLane::on_put(const FragmentHeader& h) {
+  const uint64_t end = arena_next(h.arena_position, h.message_len);
+  if (!put_ || end - granted_.arena > arena_size_) return Drop::kNoCredit;
   Waiting* w = nullptr;
   return begin_pieces(h, w);
 }

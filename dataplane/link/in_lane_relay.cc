@@ -29,7 +29,8 @@ Drop InLane::on_relayed(uint64_t node, const Relayed& r, uint32_t part) {
 }
 
 uint64_t InLane::landed(const Passing& p, uint64_t offset, uint64_t most) const {
-  if (std::max(fill_, reach_) > p.arena + arena_size_) return kGone;
+  const uint64_t put = put_ ? granted_.arena + arena_size_ : 0;  // may be written by now
+  if (std::max({fill_, reach_, put}) > p.arena + arena_size_) return kGone;
   const bool published = static_cast<int64_t>(p.position - head_) < 0;
   const Waiting& w = ring_[p.position & ring_mask_];
   if (!published && w.state == State::kEmpty) return 0;

@@ -9,6 +9,8 @@ namespace penstock {
 PutPath::Take OutLane::put_next() {
   const Message& m = staged_[staged_at_];
   const uint64_t arena = arena_place(fill_, m.len, arena_size_);
+  // Only where its place is granted: an empty mirror takes more, but by frames.
+  if (arena_next(arena, m.len) - consumed_.arena > arena_size_) return PutPath::Take::kNo;
   const PutPath::Take take = puts_->put(*this,
                                         {.alias = alias_,
                                          .epoch = epoch_,

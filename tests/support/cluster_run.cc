@@ -275,19 +275,14 @@ void Run::change_members() {
   if (!member) count(Fault::kRemoval);
 }
 
-// A request of some device, or its port; heal() mends that.
 void Run::harm_device() {
   const auto i = static_cast<uint32_t>(devices_.below(cluster_.nodes()));
   if (!cluster_.runs(i)) return;
   SimFabric& f = *cluster_.host(i).fabrics[devices_.below(config_.workers)];
-  if (devices_.chance(80)) {
-    f.break_next(pick(devices_, {FabricCode::kTimeout, FabricCode::kRemoteAccess}),
-                 devices_.chance(50));
-    count(Fault::kRequest);
-  } else {
-    f.set_port(!f.port_up());
-    count(Fault::kRdmaPort);
-  }
+  const bool port = devices_.chance(20);
+  if (port) f.set_port(!f.port_up());
+  if (!port) f.break_next(FabricCode::kTimeout, devices_.chance(50));
+  count(port ? Fault::kRdmaPort : Fault::kRequest);
 }
 
 void Run::harm_client() {

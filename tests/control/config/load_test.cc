@@ -67,11 +67,11 @@ const Bad kKeys[] = {
      "source_ports, chain_from"},
     {"UnknownTable", config_with("[lnae]\n"),
      "c.toml:3: lnae: unknown table (did you mean lane?); allowed: node, workers, memory, lane, "
-     "mirror, inbox, link, store, api, log, metrics, port, peer, rule"},
+     "mirror, inbox, link, rdma, store, api, log, metrics, port, peer, rule"},
     {"KeyOutsideOfTables", "id = 1\n",
      "c.toml: node.id: is missing; allowed: 1 to 4294967295\n"
      "c.toml:1: id: unknown table; allowed: node, workers, memory, lane, mirror, inbox, link, "
-     "store, api, log, metrics, port, peer, rule"},
+     "rdma, store, api, log, metrics, port, peer, rule"},
     {"TableThatIsNone", "node = 5\n",
      "c.toml: node.id: is missing; allowed: 1 to 4294967295\n"
      "c.toml:1: node: must be a table: [node]"},

@@ -42,6 +42,7 @@ Flow& RdmaRig::add_flow(size_t from, const FlowConfig& config) {
 }
 
 void RdmaRig::add(const Lane& lane) {
+  lane.flow->in.let_put();
   (void)path(lane.from).add_lane(lane.flow->out, lane.source, remote_region(lane.mirror),
                                  config_.put_from);
 }
