@@ -14,9 +14,13 @@ std::byte* arena_of(const LaneRecord& lane) {
 }  // namespace
 
 // The arena of a lane, known to the device as a whole. Null: the device cannot, which is said once.
+// Kernels before 6.2 take shared memory only from who may write it, even where the device may not:
+// a lane of a publisher is made so for a moment.
 const Registered* Node::register_arena(FabricRow& f, RegistrationCache& cache, LaneRecord& lane) {
   arenas_.add({arena_of(lane), lane.geometry.arena_size(), lane.id});
+  if (lane.kind == LaneKind::kLane) lane.map.allow_writing();
   const auto got = cache.acquire(arena_of(lane), lane.geometry.arena_size());
+  if (lane.kind == LaneKind::kLane) lane.map.forbid_writing();
   if (got.ok() && (*got)->pieces().size() == 1) return *got;
   const Errc why = got.ok() ? Errc::kTooBig : got.error();
   if (got.ok()) cache.release(*got);

@@ -47,6 +47,10 @@ void Mapping::forbid_writing() {
   (void)mprotect(data_, size_, PROT_READ);
 }
 
+void Mapping::allow_writing() {
+  (void)mprotect(data_, size_, PROT_READ | PROT_WRITE);
+}
+
 void Mapping::swap(Mapping& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);

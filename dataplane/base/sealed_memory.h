@@ -38,6 +38,8 @@ class Mapping {
 
   // For us, from here on. What a device was told of before, it keeps.
   void forbid_writing();
+  // Takes that back, of a mapping that was made for it.
+  void allow_writing();
 
   std::byte* data() const { return data_; }
   uint64_t size() const { return size_; }  // of the file: at least what was agreed on
