@@ -28,8 +28,8 @@ Exit exit_of(pen::Code code) {
 
 pen::Client attach(const std::string& socket, const char* name) {
   auto client = pen::Client::attach(name, socket.empty() ? nullptr : socket.c_str());
-  const bool refused = client.code() == PENSTOCK_DENIED || client.code() == PENSTOCK_FULL;
-  if (!client) throw Failure(refused ? Exit::kFailed : Exit::kNoNode, pen::last_error());
+  const bool nobody = client.code() == PENSTOCK_NOT_FOUND || client.code() == PENSTOCK_SYSTEM;
+  if (!client) throw Failure(nobody ? Exit::kNoNode : exit_of(client.code()), pen::last_error());
   return std::move(*client);
 }
 

@@ -9,7 +9,8 @@
 
 namespace penstock::cli {
 
-// Attaches; `socket` empty: $PENSTOCK_SOCKET, or the default. Throws Failure(kNoNode).
+// Attaches; `socket` empty: $PENSTOCK_SOCKET, or the default. Throws Failure: kNoNode when
+// there is none, kTimeout when it does not answer, kFailed when it will not have us.
 pen::Client attach(const std::string& socket, const char* name);
 
 // Asks, "show lanes", and reads the answer. Throws Failure: kNoNode when the node is gone, kFailed

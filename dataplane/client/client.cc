@@ -84,7 +84,9 @@ Errc Client::exchange(std::span<const std::byte> question, uint32_t request, att
         break;
       case ControlSocket::Got::kNothing:
         if (!socket_.wait_until(deadline))
-          return lose(Errc::kTimeout, "the node did not answer within 30 s");
+          return lose(Errc::kTimeout,
+                      "the node did not answer within 30 s: it hangs, or is stopped; look at its "
+                      "log");
         socket_.flush();
         break;
       case ControlSocket::Got::kGone:

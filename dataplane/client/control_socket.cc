@@ -41,6 +41,11 @@ Errc connect_failed(const char* path, int error) {
                   path);
     case EPROTOTYPE:
       return fail(Errc::kNotFound, "%s is a socket, but not of a node", path);
+    case EAGAIN:  // kConnectSeconds are over
+      return fail(Errc::kTimeout,
+                  "the node at %s took nobody in within 30 s: it hangs, or is stopped; look at its "
+                  "log",
+                  path);
     default:
       return fail(Errc::kSystem, "cannot connect to %s: %s", path, strerrordesc_np(error));
   }

@@ -254,6 +254,33 @@ class ApiTest(unittest.TestCase):
         process.send_signal(signal.SIGCONT)
         self.assertEqual(self.ask("nodes")["nodes"][0]["id"], 1)
 
+    def test_a_command_never_waits_for_ever_for_a_node_that_is_stopped(self):
+        process = self.daemon()
+        process.send_signal(signal.SIGSTOP)
+        api = f"penstock: the node at {self.path}/1.sock.api did not answer within "
+        hangs = ": it hangs, or is stopped; look at its log"
+        attached = f"penstock: the node did not answer within 30 s{hangs}\n"
+        again = f"{hangs}, and ask again with a longer --timeout\n"
+        # Each waits as long as it does; all at once.
+        waiting = [(self.start(*command), says) for command, says in [
+            (("show", "node"), attached), (("top",), attached), (("topology",), attached), (("pub", "a"), attached),
+            (("sub", "a", "--timeout", "1s"), attached), (("drain", "--timeout", "1s"), f"{api}5000 ms{again}"),
+            (("config", "show"), f"{api}5000 ms{again}")]]
+        # The kernel keeps so many for it, and lets the next wait.
+        def connects():
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            s.setblocking(False)
+            self.addCleanup(s.close)
+            return s.connect_ex(f"{self.path}/1.sock") == 0
+        self.until(lambda: not connects())
+        waiting.append((self.start("show", "node"), f"penstock: the node at {self.path}/1.sock took nobody in within "
+                                                    f"30 s{hangs}\n"))
+        for command, says in waiting:
+            out, err = command.communicate(timeout=LIMIT_S)
+            self.assertEqual((command.returncode, out, err), (4, "", says), command.args)
+        process.send_signal(signal.SIGCONT)
+        self.until(lambda: self.ask("show", "node")["id"] == 1)
+
     def test_a_node_that_is_gone_is_named_with_the_remedy(self):
         process = self.daemon()
         process.kill()
