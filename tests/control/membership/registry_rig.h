@@ -46,6 +46,7 @@ struct Host {
       } else {
         EXPECT_EQ(members.erase(e.member.id), 1u) << "gone, and never was there";
         lost++;
+        gone.push_back(e.member);
       }
     }
   }
@@ -60,6 +61,7 @@ struct Host {
   Registry registry;
   std::map<uint64_t, Member> members;
   std::map<uint64_t, uint64_t> removed;  // the last epoch
+  std::vector<Member> gone;              // each that was lost, as often as it was
   int lost = 0;
 };
 

@@ -1,12 +1,10 @@
 #include "control/membership/registry.h"
 
 #include <fstream>
-#include <optional>
 
 #include "control/store/static_store.h"
 #include "tests/control/membership/registry_rig.h"
 #include "tests/control/store/faulty_store.h"
-#include "tests/support/seeds.h"
 
 namespace penstock::test {
 namespace {
@@ -286,64 +284,6 @@ TEST_F(RegistryTest, SixtyFourFindEachOther) {
   for (auto& h : hosts)
     EXPECT_EQ(h->members.size(), 63u);
 }
-
-struct RegistrySeeds : RegistryTest, testing::WithParamInterface<uint64_t> {};
-
-// Hosts that die, come back in a later life, stand still and are removed; a store that is away, and
-// lies. In the end all is as it is.
-TEST_P(RegistrySeeds, AllAgreeInTheEndAndNobodyWasLostWhoWasThere) {
-  std::mt19937_64 random(GetParam());
-  std::vector<std::unique_ptr<FaultyStore>> faulty;
-  const auto lying = [&]() -> FaultyStore& {
-    faulty.push_back(std::make_unique<FaultyStore>(open(), random()));
-    return *faulty.back();
-  };
-  constexpr uint64_t kHosts = 4;
-  std::vector<std::optional<Host>> hosts(kHosts + 1);
-  std::vector<uint64_t> epochs(kHosts + 1, 0);
-  std::vector<uint64_t> removed(kHosts + 1, 0);
-  for (uint64_t id = 1; id <= kHosts; id++)
-    hosts[id].emplace(lying(), id, ++epochs[id]);
-  // Host 1 is always there.
-  for (int step = 0; step < 120; step++) {
-    now += 300 + random() % 500;
-    for (auto& h : hosts)
-      if (h) h->poll(now);
-    const uint64_t id = 2 + random() % (kHosts - 1);
-    if (random() % 20 == 0) {
-      hosts[id].reset();
-    } else if (!hosts[id] && random() % 5 == 0) {
-      hosts[id].emplace(lying(), id, ++epochs[id]);
-    } else if (random() % 30 == 0) {
-      if (const auto epoch = remove_member(open(), id)) removed[id] = *epoch;
-    } else if (hosts[id] && removed[id] == epochs[id] && random() % 10 == 0) {
-      hosts[id].emplace(lying(), id, ++epochs[id]);
-    }
-    for (auto& h : hosts) {
-      if (h) {
-        ASSERT_EQ(h->registry.trouble().find("another start"), std::string::npos);
-      }
-    }
-  }
-  for (auto& f : faulty)
-    f->heal();
-  std::set<uint64_t> alive;
-  for (uint64_t id = 1; id <= kHosts; id++)
-    if (hosts[id] && removed[id] < epochs[id]) alive.insert(id);
-  for (const uint64_t until = now + 6 * kLease; now < until; now += 500)
-    for (auto& h : hosts)
-      if (h) h->poll(now);
-  for (uint64_t id = 1; id <= kHosts; id++) {
-    if (!alive.contains(id)) continue;
-    auto others = alive;
-    others.erase(id);
-    EXPECT_EQ(hosts[id]->ids(), others) << "host " << id << " seed " << GetParam();
-    for (const auto& [other, member] : hosts[id]->members)
-      EXPECT_EQ(member.epoch, epochs[other]);
-    EXPECT_EQ(hosts[id]->registry.trouble(), "");
-  }
-}
-INSTANTIATE_TEST_SUITE_P(Seeds, RegistrySeeds, testing::Range<uint64_t>(1, seeds(10) + 1));
 
 }  // namespace
 }  // namespace penstock::test

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 #include <random>
 
 #include "control/store/store.h"
@@ -25,13 +26,14 @@ class FaultyStore : public store::Store {
     if (one_in(6)) return lost();
     auto now = inner_.range(prefix);
     if (!now) return now;
-    if (!stale_ && !past_.empty() && one_in(5)) {
+    std::deque<store::Contents>& past = past_[std::string(prefix)];
+    if (!stale_ && !past.empty() && one_in(5)) {
       stale_ = true;
-      return past_[random_() % past_.size()];
+      return past[random_() % past.size()];
     }
     stale_ = false;
-    past_.push_back(*now);
-    if (past_.size() > 10) past_.pop_front();
+    past.push_back(*now);
+    if (past.size() > 10) past.pop_front();
     return now;
   }
   store::Result<store::Outcome> txn(const store::Txn& txn) override {
@@ -104,7 +106,7 @@ class FaultyStore : public store::Store {
 
   store::Store& inner_;
   std::mt19937_64 random_;
-  std::deque<store::Contents> past_;
+  std::map<std::string, std::deque<store::Contents>> past_;  // answers, by what was asked
   bool stale_ = false;
   bool faulty_ = true;
   bool away_ = false;
