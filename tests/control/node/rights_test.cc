@@ -1,4 +1,5 @@
 // Tenants, rules and limits of clients, played as guests on virtual time.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/control/node/rights_rig.h"
@@ -158,6 +159,57 @@ TEST_F(RightsOfANode, LimitsAreForAllThatAreHereByTheRule) {
   settle(4);
   subscribe(a, "z");
   EXPECT_EQ(a.subscriptions.size(), 2u);
+}
+
+// Room that is left but too little is none; what a reader still holds is not given back.
+TEST_F(RightsOfANode, BytesBoundThePublishersLanesAndAreGivenBackWhenTheyEnd) {
+  const uint64_t one = HostilePeer::kLane.total_bytes();
+  Rule few = rule("few", "acme");
+  few.bytes = 2 * one + one / 2;
+  rules({few, rule("free", "lab")});
+  Guest writer, same, other;
+  enter(writer, "acme");
+  enter(same, "acme");
+  enter(other, "lab");
+  const auto declared = [&](Guest& g) {
+    const size_t before = g.lanes.size();
+    g.say(attach::Declare{.geometry = HostilePeer::kLane, .name = {}});
+    hear(g);
+    return g.lanes.size() == before + 1;
+  };
+  const std::string full =
+      fmt::format("rule 'few' allows {} bytes of lanes and inboxes, and {} are taken: ", few.bytes,
+                  2 * one) +
+      "end some, or raise its bytes";
+  publish(writer, "x");
+  EXPECT_TRUE(declared(writer));
+  for (Guest* g : {&writer, &same}) {
+    EXPECT_FALSE(declared(*g));
+    EXPECT_EQ(code(*g), Errc::kFull);
+    EXPECT_EQ(said(*g), full);
+  }
+  for (int i = 0; i < 3; i++)
+    EXPECT_TRUE(declared(other));
+  // It ends, and is read still.
+  subscribe(same, "x");
+  ASSERT_EQ(same.joins.size(), 1u);
+  writer.say(attach::CloseLane{.lane_id = writer.lanes[0].id});
+  hear(writer);
+  hear(same);
+  EXPECT_FALSE(declared(writer));
+  const attach::Join& join = same.joins[0];
+  same.say(
+      attach::Released{.lane_id = join.lane_id, .slot = join.slot, .generation = join.generation});
+  hear(same);
+  EXPECT_TRUE(declared(writer));
+  EXPECT_FALSE(declared(writer));
+  // As with all that it had, when it dies.
+  writer.leave();
+  settle(4);
+  EXPECT_TRUE(declared(same));
+  EXPECT_TRUE(declared(same));
+  EXPECT_FALSE(declared(same));
+  EXPECT_EQ(said(same), full);
 }
 
 // The other client is answered in the very poll in which it asks.
