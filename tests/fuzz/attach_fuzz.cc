@@ -8,6 +8,7 @@
 #include "control/node/node.h"
 #include "tests/fuzz/guest.h"
 #include "tests/fuzz/input.h"
+#include "tests/fuzz/messages.h"
 
 namespace {
 
@@ -113,7 +114,14 @@ class Game {
   // The first words of an honest client, or some of them.
   void enter(Guest& g, Input& i) {
     attach::Hello hello;
-    hello.version += static_cast<uint32_t>(i.byte() / 250);
+    const uint8_t how = i.byte();
+    hello.version += static_cast<uint32_t>(how / 250);
+    if (how % 8 == 5) {
+      constexpr const char* kTenants[] = {"default", "acme", "", "a.b"};
+      attach::Tenant tenant;
+      peer::set_text(tenant.name, kTenants[i.byte() % 4]);
+      g.say(tenant, i);
+    }
     g.say(hello, i);
     node_->poll(now_);
     while (g.hear()) {
@@ -160,11 +168,21 @@ class Game {
       default: {
         constexpr const char* kQuestions[] = {"lanes", "links", "ports",    "clients", "drops",
                                               "node",  "",      "\xff\x01", "lanes",   "topology"};
+        const uint8_t question = i.byte();
+        if (question >= 0xe0) return anything(g, i);
         attach::Query q;
-        peer::set_text(q.text, kQuestions[i.byte() % 10]);
+        peer::set_text(q.text, kQuestions[question % 10]);
         g.say(q, i);
       }
     }
+  }
+
+  // Any packet at any time, almost empty.
+  static void anything(Guest& g, Input& i) {
+    test::ClientMessages::with(i.byte(), [&](auto m) {
+      test::scribble(test::contents(m), i);
+      g.say(m, i);
+    });
   }
 
   void give_up(Guest& g, Input& i) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 #include <vector>
 
 namespace penstock::test {
@@ -35,6 +36,14 @@ class Input {
   const uint8_t* at_;
   const uint8_t* end_;
 };
+
+// Changes up to seven of the bytes.
+inline void scribble(std::span<std::byte> bytes, Input& input) {
+  for (int n = input.byte() % 8; n > 0 && !bytes.empty(); n--) {
+    const uint64_t at = input.near(8) % bytes.size();
+    bytes[at] = std::byte{input.byte()};
+  }
+}
 
 // What must hold, whatever the input. Says where it did not.
 inline void must(bool holds, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {

@@ -9,6 +9,7 @@
 #include "tests/fuzz/guest.h"
 #include "tests/fuzz/hostile_peer.h"
 #include "tests/fuzz/input.h"
+#include "tests/fuzz/messages.h"
 
 namespace {
 
@@ -84,7 +85,7 @@ class Game {
         peer_.publish(alias(i), i.byte() % 5, i.byte());
         break;
       case 7:
-        if (i.byte() % 8 == 0) peer_.hang_up(now_);
+        rest(i);
         break;
       case 8:
       case 9:
@@ -196,6 +197,33 @@ class Game {
       bytes[i.near(8) % bytes.size()] = std::byte{i.byte()};
     if (how % 64 == 1) bytes.resize(i.near(bytes.size()) % 1024);
     peer_.say(bytes);
+  }
+
+  // The end of the session, what is said seldom, or anything.
+  void rest(Input& i) {
+    switch (i.byte() % 8) {
+      case 0:
+        return peer_.hang_up(now_);
+      case 1: {
+        peer::SubRefused m;
+        m.key = peer_.wishes.empty() ? 0 : peer_.wishes[i.byte() % peer_.wishes.size()];
+        return say(m, i);
+      }
+      case 2: {
+        peer::LaneHeld m;
+        m.alias = alias(i);
+        m.epoch = 1;
+        m.held = i.byte() % 2;
+        return say(m, i);
+      }
+      case 3:
+        return test::PeerMessages::with(i.byte(), [&](auto m) {
+          test::scribble(test::contents(m), i);
+          say(m, i);
+        });
+      default:
+        return;
+    }
   }
 
   void speak(int what, Input& i) {

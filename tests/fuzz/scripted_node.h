@@ -16,6 +16,7 @@
 #include "dataplane/lane/node_page.h"
 #include "dataplane/lane/writer.h"
 #include "tests/fuzz/input.h"
+#include "tests/fuzz/messages.h"
 
 namespace penstock::test {
 
@@ -211,7 +212,16 @@ class ScriptedNode {
       case 5: {
         attach::Error e;
         e.code = input_.byte();
-        put(packet, e, input_.byte() % 2 == 0 ? asked_.request : 0);
+        const uint8_t how = input_.byte();
+        put(packet, e, how % 2 == 0 ? asked_.request : 0);
+        if (how >= 0xf8) {
+          put(packet, attach::Ended{.subscription = 1 + e.code % 3u, .text = "too slow"}, 0);
+        } else if (how >= 0xf0) {
+          NodeMessages::with(e.code, [&](auto m) {
+            test::scribble(contents(m), input_);
+            put(packet, m, how % 2 == 0 ? asked_.request : 0);
+          });
+        }
         break;
       }
       default:

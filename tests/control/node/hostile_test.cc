@@ -8,6 +8,7 @@
 
 #include "dataplane/client/attach_protocol.h"
 #include "dataplane/client/penstock.hpp"
+#include "tests/fuzz/messages.h"
 #include "tests/support/two_nodes.h"
 
 namespace penstock {
@@ -74,35 +75,11 @@ TEST(Hostile, WildRequestsHurtNobody) {
     attach::Mapped mapped;
     ASSERT_GT(::send(fd.get(), &mapped, sizeof mapped, MSG_NOSIGNAL), 0);
     for (int i = 0; i < 20; i++) {
-      const auto fire = [&](auto m) {
-        auto* raw = reinterpret_cast<uint8_t*>(&m);
-        for (size_t k = sizeof(attach::Header); k < sizeof m; k++)
-          if (random() % 4 == 0) raw[k] = static_cast<uint8_t>(random());
+      test::ClientMessages::with(random(), [&](auto m) {
+        for (std::byte& b : test::contents(m))
+          if (random() % 4 == 0) b = static_cast<std::byte>(random());
         (void)::send(fd.get(), &m, sizeof m, MSG_NOSIGNAL | MSG_DONTWAIT);
-      };
-      switch (random() % 7) {
-        case 0:
-          fire(attach::Declare{});
-          break;
-        case 1:
-          fire(attach::AddTopic{});
-          break;
-        case 2:
-          fire(attach::Subscribe{});
-          break;
-        case 3:
-          fire(attach::Unsubscribe{});
-          break;
-        case 4:
-          fire(attach::CloseLane{});
-          break;
-        case 5:
-          fire(attach::Released{});
-          break;
-        default:
-          fire(attach::Query{});
-          break;
-      }
+      });
     }
   }
   expect_service(nodes);

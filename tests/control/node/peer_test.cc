@@ -1,8 +1,11 @@
 // A peer that says what no node would say, or more than a node may: played by hand over a true
 // link, on virtual time.
+#include <algorithm>
 #include <gtest/gtest.h>
+#include <random>
 
 #include "tests/control/node/peer_rig.h"
+#include "tests/fuzz/messages.h"
 
 namespace penstock {
 namespace {
@@ -36,6 +39,49 @@ TEST_F(Peer, CannotMoveTheCursorWithAName) {
   while (g.hear()) {
   }
   EXPECT_STREQ(g.joins.at(0).publisher, "?[2J");
+}
+
+// Every message there is, in any order, more or less as it should be, beside a client that goes on.
+TEST_F(Peer, WhoSaysAnythingHurtsNobody) {
+  Guest g;
+  enter(g);
+  g.say(attach::Declare{.geometry = HostilePeer::kLane, .name = {}});
+  settle(1);
+  while (g.hear()) {
+  }
+  g.say(attach::Mapped{.lane_id = g.lanes.at(0).id});
+  for (uint64_t seed = 1; seed <= 30; seed++) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    for (int i = 0; i < 40; i++) {
+      const uint64_t one_in = uint64_t{1} << (2 + random() % 8);
+      test::PeerMessages::with(random(), [&](auto m) {
+        for (std::byte& b : test::contents(m))
+          if (random() % one_in == 0) b = static_cast<std::byte>(random() % 4);
+        say(m);
+      });
+      if (i % 8 == 0) settle(1);
+    }
+    now += 1'000'000'000;  // four sessions a second are taken
+    peer.begin_anew(now);
+    const auto up = [&] { return peer.up() && show("links")[0]["state"] == "up"; };
+    for (int i = 0; i < 10'000 && !up(); i++)
+      settle(1);
+    ASSERT_TRUE(up()) << log;
+    settle(4);
+  }
+  // What it says sensibly is answered as ever, and so is the client.
+  say(wish(7, "ok"));
+  attach::AddTopic t;
+  t.lane_id = g.lanes[0].id;
+  peer::set_text(t.name, "ok");
+  g.say(t);
+  settle(40);
+  const auto ok = [](const peer::LaneTopic& l) { return peer::text(l.name) == "ok"; };
+  EXPECT_TRUE(std::ranges::any_of(peer.asked, ok)) << log;
+  while (g.hear()) {
+  }
+  EXPECT_TRUE(g.errors.empty());
 }
 
 // Its port gives frames back after ten seconds.
