@@ -7,24 +7,9 @@ import configparser
 import pathlib
 import shutil
 import subprocess
-import sys
-import tomllib
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
-DEPLOY = ROOT / "deploy"
-PENSTOCK = BUILD / "control/cli/penstock"
-LIMIT_S = 60
-
-
-def text(path):
-    return (DEPLOY / path).read_text()
-
-
-def defaults():
-    example = subprocess.run([PENSTOCK, "config", "example"], text=True, capture_output=True, timeout=LIMIT_S, check=True)
-    return tomllib.loads(example.stdout)
+from deploy_tree import DEPLOY, LIMIT_S, defaults, text
 
 
 class ScriptsTest(unittest.TestCase):

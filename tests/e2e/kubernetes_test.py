@@ -10,7 +10,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import tomllib
 import time
@@ -20,20 +19,7 @@ import urllib.request
 
 import yaml
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
-DEPLOY = ROOT / "deploy"
-PENSTOCK = BUILD / "control/cli/penstock"
-LIMIT_S = 60
-
-
-def text(path):
-    return (DEPLOY / path).read_text()
-
-
-def defaults():
-    example = subprocess.run([PENSTOCK, "config", "example"], text=True, capture_output=True, timeout=LIMIT_S, check=True)
-    return tomllib.loads(example.stdout)
+from deploy_tree import BUILD, LIMIT_S, PENSTOCK, ROOT, defaults, text
 
 
 class KubernetesTest(unittest.TestCase):
