@@ -74,11 +74,15 @@ void SteerCommands::add_timeout(CLI::App* to, const std::string& text) {
   });
 }
 
+CLI::Option* SteerCommands::add_watch(CLI::App* to) {
+  return to->add_flag("-w,--watch", options_.watch, "again each second, until q or ^C");
+}
+
 CLI::App* SteerCommands::add_look(CLI::App& to, const std::string& name, const std::string& call,
                                   const std::string& text, const std::string& more) {
   CLI::App* sub =
       add(to, name, text, [this, call] { return look(io_, open_, options(), call, request_); });
-  sub->add_flag("-w,--watch", options_.watch, "again each second, until q or ^C");
+  add_watch(sub);
   add_timeout(sub);
   sub->footer(more + "\nWith --json: the answer of " + call +
               " in control.proto, field for field.");
@@ -129,14 +133,17 @@ void SteerCommands::add_members_remove(CLI::App& members) {
 }
 
 void SteerCommands::add_health(CLI::App& app) {
-  CLI::App* sub = add(app, "health", "can the node do its work? named checks",
-                      [this] { return health(io_, open_, options(), health_); });
+  CLI::App* sub = add(app, "health", "can the node do its work? named checks", [this] {
+    return options_.watch ? look(io_, open_, options(), "CheckHealth", request_)
+                          : health(io_, open_, options(), health_);
+  });
   sub->add_flag("--exit-when-healthy", health_.until_healthy,
-                "ask again until it is, also when there is no node yet");
+                "ask again until it is, also when there is no node yet")
+      ->excludes(add_watch(sub));
   add_timeout(sub, "wait so long; 5s if not given");
   sub->footer(
       "The exit code is 0 when every check is good, else 1; with --exit-when-healthy 4 when time\n"
-      "was up. Peers are not looked at: see nodes.");
+      "was up; of --watch 0, as of every table. Peers are not looked at: see nodes.");
 }
 
 void SteerCommands::add_events(CLI::App& app) {

@@ -39,6 +39,7 @@ class SteerCommands {
   void add_events(CLI::App& app);
   void add_drain(CLI::App& app);
   const SteerOptions& options();
+  CLI::Option* add_watch(CLI::App* to);
   void add_timeout(CLI::App* to,
                    const std::string& text = "wait so long for an answer; 5s if not given");
   void add_time(CLI::App* to, const std::string& text, std::function<void(uint64_t)> set);

@@ -182,6 +182,10 @@ class ApiTest(unittest.TestCase):
         self.assertEqual((health["healthy"], {c["name"] for c in health["checks"]}),
                          (True, {"config", "ports", "memory", "store", "workers"}))
         self.assertIn("healthy\n", self.cli("health")[1])
+        watch = self.start("health", "--watch")
+        self.assertEqual(sum(watch.stdout.readline() == "healthy\n" for _ in range(2 * (len(health["checks"]) + 2))), 2)
+        watch.terminate()
+        self.assertEqual(watch.wait(LIMIT_S), 0)
 
     def test_a_node_without_its_port_is_not_healthy(self):
         self.daemon(2, linked=True)  # its other side does not run

@@ -290,6 +290,24 @@ TEST(SteerHealth, WaitsUntilItIsOrTimeIsUp) {
   EXPECT_EQ(ran(node, {"health", "--exit-when-healthy", "--timeout", "1min"}).code, 1);
 }
 
+// As the tables: it goes on whatever it shows, and ends with the node.
+TEST(SteerHealth, IsWatchedAsTablesAre) {
+  Node node;
+  node.then = {kBad, kGood};
+  node.error = {ApiFault::kGone, "nobody"};
+  const Ran r = ran(node, {"health", "--watch", "--json"});
+  EXPECT_EQ(r.code, 3);
+  EXPECT_EQ(r.err, "penstock: nobody\n");
+  const auto end = r.out.find('\n');
+  ASSERT_NE(end, std::string::npos);
+  EXPECT_EQ(json::parse(r.out.substr(0, end)), json::parse(kBad));
+  EXPECT_EQ(json::parse(r.out.substr(end)), json::parse(kGood));
+  node.then = {kBad};
+  EXPECT_EQ(ran(node, {"health", "-w"}).out,
+            "CHECK  STATE  WHY\nports  bad    0 of 1 up\nnot healthy\n");
+  EXPECT_EQ(ran(node, {"health", "--watch", "--exit-when-healthy"}).code, 2);
+}
+
 std::string event(uint64_t number, const std::string& text) {
   return R"({"number":)" + std::to_string(number) +
          R"(,"unix_ns":5000000,"name":"link_down","change":"raised","severity":"warning",)" +
