@@ -84,10 +84,11 @@ bool Session::dead() const {
   return poll(&p, 1, 0) == 1;
 }
 
-bool Session::refuse(uint32_t request, uint32_t code, const std::string& text) {
+bool Session::refuse(uint32_t request, uint32_t code, const std::string& text, uint32_t lane) {
   attach::Error e;
   e.header.request = request;
   e.code = code;
+  e.lane = lane;
   std::memcpy(e.text, text.data(), std::min(text.size(), sizeof e.text - 1));
   return send(e);
 }

@@ -57,7 +57,7 @@ class Session {
   bool send(const T& packet, std::initializer_list<int> fds = {}) {
     return send(std::as_bytes(std::span(&packet, 1)), std::span(fds.begin(), fds.size()));
   }
-  bool refuse(uint32_t request, uint32_t code, const std::string& text);
+  bool refuse(uint32_t request, uint32_t code, const std::string& text, uint32_t lane = 0);
 
   // Sends what waits. False as above.
   bool flush();

@@ -145,7 +145,7 @@ void Node::review(ClientRecord& c) {
         why = rights_.refusal(c.who, c.tenant, Right::kPublish, bare_name(topic));
     if (why.empty()) continue;
     note(EventName::kDenied, fmt::format("lane {} of client {} is closed: {}", id, c.name, why));
-    c.session->refuse(0, static_cast<uint32_t>(Errc::kDenied), why);
+    c.session->refuse(0, static_cast<uint32_t>(Errc::kDenied), why, static_cast<uint32_t>(id));
     c.lanes.erase(id);
     c.revoked.insert(id);
     close_lane(*lane, CloseReason::kPublisherLeft);

@@ -270,7 +270,9 @@ struct Ok {
 struct Error {
   Header header{Type::kError, 0};
   uint32_t code = 0;  // Errc
-  uint32_t reserved = 0;
+  // About no question: the low half of the id of the client's lane that is taken away; 0: of none,
+  // and the node hangs up.
+  uint32_t lane = 0;
   char text[kTopicBytes] = {};  // what and how to mend it, zero-terminated
 };
 

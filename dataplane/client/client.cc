@@ -50,11 +50,13 @@ void Client::remove(Receiver* r) {
   std::erase(receivers_, r);
 }
 
-// The socket is shut, not closed: whoever sleeps on it sees the end.
+// The socket is shut, not closed: whoever sleeps on it sees the end. A farewell explains that the
+// node hung up, and nothing else.
 Errc Client::lose(Errc why, const char* text) {
   if (state_ == State::kUp) {
     state_ = State::kNodeGone;
-    if (gone_[0] == 0) std::snprintf(gone_, sizeof gone_, "%s", text);
+    const bool hung_up = why == Errc::kClosed && farewell_[0] != 0;
+    std::snprintf(gone_, sizeof gone_, "%s", hung_up ? farewell_ : text);
     socket_.shut();
     for (Sender* s : senders_)
       s->look_next();
@@ -210,11 +212,14 @@ bool Client::handle_ended(const Packet& packet) {
   return true;
 }
 
-// About no question: what the node says before it hangs up, or about a statement.
+// About no question: a lane is taken away, or the node is about to hang up.
 bool Client::handle_error(const Packet& packet) {
   const auto* e = packet.as<attach::Error>();
   if (e == nullptr || std::memchr(e->text, 0, sizeof e->text) == nullptr) return false;
-  if (e->header.request == 0) std::snprintf(gone_, sizeof gone_, "the node said: %s", e->text);
+  if (e->header.request != 0) return true;  // to a statement
+  if (e->lane == 0) std::snprintf(farewell_, sizeof farewell_, "the node said: %s", e->text);
+  for (Sender* s : senders_)
+    if (e->lane != 0 && static_cast<uint32_t>(s->lane_id()) == e->lane) s->taken_away(e->text);
   return true;
 }
 

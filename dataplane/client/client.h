@@ -46,8 +46,8 @@ class Client {
   State state() const { return state_; }
   uint64_t node_id() const { return node_id_; }
   const char* name() const { return name_; }
-  // What the node has said that was no answer; empty: nothing.
-  const char* said() const { return gone_; }
+  // Why it is not up any more.
+  const char* gone() const { return gone_; }
   // False in a child of the process that attached: there, nothing may be touched.
   bool mine() const;
 
@@ -114,7 +114,8 @@ class Client {
   std::vector<Sender*> senders_;
   std::vector<Receiver*> receivers_;
   char name_[attach::kNameBytes] = {};
-  char gone_[320] = {};  // why the node is gone, or what it said last
+  char gone_[320] = {};      // why the node is gone
+  char farewell_[320] = {};  // what it said before it hangs up; empty: nothing
 };
 
 }  // namespace penstock::client

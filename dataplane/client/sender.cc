@@ -2,6 +2,7 @@
 #include "dataplane/client/sender.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <ctime>
 
 #include "dataplane/base/clock.h"
@@ -25,11 +26,26 @@ Errc Sender::look_around() {
     pacer_.soon();  // the packet that says who may be on its way still
     writer_.refresh();
   }
+  const bool closed = page_->closed.load() != 0;  // what the node says of it has come by then
   client_.drain();
-  if (client_.state() == Client::State::kUp && page_->closed.load() == 0) return Errc::kOk;
+  if (client_.state() == Client::State::kUp && !closed) return Errc::kOk;
   look_next();
-  if (*client_.said() != 0) (void)fail(Errc::kClosed, "%s", client_.said());
-  return Errc::kClosed;
+  return over();
+}
+
+Errc Sender::over() const {
+  if (client_.state() != Client::State::kUp) return fail(Errc::kClosed, "%s", client_.gone());
+  return fail(Errc::kClosed, "%s",
+              *taken_away_ != 0 ? taken_away_ : "the node has closed the lane");
+}
+
+Errc Sender::sent_late() {
+  client_.drain();
+  return over();
+}
+
+void Sender::taken_away(const char* why) {
+  std::snprintf(taken_away_, sizeof taken_away_, "the node said: %s", why);
 }
 
 // It is time to look around, readers have changed, or a pusher has nobody to push to.

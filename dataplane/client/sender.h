@@ -82,6 +82,7 @@ class Sender {
   // False: the packet makes no sense.
   bool reader_came(const attach::Reader& reader, Packet& packet);
   void reader_gone(const attach::ReaderGone& gone);
+  void taken_away(const char* why);
   void say_goodbye() const;
   // The client's state changed: the next call looks at it.
   void look_next() { seen_generation_ = ~page_->generation.load(); }
@@ -114,10 +115,11 @@ class Sender {
   // After what was committed: kClosed when the node ends the lane, and it may have come too late.
   Errc sent() {
     local_fence();  // LaneDesk::close() has the other one
-    return page_->generation.load() == seen_generation_ || page_->ending.load() == 0
-               ? Errc::kOk
-               : Errc::kClosed;
+    return page_->generation.load() == seen_generation_ || page_->ending.load() == 0 ? Errc::kOk
+                                                                                     : sent_late();
   }
+  Errc sent_late();
+  Errc over() const;  // kClosed, and why
 
   bool has_topic(uint32_t topic) const {
     return topic < topic_ready_.size() && topic_ready_[topic] != 0;
@@ -149,6 +151,7 @@ class Sender {
   uint32_t bell_slot_ = 0;
   Mapping lane_;
   Mapping page_memory_;
+  char taken_away_[320] = {};  // why, once it is
 };
 
 }  // namespace penstock::client

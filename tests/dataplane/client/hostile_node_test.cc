@@ -258,6 +258,41 @@ TEST_F(HostileNode, LastWordsAreKept) {
   EXPECT_NE(std::strstr(pen::last_error(), "going down for repair"), nullptr);
 }
 
+TEST_F(HostileNode, WhatIsSaidOfALaneIsNoReasonForAnythingElse) {
+  auto client = pen::Client::attach("victim", node.socket());
+  auto taken = client->publisher({.name = "taken"});
+  auto other = client->publisher({.name = "other"});
+  const uint32_t a = *taken->topic("a"), b = *other->topic("b");
+  attach::Error e;
+  e.code = static_cast<uint32_t>(Errc::kDenied);
+  e.lane = static_cast<uint32_t>(node.lane_of("taken"));
+  std::strcpy(e.text, "not permitted to publish 'a'");
+  node.say(e);
+  node.lose_lane_of("taken");
+  EXPECT_EQ(taken->send(a, "x"), PENSTOCK_CLOSED);
+  EXPECT_STREQ(pen::last_error(), "the node said: not permitted to publish 'a'");
+  EXPECT_EQ(other->send(b, "x"), PENSTOCK_OK);
+  node.lose_lane_of("other");
+  EXPECT_EQ(other->send(b, "x"), PENSTOCK_CLOSED);
+  EXPECT_STREQ(pen::last_error(), "the node has closed the lane");
+  node.die();
+  EXPECT_EQ(client->query("lanes").code(), PENSTOCK_CLOSED);
+  EXPECT_STREQ(pen::last_error(), "the node went away");
+}
+
+TEST_F(HostileNode, AFarewellIsNoReasonForNonsense) {
+  auto client = pen::Client::attach("victim", node.socket());
+  attach::Error e;
+  e.code = static_cast<uint32_t>(Errc::kDenied);
+  std::strcpy(e.text, "going down for repair");
+  node.say(e);
+  attach::Header nonsense{static_cast<attach::Type>(77), 0};
+  node.say(nonsense);
+  EXPECT_EQ(client->query("lanes").code(), PENSTOCK_VERSION);
+  EXPECT_STREQ(pen::last_error(),
+               "the node broke the attach protocol: a packet's type makes no sense");
+}
+
 TEST_F(HostileNode, WrongAnswersToHello) {
   using attach::Type;
   using attach::Welcome;
