@@ -86,7 +86,9 @@ void Node::close_lane(LaneRecord& lane, CloseReason why) {
   if (lane.closed) return;
   lane.closed = true;
   lane.reason = why;
-  lane.desk.close(why);
+  // A worker has let go of a mirror or an inbox by now, but for the end of the node.
+  const bool let_go = lane.kind != LaneKind::kLane && why != CloseReason::kNodeStopped;
+  lane.desk.close(why, let_go ? LaneDesk::Writer::kHasLetGo : LaneDesk::Writer::kMayWrite);
   for (auto& [index, r] : lane.readers)
     if (r->subscription != nullptr) ask_to_leave(*r);
   lane_progress(lane);

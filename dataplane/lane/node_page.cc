@@ -71,10 +71,10 @@ void LaneDesk::evict(uint32_t index, Drop why) {
 
 // A publisher stamps and then looks, without a fence: with ours between the two words, either it
 // sees that the lane ends, or who sees that it is closed sees the stamp.
-void LaneDesk::close(CloseReason why) {
+void LaneDesk::close(CloseReason why, Writer writer) {
   page_->ending.store(1);
   change();
-  remote_fence();
+  if (writer == Writer::kMayWrite) remote_fence();
   page_->closed.store(static_cast<uint64_t>(why));
 }
 

@@ -46,8 +46,10 @@ class LaneDesk {
   // the mark stays taken until leave().
   void evict(uint32_t index, Drop why = Drop::kEvicted);
 
-  // No more messages will come. Wake the readers afterwards.
-  void close(CloseReason why);
+  // No more messages will come. Wake the readers afterwards. A writer that may be at one just now
+  // is fenced, which takes two system calls.
+  enum class Writer : uint8_t { kMayWrite, kHasLetGo };
+  void close(CloseReason why, Writer writer = Writer::kMayWrite);
 
   ReaderState state(uint32_t index) const { return mark_state(page_->marks[index].state.load()); }
   uint32_t readers() const { return readers_; }          // marks taken

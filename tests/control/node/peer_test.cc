@@ -6,6 +6,7 @@
 
 #include "tests/control/node/peer_rig.h"
 #include "tests/fuzz/messages.h"
+#include "tests/support/fences.h"
 
 namespace penstock {
 namespace {
@@ -39,6 +40,29 @@ TEST_F(Peer, CannotMoveTheCursorWithAName) {
   while (g.hear()) {
   }
   EXPECT_STREQ(g.joins.at(0).publisher, "?[2J");
+}
+
+// Its mirrors are written by a worker, which has let go of them by then; a client's lane is not.
+TEST_F(Peer, EndsItsMirrorsWithoutASystemCall) {
+  Guest g;
+  enter(g);
+  for (const uint32_t alias : {1u, 2u, 3u, 4u})
+    say(topic(alias, 0, "a"));
+  g.say(attach::Declare{.geometry = HostilePeer::kLane, .name = {}});
+  settle(8);
+  while (g.hear()) {
+  }
+  ASSERT_EQ(show("lanes").size(), 5u);
+  const int before = test::fences;
+  for (const uint32_t alias : {1u, 2u, 3u, 4u})
+    say(peer::LaneClose{.alias = alias, .epoch = 1});
+  settle(8);
+  EXPECT_EQ(show("lanes").size(), 1u);
+  EXPECT_EQ(test::fences, before);
+  g.leave();
+  settle(8);
+  EXPECT_TRUE(show("lanes").empty());
+  EXPECT_EQ(test::fences, before + 2);
 }
 
 // Every message there is, in any order, more or less as it should be, beside a client that goes on.

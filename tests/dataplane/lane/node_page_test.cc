@@ -3,6 +3,7 @@
 #include <set>
 
 #include "tests/dataplane/lane/test_lane.h"
+#include "tests/support/fences.h"
 
 namespace penstock {
 namespace {
@@ -78,6 +79,16 @@ TEST(LaneDesk, AClosedLaneTakesNoReaders) {
   TestLane t(kTiny);
   t.desk.close(CloseReason::kPublisherDied);
   EXPECT_EQ(t.desk.join(false).error(), Errc::kClosed);
+}
+
+TEST(LaneDesk, AWriterIsFencedOnlyIfItMayStillWrite) {
+  TestLane ours(kTiny), others(kTiny);
+  const int before = test::fences;
+  ours.desk.close(CloseReason::kPeerDown, LaneDesk::Writer::kHasLetGo);
+  EXPECT_EQ(test::fences, before);
+  others.desk.close(CloseReason::kPublisherDied);
+  EXPECT_EQ(test::fences, before + 2);
+  EXPECT_EQ(ours.desk.join(false).error(), Errc::kClosed);
 }
 
 TEST(LaneDesk, AHeaderThatMakesNoSenseTakesNoReaders) {
