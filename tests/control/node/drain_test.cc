@@ -15,38 +15,18 @@ class Drain : public test::PeerRig {
   static constexpr uint32_t kTick = 600;  // rounds: a tick, and a little
   static constexpr uint64_t kLong = 3'600'000'000'000;
 
-  void hear(Guest& g) {
-    settle(2);
-    while (g.hear()) {
-    }
-  }
   void declare(Guest& g, attach::Kind kind = attach::Kind::kPublisher) {
     g.say(attach::Declare{.kind = kind, .geometry = HostilePeer::kLane, .name = {}});
-    hear(g);
-  }
-  void add_topic(Guest& g, uint32_t row, const char* name) {
-    attach::AddTopic t;
-    t.lane_id = g.lanes.at(0).id;
-    t.topic = row;
-    peer::set_text(t.name, name);
-    g.say(t);
     hear(g);
   }
   LaneWriter publish(Guest& g, attach::Kind kind = attach::Kind::kPublisher) {
     enter(g);
     declare(g, kind);
     g.say(attach::Mapped{.lane_id = g.lanes.at(0).id});
-    add_topic(g, 0, "t");
+    add_topic(g, "t");
     LaneWriter lane(g.lanes[0].memory.data(), HostilePeer::kLane, nullptr);
     (void)lane.add_topic("t");
     return lane;
-  }
-  void subscribe(Guest& g, attach::Mode mode = attach::Mode::kBroadcast) {
-    attach::Subscribe s;
-    s.mode = mode;
-    peer::set_text(s.filter, "t");
-    g.say(s);
-    hear(g);
   }
   // A reader lets go of so many messages.
   void take(Guest& g, uint64_t position) {
@@ -71,7 +51,7 @@ class Drain : public test::PeerRig {
   // Three messages are in the inbox of `s` when the node begins to drain.
   void push_and_drain(Guest& p, Guest& s) {
     enter(s);
-    subscribe(s, attach::Mode::kGroup);
+    subscribe(s, "t", attach::Mode::kGroup);
     LaneWriter lane = publish(p, attach::Kind::kPusher);
     settle(4);
     send(lane, 3);
@@ -99,9 +79,9 @@ TEST_F(Drain, NothingNewBegins) {
   };
   declare(inside);
   refused(inside, 1);
-  subscribe(inside);
+  subscribe(inside, "t");
   refused(inside, 2);
-  add_topic(inside, 0, "t");
+  add_topic(inside, "t");
   refused(inside, 3);
   EXPECT_EQ(inside.lanes.size(), 1u);
   Guest late;
@@ -120,7 +100,7 @@ TEST_F(Drain, WithNothingToDeliverItIsDoneAtOnce) {
 TEST_F(Drain, WaitsForAReaderHereAndThePublisherIsTold) {
   Guest p, s;
   enter(s);
-  subscribe(s);
+  subscribe(s, "t");
   LaneWriter lane = publish(p);
   hear(s);
   send(lane, 3);
@@ -179,7 +159,7 @@ TEST_F(Drain, SurvivesAPullerThatLeaves) {
 TEST_F(Drain, EndsWhenTimeIsUpAndSaysWhatIsNotDelivered) {
   Guest p, s;
   enter(s);
-  subscribe(s);
+  subscribe(s, "t");
   LaneWriter lane = publish(p);
   forward(false);  // the peer never takes it
   send(lane, 2);
@@ -196,7 +176,7 @@ TEST_F(Drain, EndsWhenTimeIsUpAndSaysWhatIsNotDelivered) {
 TEST_F(Drain, MayBeToldToEndSooner) {
   Guest p, s;
   enter(s);
-  subscribe(s);
+  subscribe(s, "t");
   LaneWriter lane = publish(p);
   send(lane, 1);
   node->drain(now + kLong);
@@ -209,7 +189,7 @@ TEST_F(Drain, MayBeToldToEndSooner) {
 TEST_F(Drain, PeersAreToldThatAGroupHereTakesNoMore) {
   Guest s;
   enter(s);
-  subscribe(s, attach::Mode::kGroup);
+  subscribe(s, "t", attach::Mode::kGroup);
   settle(4);
   ASSERT_EQ(peer.wishes.size(), 1u);
   node->drain(now + kLong);

@@ -2,10 +2,10 @@
 #include <cstring>
 #include <gtest/gtest.h>
 #include <optional>
-#include <sys/resource.h>
 #include <vector>
 
 #include "tests/control/node/node_rig.h"
+#include "tests/support/many_files.h"
 
 namespace penstock {
 namespace {
@@ -122,10 +122,7 @@ TEST(GroupLife, WhatTheLastPullerHereLeavesIsNotKeptForOneAtAPeer) {
 
 // There are 512 places for what a node itself writes.
 TEST(GroupLife, WhoFindsNoPlaceForAnInboxIsToldAndTheOthersGoOn) {
-  rlimit files{};
-  getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
+  test::allow_many_files();
   TwoNodesConfig config;
   config.inbox = {.ring_log2 = 2, .arena_log2 = 12, .topics = 2};
   TwoNodes nodes(config);

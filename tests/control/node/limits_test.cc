@@ -1,21 +1,16 @@
 // Tables of fixed size that are full: who needs one more place is told so, and the others go on.
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <vector>
 
 #include "tests/control/node/node_rig.h"
+#include "tests/support/many_files.h"
 
 namespace penstock {
 namespace {
 
 class Limits : public ::testing::Test {
  protected:
-  Limits() {
-    rlimit files{};
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
+  Limits() { test::allow_many_files(); }
   // Subscribes until it is refused, `most` times at most.
   static std::vector<pen::Subscriber> subscribe(pen::Client& c, const char* filter, uint32_t most) {
     std::vector<pen::Subscriber> all;

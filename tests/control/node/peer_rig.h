@@ -10,12 +10,12 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <sys/resource.h>
 #include <utility>
 #include <vector>
 
 #include "tests/fuzz/guest.h"
 #include "tests/fuzz/hostile_peer.h"
+#include "tests/support/many_files.h"
 
 namespace penstock::test {
 
@@ -40,10 +40,7 @@ class PeerRig : public ::testing::Test {
             },
             log)),
         peer(peer_port_) {
-    rlimit files{};
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
+    allow_many_files();
     std::vector<PathRecord> paths(c.workers);
     paths[0].path = HostilePeer::path(port_, HostilePeer::kNode, HostilePeer::kNode, c.max_lanes);
     paths[0].net = &net_port_;
@@ -125,6 +122,27 @@ class PeerRig : public ::testing::Test {
     }
     g.say(attach::Mapped{});
     settle(1);
+  }
+  // The node answers, and its answers are heard.
+  virtual void hear(Guest& g) {
+    settle(2);
+    while (g.hear()) {
+    }
+  }
+  void subscribe(Guest& g, const char* filter, attach::Mode mode = attach::Mode::kBroadcast) {
+    attach::Subscribe m;
+    m.mode = mode;
+    peer::set_text(m.filter, filter);
+    g.say(m);
+    hear(g);
+  }
+  void add_topic(Guest& g, const char* name, uint32_t row = 0) {
+    attach::AddTopic t;
+    t.lane_id = g.lanes.at(0).id;
+    t.topic = row;
+    peer::set_text(t.name, name);
+    g.say(t);
+    hear(g);
   }
   nlohmann::json show(const char* what) { return nlohmann::json::parse(node->show(what)); }
 

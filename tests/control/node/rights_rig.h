@@ -33,7 +33,7 @@ class RightsOfANode : public PeerRig {
  protected:
   void rules(std::vector<Rule> all) { node->set_rights(Rights(std::move(all))); }
   // The peer has what is wished for, so that nobody waits for it.
-  void hear(Guest& g) {
+  void hear(Guest& g) override {
     settle(2);
     for (const uint64_t key : std::exchange(peer.wishes, {}))
       say(peer::SubAck{.key = key});
@@ -52,21 +52,6 @@ class RightsOfANode : public PeerRig {
     g.say(attach::Hello{});
     hear(g);
     g.say(attach::Mapped{});
-    hear(g);
-  }
-  void subscribe(Guest& g, const char* filter, attach::Mode mode = attach::Mode::kBroadcast) {
-    attach::Subscribe m;
-    m.mode = mode;
-    peer::set_text(m.filter, filter);
-    g.say(m);
-    hear(g);
-  }
-  void add_topic(Guest& g, const char* name, uint32_t row = 0) {
-    attach::AddTopic t;
-    t.lane_id = g.lanes.at(0).id;
-    t.topic = row;
-    peer::set_text(t.name, name);
-    g.say(t);
     hear(g);
   }
   void publish(Guest& g, const char* name) {
