@@ -33,9 +33,9 @@ TEST_P(FabricErrors, BytesOutsideTheRegionAreRefused) {
 }
 
 TEST_P(FabricErrors, ARightThatWasNotGivenIsRefused) {
-  std::vector<std::byte> more(8192);
-  const auto only_get = rig->fabric(1).register_memory(more.data(), 4096, kRemoteGet);
-  const auto only_put = rig->fabric(1).register_memory(more.data() + 4096, 4096, kRemotePut);
+  std::byte* more = rig->memory(1, 8192);
+  const auto only_get = rig->fabric(1).register_memory(more, 4096, kRemoteGet);
+  const auto only_put = rig->fabric(1).register_memory(more + 4096, 4096, kRemotePut);
   ASSERT_TRUE(only_get.ok() && only_put.ok());
   sides[0]->fill(0, 64, 1);
   FabricRequest r = put(0, 64, 0);
@@ -47,17 +47,17 @@ TEST_P(FabricErrors, ARightThatWasNotGivenIsRefused) {
   r.remote_key = only_put->remote_key;
   r.remote_address = only_put->remote_address;
   EXPECT_EQ(outcome(r), FabricCode::kRemoteAccess);
-  EXPECT_EQ(more, std::vector<std::byte>(8192));
+  EXPECT_EQ(std::vector(more, more + 8192), std::vector<std::byte>(8192));
   rig->fabric(1).deregister(*only_get);
   rig->fabric(1).deregister(*only_put);
 }
 
 TEST_P(FabricErrors, AStaleKeyIsRefusedAlsoWhenTheMemoryIsRegisteredAnew) {
-  std::vector<std::byte> more(4096);
-  auto first = rig->fabric(1).register_memory(more.data(), more.size(), kRemotePut);
+  std::byte* more = rig->memory(1, 4096);
+  auto first = rig->fabric(1).register_memory(more, 4096, kRemotePut);
   ASSERT_TRUE(first.ok());
   rig->fabric(1).deregister(*first);
-  auto second = rig->fabric(1).register_memory(more.data(), more.size(), kRemotePut);
+  auto second = rig->fabric(1).register_memory(more, 4096, kRemotePut);
   ASSERT_TRUE(second.ok());
   EXPECT_NE(first->remote_key, second->remote_key);
   sides[0]->fill(0, 64, 1);
@@ -65,7 +65,7 @@ TEST_P(FabricErrors, AStaleKeyIsRefusedAlsoWhenTheMemoryIsRegisteredAnew) {
   r.remote_key = first->remote_key;
   r.remote_address = first->remote_address;
   EXPECT_EQ(outcome(r), FabricCode::kRemoteAccess);
-  EXPECT_EQ(more, std::vector<std::byte>(4096));
+  EXPECT_EQ(std::vector(more, more + 4096), std::vector<std::byte>(4096));
   rig->fabric(1).deregister(*second);
 }
 

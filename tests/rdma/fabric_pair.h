@@ -5,6 +5,7 @@
 #include <cstring>
 #include <gtest/gtest.h>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "tests/rdma/fabric_rig.h"
@@ -15,7 +16,9 @@ inline constexpr uint64_t kSideBytes = 4 << 20;
 
 // One device with memory that peers may put to and get from. What it polls is kept.
 struct Side {
-  explicit Side(Fabric& f) : fabric(f), memory(kSideBytes) {
+  Side(FabricRig& rig, unsigned side)
+      : fabric(rig.fabric(side)), memory(rig.memory(side, kSideBytes), kSideBytes) {
+    Fabric& f = fabric;
     auto r = f.register_memory(memory.data(), memory.size(), kRemotePut | kRemoteGet);
     EXPECT_TRUE(r.ok()) << text(r.error());
     if (r.ok()) registration = *r;
@@ -52,7 +55,7 @@ struct Side {
   }
 
   Fabric& fabric;
-  std::vector<std::byte> memory;
+  std::span<std::byte> memory;
   Registration registration;
   std::vector<FabricCompletion> done;
   std::vector<FabricImmediate> landed;
@@ -78,7 +81,7 @@ class FabricContract : public ::testing::TestWithParam<FabricRigMaker> {
     sides[1].reset();
     rig = GetParam().make(seed);
     for (unsigned s = 0; s < 2; s++)
-      sides[s] = std::make_unique<Side>(rig->fabric(s));
+      sides[s] = std::make_unique<Side>(*rig, s);
     ends = join();
   }
 

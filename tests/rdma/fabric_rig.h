@@ -2,7 +2,9 @@
 // fabric has a file that says how to make its rigs; the tests are the same files for all.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -26,6 +28,12 @@ class FabricRig {
   // Begins to be patient anew.
   virtual void rest() = 0;
 
+  // Zeroed memory that a side can register for its peer; the rig keeps it until it goes.
+  virtual std::byte* memory(unsigned /*side*/, uint64_t bytes) {
+    memory_.emplace_back(bytes);
+    return memory_.back().data();
+  }
+
   // Faults, where the rig can make them; false: it cannot.
   virtual bool set_port(unsigned /*side*/, bool /*up*/) { return false; }
   // The next request that lands of those that a side posted ends in an error; `arrives`: after its
@@ -33,6 +41,9 @@ class FabricRig {
   virtual bool break_next(unsigned /*side*/, FabricCode /*code*/, bool /*arrives*/) {
     return false;
   }
+
+ private:
+  std::deque<std::vector<std::byte>> memory_;
 };
 
 struct FabricRigMaker {
