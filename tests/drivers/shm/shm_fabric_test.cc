@@ -1,0 +1,295 @@
+// What shared memory does of its own, mostly between two processes; what every fabric does is in
+// tests/rdma.
+#include <cstring>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <random>
+#include <string>
+#include <thread>
+
+#include "dataplane/base/stop_flag.h"
+#include "tests/drivers/shm/shm_side.h"
+#include "tests/support/seeds.h"
+
+namespace penstock::test {
+namespace {
+
+constexpr uint32_t kCell = 16384;
+constexpr uint32_t kCells = 64;
+
+std::byte pattern(uint64_t seed, uint64_t n, uint64_t i) {
+  return static_cast<std::byte>((seed * 31 + n) * 0x9e3779b1u + (i * 0x85ebca6bu >> 9));
+}
+
+// Bytes of the n-th message of a seed.
+uint32_t length(uint64_t seed, uint64_t n) {
+  return static_cast<uint32_t>((seed * 7919 + n * 104729) % kCell) + 1;
+}
+
+// Puts messages into the peer's cells, each only when the peer has said that the one before it in
+// the same cell was looked at: by a word of ours that it puts to.
+void send_all(ShmSide& s, const RemoteRegion& there, uint64_t seed, uint64_t messages) {
+  const std::byte* word = s.map.data() + kShmSide - 8;
+  for (uint64_t n = 0; n < messages; n++) {
+    uint64_t looked_at = 0;
+    must(s.wait([&] {
+      std::memcpy(&looked_at, word, sizeof looked_at);
+      return n < looked_at + kCells;
+    }));
+    FabricRequest r =
+        s.request(FabricOp::kPutImmediate, n % kCells * kCell, length(seed, n), there);
+    for (uint32_t i = 0; i < r.bytes; i++)
+      r.local[i] = pattern(seed, n, i);
+    r.immediate = static_cast<uint32_t>(n);
+    must(s.wait([&] { return s.post(r); }));
+  }
+  must(s.wait([&] { return s.done.size() == messages; }));
+  for (const FabricCompletion& c : s.done)
+    must(c.code == FabricCode::kOk);
+}
+
+void receive_all(ShmSide& s, const RemoteRegion& there, uint64_t seed, uint64_t messages) {
+  uint64_t looked_at = 0;
+  std::vector<bool> seen(messages);
+  while (looked_at < messages) {
+    must(s.wait([&] { return !s.landed.empty(); }));
+    for (const FabricImmediate& l : s.landed) {
+      must(l.immediate < messages && !seen[l.immediate]);
+      seen[l.immediate] = true;
+      must(l.bytes == length(seed, l.immediate));
+      for (uint32_t i = 0; i < l.bytes; i++)
+        must(s.map.data()[l.immediate % kCells * kCell + i] == pattern(seed, l.immediate, i));
+      looked_at++;
+    }
+    s.landed.clear();
+    FabricRequest r = s.request(FabricOp::kPut, kShmSide - 8, 8, there);
+    r.inlined = true;
+    r.local = reinterpret_cast<std::byte*>(&looked_at);
+    must(s.wait([&] { return s.post(r); }));
+  }
+  must(s.wait([&] { return s.done.size() == s.next_id - 1; }));
+}
+
+TEST(ShmFabric, TwoProcessesPutToEachOtherAndAllOfItArrives) {
+  for (uint64_t seed = 0; seed < seeds(4); seed++) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Child child([&](int fd) {
+      ShmSide s({.receive_depth = 64});
+      const Card peer = meet(s, fd);
+      receive_all(s, peer.region, seed, 2000);
+      hear<char>(fd);
+    });
+    ShmSide s({.receive_depth = 64});
+    const Card peer = meet(s, child.fd());
+    send_all(s, peer.region, seed, 2000);
+    tell(child.fd(), 'x');
+    EXPECT_EQ(child.wait(), 0);
+  }
+}
+
+// It ends for good, in time, with the codes of the contract, whenever the other one dies.
+TEST(ShmFabric, APeerThatIsKilledIsATimeout) {
+  for (uint64_t seed = 0; seed < seeds(10); seed++) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 dice(seed);
+    Child child([](int fd) {
+      ShmSide s;
+      (void)meet(s, fd);
+      for (;;)
+        s.turn();
+    });
+    ShmSide s;
+    const Card peer = meet(s, child.fd());
+    const uint64_t after = dice() % 3000;
+    uint64_t posted = 0;
+    bool dead = false;
+    while (s.end->state() == Endpoint::State::kReady) {
+      const auto bytes = static_cast<uint32_t>(dice() % 100'000);
+      posted += s.post(s.request(FabricOp::kPut, 0, bytes, peer.region));
+      if (posted >= after && !dead) {
+        ASSERT_EQ(child.kill(), SIGKILL);
+        dead = true;
+      }
+      s.turn();
+      s.next_id = posted + 1;
+      if (!dead) s.done.clear();
+    }
+    ASSERT_TRUE(s.wait([&] { return !s.done.empty() && s.done.back().id == posted; }));
+    size_t i = 0;
+    while (i < s.done.size() && s.done[i].code == FabricCode::kOk)
+      i++;
+    ASSERT_LT(i, s.done.size());
+    EXPECT_EQ(s.done[i].code, FabricCode::kTimeout);
+    for (i++; i < s.done.size(); i++)
+      EXPECT_EQ(s.done[i].code, FabricCode::kCanceled);
+    s.end->stop();
+    // What is left of it does not disturb the next one.
+    Child other([](int fd) {
+      ShmSide t;
+      const Card back = meet(t, fd);
+      send_all(t, back.region, 1, 10);
+    });
+    s.make_end();
+    s.done.clear();
+    (void)meet(s, other.fd());
+    EXPECT_TRUE(s.wait([&] { return s.landed.size() == 10; }));
+    EXPECT_EQ(other.wait(), 0);
+  }
+}
+
+TEST(ShmFabric, APeerThatDoesNotAnswerIsATimeoutAndOneThatHasGoneIsRefused) {
+  ShmSide a({.timeout_ns = 20'000'000});
+  ShmSide b;
+  const EndpointAddress there = b.end->address();
+  const RemoteRegion region = remote_region(b.registration);
+  ASSERT_EQ(a.end->connect(there), Errc::kOk);
+  ASSERT_TRUE(a.post(a.request(FabricOp::kPut, 0, 8, region)));
+  ASSERT_TRUE(a.wait([&] { return !a.done.empty(); }));  // b does not look at its events
+  EXPECT_EQ(a.done[0].code, FabricCode::kTimeout);
+  a.make_end();
+  ASSERT_EQ(a.end->connect(there), Errc::kOk);
+  for (int i = 0; i < 3; i++) {
+    a.turn();
+    b.turn();
+  }
+  ASSERT_TRUE(a.post(a.request(FabricOp::kPut, 0, 8, region)));
+  ASSERT_TRUE(a.wait([&] { return a.done.size() == 2; }));  // b has not connected
+  EXPECT_EQ(a.done[1].code, FabricCode::kTimeout);
+  b.end.reset();
+  b.fabric.reset();
+  a.make_end();
+  a.turn();
+  EXPECT_EQ(a.end->connect(there), Errc::kClosed);
+}
+
+// The peer goes on for ever, in threads or processes of its own; when stop(), or deregister(), has
+// returned, not a byte changes.
+void nothing_changes(ShmSide& s, const std::vector<std::byte>& then) {
+  for (int i = 0; i < 200; i++)
+    sched_yield();
+  EXPECT_EQ(std::memcmp(s.map.data(), then.data(), then.size()), 0);
+}
+
+void put_for_ever(ShmSide& s, const RemoteRegion& there, const StopFlag& end) {
+  for (uint8_t n = 0; s.end->state() == Endpoint::State::kReady && !end.is_set(); n++) {
+    std::memset(s.map.data(), n, 1 << 20);
+    (void)s.post(s.request(FabricOp::kPut, 0, 1 << 20, there));
+    (void)s.wait([&] { return s.done.size() == s.next_id - 1; });
+  }
+}
+
+TEST(ShmFabric, NothingOfAnotherProcessLandsWhenStopHasReturned) {
+  for (int round = 0; round < 30; round++) {
+    Child child([](int fd) {
+      ShmSide s;
+      const Card peer = meet(s, fd);
+      put_for_ever(s, peer.region, {});
+      hear<char>(fd);
+    });
+    ShmSide s;
+    (void)meet(s, child.fd());
+    ASSERT_TRUE(s.wait([&] { return s.map.data()[0] > std::byte{2}; }));
+    s.end->stop();
+    nothing_changes(s, {s.map.data(), s.map.data() + (1 << 20)});
+    tell(child.fd(), 'x');
+    EXPECT_EQ(child.wait(), 0);
+  }
+}
+
+TEST(ShmFabric, NothingOfAnotherThreadLandsWhenItWasDeregistered) {
+  for (int round = 0; round < 30; round++) {
+    ShmSide a;
+    ShmSide b;
+    ASSERT_EQ(a.end->connect(b.end->address()), Errc::kOk);
+    ASSERT_EQ(b.end->connect(a.end->address()), Errc::kOk);
+    for (int i = 0; i < 3; i++) {  // until files and sockets are where they belong
+      a.turn();
+      b.turn();
+    }
+    const RemoteRegion there = remote_region(b.registration);
+    StopFlag end;
+    std::thread peer([&] { put_for_ever(a, there, end); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(1 + round % 5));
+    b.fabric->deregister(b.registration);
+    nothing_changes(b, {b.map.data(), b.map.data() + (1 << 20)});
+    // It finds out by itself: a put of its own has ended in an error, or the next one does.
+    peer.join();
+    EXPECT_EQ(a.done.back().code, FabricCode::kRemoteAccess);
+  }
+}
+
+TEST(ShmFabric, OnlyMemoryFilesCanBeRegisteredForPeers) {
+  ShmSide s;
+  std::vector<std::byte> heap(4096);
+  EXPECT_EQ(s.fabric->register_memory(heap.data(), 4096, kRemoteGet).error(), Errc::kDenied);
+  EXPECT_EQ(s.fabric->register_memory(s.map.data() + 1, kShmSide, kRemoteGet).error(),
+            Errc::kDenied);
+  const auto own = s.fabric->register_memory(heap.data(), 4096, 0);
+  ASSERT_TRUE(own.ok());
+  s.fabric->deregister(*own);
+}
+
+TEST(ShmFabric, WhatIsSealedAgainstWritingCanBeGotAndNotPutTo) {
+  ShmSide a;
+  ShmSide b;
+  auto file = SealedMemory::create("penstock-test-sealed", 8192);
+  ASSERT_TRUE(file.ok());
+  auto map = file->map(Access::kReadWrite);
+  ASSERT_TRUE(map.ok());
+  ASSERT_EQ(file->seal_writes(), Errc::kOk);
+  ASSERT_EQ(b.fabric->add_memory(file->fd(), map->data(), 8192, Access::kRead), Errc::kOk);
+  EXPECT_EQ(b.fabric->register_memory(map->data(), 8192, kRemotePut).error(), Errc::kDenied);
+  const auto r = b.fabric->register_memory(map->data(), 8192, kRemoteGet);
+  ASSERT_TRUE(r.ok());
+  std::memset(map->data(), 0x5a, 8192);
+  ASSERT_EQ(a.end->connect(b.end->address()), Errc::kOk);
+  ASSERT_EQ(b.end->connect(a.end->address()), Errc::kOk);
+  ASSERT_TRUE(a.post(a.request(FabricOp::kGet, 0, 8192, remote_region(*r))));
+  ASSERT_TRUE(a.wait([&] {
+    b.turn();
+    return !a.done.empty();
+  }));
+  EXPECT_EQ(a.done[0].code, FabricCode::kOk);
+  EXPECT_EQ(std::memcmp(a.map.data(), map->data(), 8192), 0);
+}
+
+int mappings_of(const std::string& name) {
+  std::ifstream maps("/proc/self/maps");
+  int n = 0;
+  for (std::string line; std::getline(maps, line);)
+    n += line.find(name) != std::string::npos;
+  return n;
+}
+
+// Files come and go for as long as a daemon runs: neither places nor mappings may run out.
+TEST(ShmFabric, WhatIsForgottenHereIsNotMappedThereAnyMore) {
+  ShmSide a;
+  ShmSide b;
+  ASSERT_EQ(a.end->connect(b.end->address()), Errc::kOk);
+  ASSERT_EQ(b.end->connect(a.end->address()), Errc::kOk);
+  for (int i = 0; i < 600; i++) {
+    auto file = SealedMemory::create("penstock-comes-and-goes", 4096);
+    ASSERT_TRUE(file.ok());
+    auto map = file->map(Access::kReadWrite);
+    ASSERT_TRUE(map.ok());
+    ASSERT_EQ(b.fabric->add_memory(file->fd(), map->data(), 4096, Access::kReadWrite), Errc::kOk);
+    const auto r = b.fabric->register_memory(map->data(), 4096, kRemotePut);
+    ASSERT_TRUE(r.ok());
+    std::memset(a.map.data(), i, 4096);
+    ASSERT_TRUE(a.post(a.request(FabricOp::kPut, 0, 4096, remote_region(*r))));
+    ASSERT_TRUE(a.wait([&] {
+      b.turn();
+      return a.done.size() == static_cast<size_t>(i) + 1;
+    }));
+    ASSERT_EQ(a.done.back().code, FabricCode::kOk);
+    ASSERT_EQ(std::memcmp(a.map.data(), map->data(), 4096), 0);
+    EXPECT_EQ(mappings_of("penstock-comes-and-goes"), 2);
+    b.fabric->deregister(*r);
+    b.fabric->forget_memory(map->data());
+    a.turn();
+    EXPECT_EQ(mappings_of("penstock-comes-and-goes"), 1);
+  }
+}
+
+}  // namespace
+}  // namespace penstock::test
