@@ -18,6 +18,7 @@ MAY_INCLUDE = {
     "dataplane/client": ["dataplane/base", "dataplane/lane", "dataplane/topic"],
     "rdma": ["dataplane/base", "dataplane/wire"],
     "drivers": ["dataplane/base", "dataplane/port.h", "rdma"],
+    "drivers/udp": ["dataplane/base", "dataplane/net", "dataplane/port.h", "rdma"],
     "control": ["dataplane/*", "rdma"],
     "control/daemon": ["*"],
     "tests": ["*"],
