@@ -9,6 +9,7 @@ namespace penstock::test {
 namespace {
 
 constexpr uint16_t kUdpPort = 4793;
+constexpr uint64_t kTimeoutNs = 20'000'000;
 
 class UdpRig final : public FabricRig {
  public:
@@ -34,6 +35,7 @@ class UdpRig final : public FabricRig {
       carriers_[s]->set_now(net_.now());
       (void)fabrics_[s]->poll({}, {});
     }
+    if (net_.now() >= mended_at_) cut(0, false);
     return ++turns_ < 200'000;
   }
   void rest() override { turns_ = 0; }
@@ -42,9 +44,24 @@ class UdpRig final : public FabricRig {
     net_.join(*ports_[1 - side], *ports_[side], up);
     return true;
   }
+  // Silence one way, for longer than a timeout: either what was sent is lost, or all that the peer
+  // says of it.
+  bool break_next(unsigned side, FabricCode code, bool arrives) override {
+    if (code != FabricCode::kTimeout) return false;
+    cut(arrives ? 1 - side : side, true);
+    mended_at_ = net_.now() + kTimeoutNs * 3 / 2;
+    return true;
+  }
 
  private:
+  void cut(unsigned from, bool cut) {
+    for (unsigned s = 0; s < 2; s++)
+      if (!cut || s == from) net_.join(*ports_[s], *ports_[1 - s], !cut);
+    mended_at_ = ~uint64_t{0};
+  }
+
   SimNet net_;
+  uint64_t mended_at_ = ~uint64_t{0};
   SimPort* ports_[2];
   std::unique_ptr<UdpCarrier> carriers_[2];
   std::unique_ptr<EmulatedFabric> fabrics_[2];
@@ -56,7 +73,7 @@ constexpr EmulatedFabricConfig kQuick{.send_depth = 256,
                                       .receive_depth = 128,
                                       .first_rto_ns = 100'000,
                                       .least_rto_ns = 30'000,
-                                      .timeout_ns = 20'000'000};
+                                      .timeout_ns = kTimeoutNs};
 
 std::unique_ptr<FabricRig> plain(uint64_t seed) {
   return std::make_unique<UdpRig>(seed, SimPortConfig{}, kQuick, false);
