@@ -137,6 +137,74 @@ TEST(ShmFabric, APeerThatIsKilledIsATimeout) {
   }
 }
 
+// A sender that is killed again and again, and a new one that sends what has not landed: each chunk
+// counts once and is whole, wherever the one before was when it died.
+TEST(ShmFabric, WhatAKilledSenderDidNotBringTheNextOneDoesAndEachCountsOnce) {
+  constexpr uint32_t kChunks = 4000;
+  for (uint64_t seed = 0; seed < seeds(3); seed++) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 dice(seed);
+    ShmSide s;
+    std::vector<uint8_t> landed(kChunks);
+    size_t count = 0;
+    unsigned lives = 0;
+    for (; count < kChunks; lives++) {
+      ASSERT_LT(lives, 200u);
+      Child child([&](int fd) {  // it knows what has landed, as a copy of the parent
+        ShmSide t;
+        const Card peer = meet(t, fd);
+        uint32_t ahead = 0;  // of what the other one has looked at: places are used again
+        for (uint32_t c = 0; c < kChunks; c++) {
+          if (landed[c] != 0) continue;
+          if (ahead++ == 256) {
+            must(t.wait([&] { return t.done.size() == t.next_id - 1; }));
+            for (; ahead != 128; ahead--)
+              must(hear<char>(fd) == 'x');
+          }
+          FabricRequest r = t.request(FabricOp::kPutImmediate, c % 1000 * 1024, 1024, peer.region);
+          for (uint32_t i = 0; i < r.bytes; i++)
+            r.local[i] = pattern(seed, c, i);
+          r.immediate = c;
+          must(t.wait([&] { return t.post(r); }));
+        }
+        for (;;)
+          t.turn();
+      });
+      (void)meet(s, child.fd());
+      const size_t enough = count + 20 + dice() % 400;
+      while (count < enough && count < kChunks) {
+        ASSERT_TRUE(s.wait([&] { return !s.landed.empty(); }));
+        for (const FabricImmediate& l : s.landed) {
+          ASSERT_LT(l.immediate, kChunks);
+          EXPECT_EQ(landed[l.immediate]++, 0) << l.immediate;
+          for (uint32_t i = 0; i < 1024; i++)
+            ASSERT_EQ(s.map.data()[l.immediate % 1000 * 1024 + i], pattern(seed, l.immediate, i));
+          count++;
+          tell(child.fd(), 'x');
+        }
+        s.landed.clear();
+      }
+      for (uint64_t i = dice() % 2000; i != 0; i--)
+        sched_yield();
+      EXPECT_EQ(child.kill(), SIGKILL);
+      s.end->stop();
+      size_t before = 0;
+      do {
+        before = s.landed.size();
+        s.turn();
+      } while (s.landed.size() != before);
+      for (const FabricImmediate& l : s.landed) {
+        ASSERT_LT(l.immediate, kChunks);
+        EXPECT_EQ(landed[l.immediate]++, 0) << l.immediate;
+        count++;
+      }
+      s.landed.clear();
+      s.make_end();
+    }
+    EXPECT_GE(lives, 6u);
+  }
+}
+
 TEST(ShmFabric, APeerThatDoesNotAnswerIsATimeoutAndOneThatHasGoneIsRefused) {
   ShmSide a({.timeout_ns = 20'000'000});
   ShmSide b;
