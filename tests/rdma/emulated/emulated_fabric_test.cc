@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "rdma/emulated/frame.h"
@@ -260,6 +261,48 @@ TEST(EmulatedFabric, ACarrierWithLittleRoomIsSlowAndNothingElse) {
   p.b.carrier.room = 1;
   ASSERT_TRUE(p.until([&] { return !p.a.done.empty(); }));
   EXPECT_EQ(p.a.done[0].code, FabricCode::kOk);
+}
+
+// The worker of both sides in one thread, b's control in another: what it has deregistered, or
+// whose endpoint it has stopped, does not change any more.
+TEST(EmulatedFabric, ControlTakesMemoryAwayWhileTheWorkerWrites) {
+  Pair p;
+  std::vector<std::byte> target(64 * 1024);
+  SharedWord key;
+  Counter rounds;
+  std::thread worker([&] {
+    // The key that is refused ends it.
+    while (p.a.end->state() == Endpoint::State::kReady) {
+      p.step();
+      const uint64_t now = key.load();
+      if (now == 0 || p.a.done.size() != p.next_id - 1) continue;
+      FabricRequest r = p.request(FabricOp::kPut, 0, 64 * 1024);
+      std::fill_n(r.local, r.bytes, static_cast<std::byte>(p.next_id));
+      r.remote_address = 0;
+      r.remote_key = static_cast<uint32_t>(now);
+      (void)p.a.end->post({&r, 1});
+      rounds.add(1);
+    }
+  });
+  const auto r = p.b.fabric.register_memory(target.data(), target.size(), kRemotePut);
+  key.store(r->remote_key);
+  for (int i = 0; i < 200; i++) {  // others come and go meanwhile
+    std::vector<std::byte> more(4096);
+    const auto other = p.b.fabric.register_memory(more.data(), more.size(), kRemotePut);
+    auto e = p.b.fabric.create_endpoint();
+    ASSERT_TRUE(other.ok() && e.ok());
+    (*e)->stop();
+    p.b.fabric.deregister(*other);
+  }
+  while (rounds.read() < 20)
+    std::this_thread::yield();
+  p.b.fabric.deregister(*r);
+  const std::vector<std::byte> then = target;
+  for (int i = 0; i < 100; i++)
+    std::this_thread::yield();
+  EXPECT_EQ(target, then);
+  worker.join();
+  EXPECT_EQ(p.a.end->state(), Endpoint::State::kError);
 }
 
 }  // namespace
