@@ -32,6 +32,24 @@ TEST_P(FabricErrors, BytesOutsideTheRegionAreRefused) {
   EXPECT_TRUE(sides[0]->is_zero(4096, 64));
 }
 
+// The device may well reach what lies beside it, in the same pages.
+TEST_P(FabricErrors, WhatLiesBesideARegionIsNotOfIt) {
+  std::byte* more = rig->memory(1, 8192);
+  const auto part = rig->fabric(1).register_memory(more + 1000, 4000, kRemotePut | kRemoteGet);
+  ASSERT_TRUE(part.ok());
+  sides[0]->fill(0, 4001, 1);
+  for (const int64_t from : {int64_t{-1}, int64_t{0}, int64_t{3999}, int64_t{4000}}) {
+    FabricRequest r = put(0, from == 0 ? 4001 : from == 3999 ? 2 : 1, 0);
+    r.remote_key = part->remote_key;
+    r.remote_address = part->remote_address + static_cast<uint64_t>(from);
+    EXPECT_EQ(outcome(r), FabricCode::kRemoteAccess) << from;
+    ends = join();
+    sides[0]->done.clear();
+  }
+  EXPECT_EQ(std::vector(more, more + 8192), std::vector<std::byte>(8192));
+  rig->fabric(1).deregister(*part);
+}
+
 TEST_P(FabricErrors, ARightThatWasNotGivenIsRefused) {
   std::byte* more = rig->memory(1, 8192);
   const auto only_get = rig->fabric(1).register_memory(more, 4096, kRemoteGet);

@@ -112,9 +112,9 @@ std::unique_ptr<FabricRig> narrow(uint64_t seed) {
 }  // namespace
 
 std::vector<FabricRigMaker> fabric_rigs() {
-  return {{"udp", "", seeds(20), plain},
-          {"udp_nasty", "", seeds(20), nasty},
-          {"udp_narrow", "", seeds(10), narrow}};
+  return {{"udp", "", seeds(10), plain},
+          {"udp_nasty", "", seeds(10), nasty},
+          {"udp_narrow", "", seeds(5), narrow}};
 }
 
 }  // namespace penstock::test
