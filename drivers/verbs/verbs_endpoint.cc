@@ -111,6 +111,12 @@ Errc VerbsEndpoint::connect(const EndpointAddress& peer) {
   return Errc::kOk;
 }
 
+bool VerbsEndpoint::become(ibv_qp_attr& state, int mask) {
+  if (fabric_.v_.modify_qp(pair_, &state, mask) != 0) return false;
+  connected_ |= state.qp_state == IBV_QPS_RTS;
+  return true;
+}
+
 Endpoint::State VerbsEndpoint::state() const {
   ibv_qp_attr a{};
   ibv_qp_init_attr unused{};

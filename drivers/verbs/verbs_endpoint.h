@@ -21,8 +21,11 @@ class VerbsEndpoint final : public Endpoint {
 
   // A new pair has to be made ready to be addressed before its address is told.
   Errc prepare();
+  // The next state, as the connection manager has it (cm_endpoint.h), in place of connect().
+  bool become(ibv_qp_attr& state, int mask);
 
  private:
+  friend class CmEndpoint;
   static constexpr size_t kBurst = 64;  // requests with one doorbell; longer bursts ring again
 
   size_t post_some(std::span<const FabricRequest> in);

@@ -59,6 +59,8 @@ class VerbsFabric final : public Fabric {
 
  private:
   friend class VerbsEndpoint;
+  friend class CmEndpoint;
+  friend class CmFabric;
 
   VerbsFabric(const VerbsLibrary& library, const VerbsConfig& config)
       : v_(library), config_(config) {}
