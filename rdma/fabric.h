@@ -236,6 +236,14 @@ class Fabric {
   // locked memory, has no room.
   virtual Result<Registration> register_memory(std::byte* base, uint64_t bytes,
                                                uint32_t rights) = 0;
+  // The same for memory of another device, which came as a dma-buf: `bytes` of it from `offset` on;
+  // the registration names them by `base`, where that device has them. The descriptor may be closed
+  // then. kInvalid: it takes none (without kFabricGpu), or not this one.
+  virtual Result<Registration> register_dma_buf(int /*fd*/, uint64_t /*offset*/,
+                                                std::byte* /*base*/, uint64_t /*bytes*/,
+                                                uint32_t /*rights*/) {
+    return Errc::kInvalid;
+  }
   // Its keys are refused from now on, everywhere. No request of this side that names it is under
   // way: that would be a bug, and end in kLocalAccess.
   virtual void deregister(const Registration& registration) = 0;

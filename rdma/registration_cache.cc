@@ -106,8 +106,11 @@ Errc RegistrationCache::register_pieces(Registered& r) {
   r.piece_bytes_ = most >= a.bytes ? a.bytes : most - most % kPage;
   if (r.piece_bytes_ == 0) return Errc::kTooBig;
   for (uint64_t at = 0; at < a.bytes; at += r.piece_bytes_) {
-    const auto piece = fabric_.register_memory(a.base + at, std::min(r.piece_bytes_, a.bytes - at),
-                                               config_.rights);
+    std::byte* base = a.base + at;
+    const uint64_t bytes = std::min(r.piece_bytes_, a.bytes - at);
+    const auto piece = config_.registrar != nullptr
+                           ? config_.registrar->register_memory(base, bytes, config_.rights)
+                           : fabric_.register_memory(base, bytes, config_.rights);
     if (!piece.ok()) {
       for (const Registration& p : r.pieces_)
         fabric_.deregister(p);

@@ -41,6 +41,16 @@ class Allocations {
   virtual Result<Allocation> find(const std::byte* at, uint64_t bytes) const = 0;
 };
 
+// Who makes memory known to the device, where that is not as simple as asking the device: memory of
+// GPUs (drivers/gpu). The device deregisters it.
+class Registrar {
+ public:
+  virtual ~Registrar() = default;
+  // As Fabric::register_memory.
+  virtual Result<Registration> register_memory(std::byte* base, uint64_t bytes,
+                                               uint32_t rights) = 0;
+};
+
 // An allocation that a device knows, in pieces of at most what it registers at once.
 class Registered {
  public:
@@ -68,6 +78,7 @@ class RegistrationCache {
     uint64_t max_bytes = ~uint64_t{0};  // registered at once, what has users included
     size_t max_allocations = 4096;
     uint32_t rights = kRemotePut | kRemoteGet;
+    Registrar* registrar = nullptr;  // null: the device; outlives the cache
   };
   struct Stats {
     uint64_t hits = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <sys/stat.h>
 #include <utility>
 
 #include "drivers/sim/sim_endpoint.h"
@@ -76,7 +77,7 @@ SimFabric::SimFabric(SimFabricNet& net, uint32_t index, uint64_t seed,
       immediates_(config.receive_depth),
       events_(size_t{4} * config.max_endpoints + 64) {
   assert(config.max_registrations <= 1u << kPlaceBits && config.max_endpoints <= 1u << kPlaceBits);
-  limits_ = {.capabilities = kFabricZeroCopy,
+  limits_ = {.capabilities = kFabricZeroCopy | (config.dma_bufs ? uint32_t{kFabricGpu} : 0),
              .max_inline = config.max_inline,
              .max_message = config.max_message,
              .send_depth = config.send_depth,
@@ -112,6 +113,16 @@ Result<Registration> SimFabric::register_memory(std::byte* base, uint64_t bytes,
   registered_bytes_ += bytes;
   const uint32_t key = joined(m.generation, place);
   return Registration{base, bytes, key, key ^ kRemoteTwist, address, &m};
+}
+
+// The bytes themselves are moved where the program sees them.
+Result<Registration> SimFabric::register_dma_buf(int fd, uint64_t offset, std::byte* base,
+                                                 uint64_t bytes, uint32_t rights) {
+  struct stat file {};
+  if (!config_.dma_bufs || fstat(fd, &file) != 0) return Errc::kInvalid;
+  const auto size = static_cast<uint64_t>(file.st_size);
+  if (offset > size || bytes > size - offset) return Errc::kInvalid;
+  return register_memory(base, bytes, rights);
 }
 
 void SimFabric::deregister(const Registration& registration) {

@@ -46,6 +46,7 @@ struct SimFabricConfig {
   uint64_t max_registration = uint64_t{1} << 40;
   uint64_t max_registered = ~uint64_t{0};  // bytes of all of them: the limit on locked memory
   uint32_t gbps = 0;                       // of its cable; 0: bytes take no time
+  bool dma_bufs = false;                   // takes them: any file that is as long
   SimFabricFaults faults{};
 };
 
@@ -109,6 +110,8 @@ class SimFabric final : public Fabric {
   const FabricStats& stats() const override { return stats_; }
   bool port_up() const override { return port_up_; }
   Result<Registration> register_memory(std::byte* base, uint64_t bytes, uint32_t rights) override;
+  Result<Registration> register_dma_buf(int fd, uint64_t offset, std::byte* base, uint64_t bytes,
+                                        uint32_t rights) override;
   void deregister(const Registration& registration) override;
   Result<std::unique_ptr<Endpoint>> create_endpoint() override;
   Polled poll(std::span<FabricCompletion> completions,

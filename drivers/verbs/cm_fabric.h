@@ -47,6 +47,10 @@ class CmFabric final : public Fabric {
   Result<Registration> register_memory(std::byte* base, uint64_t bytes, uint32_t rights) override {
     return verbs_->register_memory(base, bytes, rights);
   }
+  Result<Registration> register_dma_buf(int fd, uint64_t offset, std::byte* base, uint64_t bytes,
+                                        uint32_t rights) override {
+    return verbs_->register_dma_buf(fd, offset, base, bytes, rights);
+  }
   void deregister(const Registration& registration) override { verbs_->deregister(registration); }
   Result<std::unique_ptr<Endpoint>> create_endpoint() override;
   Polled poll(std::span<FabricCompletion> completions,

@@ -45,6 +45,12 @@ bool usable(const ibv_gid_entry& g) {
   return !(g.gid.raw[0] == 0xfe && (g.gid.raw[1] & 0xc0) == 0x80);
 }
 
+int access_of(uint32_t rights) {
+  return ((rights & kReadOnly) != 0 ? 0 : IBV_ACCESS_LOCAL_WRITE) |
+         ((rights & kRemotePut) != 0 ? IBV_ACCESS_REMOTE_WRITE : 0) |
+         ((rights & kRemoteGet) != 0 ? IBV_ACCESS_REMOTE_READ : 0);
+}
+
 bool is_ipv4(const ibv_gid& g) {
   static constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   return std::memcmp(g.raw, kMapped, sizeof kMapped) == 0;
@@ -122,6 +128,8 @@ std::string VerbsFabric::find_place() {
   place_.lid = port.lid;
   place_.mtu = port.active_mtu;
   limits_.max_message = port.max_msg_sz;
+  if (context_->device->transport_type == IBV_TRANSPORT_IWARP)
+    return where + "speaks iWARP, which has no put with immediate: RoCE or InfiniBand is needed";
   if (!place_.ethernet) return {};
   bool found = false;
   for (uint32_t i = 0; i < static_cast<uint32_t>(port.gid_tbl_len) && i < 256; i++) {
@@ -187,6 +195,7 @@ std::string VerbsFabric::make_queues() {
   give_receives(config_.receive_depth);
   if (receives_owed_ != 0) return where + "takes no receives";
   limits_.capabilities = kFabricZeroCopy | kFabricOrdered;
+  if (takes_dma_buf()) limits_.capabilities |= kFabricGpu;
   limits_.max_inline = max_inline;
   limits_.send_depth = config_.send_depth;
   limits_.receive_depth = config_.receive_depth - kRefill;  // so many may be owed
@@ -223,12 +232,20 @@ Result<Registration> VerbsFabric::register_memory(std::byte* base, uint64_t byte
                                                   uint32_t rights) {
   if (base == nullptr || bytes == 0) return Errc::kInvalid;
   if (bytes > limits_.max_registration) return Errc::kTooBig;  // or it would be cut in silence
-  const int access = ((rights & kReadOnly) != 0 ? 0 : IBV_ACCESS_LOCAL_WRITE) |
-                     ((rights & kRemotePut) != 0 ? IBV_ACCESS_REMOTE_WRITE : 0) |
-                     ((rights & kRemoteGet) != 0 ? IBV_ACCESS_REMOTE_READ : 0);
-  ibv_mr* r = v_.reg_mr(domain_, base, bytes, access);
+  ibv_mr* r = v_.reg_mr(domain_, base, bytes, access_of(rights));
   if (r == nullptr) return errno == ENOMEM ? Errc::kNoMemory : Errc::kSystem;
   return Registration{base, bytes, r->lkey, r->rkey, reinterpret_cast<uintptr_t>(base), r};
+}
+
+Result<Registration> VerbsFabric::register_dma_buf(int fd, uint64_t offset, std::byte* base,
+                                                   uint64_t bytes, uint32_t rights) {
+  if (base == nullptr || bytes == 0 || (limits_.capabilities & kFabricGpu) == 0)
+    return Errc::kInvalid;
+  if (bytes > limits_.max_registration) return Errc::kTooBig;
+  const auto address = reinterpret_cast<uintptr_t>(base);
+  ibv_mr* r = v_.reg_dmabuf_mr(domain_, offset, bytes, address, fd, access_of(rights));
+  if (r == nullptr) return errno == ENOMEM ? Errc::kNoMemory : Errc::kInvalid;
+  return Registration{base, bytes, r->lkey, r->rkey, address, r};
 }
 
 void VerbsFabric::deregister(const Registration& registration) {

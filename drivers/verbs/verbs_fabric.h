@@ -37,6 +37,8 @@ class VerbsFabric final : public Fabric {
   const FabricStats& stats() const override { return stats_; }
   bool port_up() const override;
   Result<Registration> register_memory(std::byte* base, uint64_t bytes, uint32_t rights) override;
+  Result<Registration> register_dma_buf(int fd, uint64_t offset, std::byte* base, uint64_t bytes,
+                                        uint32_t rights) override;
   void deregister(const Registration& registration) override;
   Result<std::unique_ptr<Endpoint>> create_endpoint() override;
   Polled poll(std::span<FabricCompletion> completions,

@@ -191,6 +191,13 @@ TEST_P(FabricContract, CountsDoorbellsRequestsAndWhatWasPolled) {
   EXPECT_EQ(rig->fabric(1).stats().receiver_not_ready.read(), 0u);
 }
 
+TEST_P(FabricContract, AFileThatIsNoMemoryOfADeviceIsRefused) {
+  Fabric& f = rig->fabric(0);
+  EXPECT_EQ(f.register_dma_buf(-1, 0, sides[0]->at(0), 4096, 0).error(), Errc::kInvalid);
+  EXPECT_EQ(f.register_dma_buf(0, 0, nullptr, 4096, 0).error(), Errc::kInvalid);
+  EXPECT_EQ(f.register_dma_buf(0, 0, sides[0]->at(0), 0, 0).error(), Errc::kInvalid);
+}
+
 TEST_P(FabricContract, RegisteringSaysWhyNot) {
   Fabric& f = rig->fabric(0);
   EXPECT_EQ(f.register_memory(nullptr, 4096, 0).error(), Errc::kInvalid);
