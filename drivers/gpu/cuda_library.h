@@ -13,6 +13,14 @@ namespace penstock {
 // CUresult: 0 is success.
 using CudaResult = int;
 using CudaAddress = uint64_t;
+using CudaContext = struct CudaContextTag*;
+using CudaStream = struct CudaStreamTag*;
+using CudaEvent = struct CudaEventTag*;
+
+inline constexpr CudaResult kCudaNotReady = 600;       // of an event: not yet
+inline constexpr unsigned kCudaStreamNonBlocking = 1;  // does not wait for the default stream
+inline constexpr unsigned kCudaEventNoTiming = 2;
+inline constexpr unsigned kCudaHostPortable = 1;  // locked for all contexts
 
 enum CudaPointerAttribute : int {
   kCudaMemoryType = 2,  // uint32_t, a CudaMemoryType; 0: not CUDA's
@@ -41,6 +49,20 @@ struct CudaLibrary {
   CudaResult (*handle_for_range)(void* handle, CudaAddress at, size_t bytes, int kind,
                                  unsigned long long flags);
   CudaResult (*device_attribute)(int* out, int which, int device);
+  // For staging only.
+  CudaResult (*context_retain)(CudaContext* out, int device);
+  CudaResult (*context_release)(int device);
+  CudaResult (*context_set)(CudaContext context);
+  CudaResult (*host_alloc)(void** out, size_t bytes, unsigned flags);
+  CudaResult (*host_free)(void* at);
+  CudaResult (*stream_create)(CudaStream* out, unsigned flags);
+  CudaResult (*stream_destroy)(CudaStream stream);
+  CudaResult (*stream_synchronize)(CudaStream stream);
+  CudaResult (*event_create)(CudaEvent* out, unsigned flags);
+  CudaResult (*event_destroy)(CudaEvent event);
+  CudaResult (*event_record)(CudaEvent event, CudaStream stream);
+  CudaResult (*event_query)(CudaEvent event);
+  CudaResult (*copy_to_host)(void* to, CudaAddress from, size_t bytes, CudaStream stream);
 };
 
 }  // namespace penstock

@@ -4,7 +4,7 @@
 //   host memory ─────────────────────────────────────────────▶ the device itself
 //   GPU ──▶ dma-buf, if the GPU gives one and the device takes it
 //       ──▶ peer memory: the address itself, if nvidia_peermem is loaded
-//       ──▶ none: it has to go by way of the host
+//       ──▶ none: it has to go by way of the host (staged_puts.h)
 #pragma once
 
 #include <array>

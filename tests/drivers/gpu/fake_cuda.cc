@@ -156,6 +156,8 @@ void fake_cuda_free(uint64_t address) {
   driver().pieces.erase(address);
 }
 void fake_cuda_reset() {
+  fake_cuda_run(~uint64_t{0});
+  fake_cuda_refuse_copy(-1);
   driver().pieces.clear();
   driver().attributes = {{75, 9}, {100, 0}, {124, 1}};
 }
