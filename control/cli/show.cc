@@ -66,11 +66,13 @@ std::string lanes(const json& answer) {
 }
 
 std::string links(const json& answer) {
-  Table table({"PEER",    ">PATH",   ">WORKER",    "PORT",         "STATE",    "LOCAL",
-               "REMOTE",  ">RTT",    ">UP",        ">PACKETS OUT", ">IN",      ">BYTES OUT",
-               ">IN",     ">RESENT", ">LOST",      ">DUPLICATE",   ">CORRUPT", ">IN FLIGHT",
-               ">WINDOW", ">FRAME",  ">LANES OUT", ">IN"});
+  Table table({"PEER",       ">PATH",      ">WORKER",    "PORT",       "STATE",
+               "LOCAL",      "REMOTE",     ">RTT",       ">UP",        ">PACKETS OUT",
+               ">IN",        ">BYTES OUT", ">IN",        ">RESENT",    ">LOST",
+               ">DUPLICATE", ">CORRUPT",   ">IN FLIGHT", ">WINDOW",    ">FRAME",
+               ">LANES OUT", ">IN",        "RDMA",       ">BYTES OUT", ">IN"});
   for (const json& link : answer) {
+    const bool by_rdma = link.contains("rdma") && str(link["rdma"], "state") != "none";
     table.add({str(link, "peer"),
                count(link, "path"),
                count(link, "worker"),
@@ -92,7 +94,10 @@ std::string links(const json& answer) {
                count(link, "window"),
                count(link, "frame"),
                count(link, "lanes_out"),
-               count(link, "lanes_in")});
+               count(link, "lanes_in"),
+               by_rdma ? str(link["rdma"], "state") : "",
+               by_rdma ? bytes(link["rdma"], "bytes_sent") : "",
+               by_rdma ? bytes(link["rdma"], "bytes_received") : ""});
   }
   return table.empty() ? "no links\n" : table.text();
 }

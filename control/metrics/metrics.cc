@@ -121,6 +121,20 @@ constexpr Row<Path> kPath[] = {
      [](const Path& p) { return number(p.sessions); }},
     {"link_reconnects_total", kCounter, "Connections that a session went on with.",
      [](const Path& p) { return number(p.reconnects); }},
+    {"rdma_up", kGauge, "1: large messages go by RDMA.",
+     [](const Path& p) { return p.rdma_up ? 1.0 : 0.0; }},
+    {"rdma_sent_messages_total", kCounter, "Messages that went by RDMA.",
+     [](const Path& p) { return number(p.rdma_sent); }},
+    {"rdma_sent_bytes_total", kCounter, "Bytes of these.",
+     [](const Path& p) { return number(p.rdma_bytes_sent); }},
+    {"rdma_received_messages_total", kCounter, "Messages that came by RDMA.",
+     [](const Path& p) { return number(p.rdma_received); }},
+    {"rdma_received_bytes_total", kCounter, "Bytes of these.",
+     [](const Path& p) { return number(p.rdma_bytes_received); }},
+    {"rdma_copied_bytes_total", kCounter, "Bytes that were to go by RDMA, and went by frames.",
+     [](const Path& p) { return number(p.rdma_copied_bytes); }},
+    {"rdma_errors_total", kCounter, "Connections by RDMA that failed.",
+     [](const Path& p) { return number(p.rdma_errors); }},
 };
 
 // Puts families together. A sum over what comes and goes is what it was at most; what belongs to

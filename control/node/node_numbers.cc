@@ -109,6 +109,17 @@ NodeNumbers Node::numbers() const {
                          .spurious = s.spurious.read(),
                          .sessions = s.sessions.read(),
                          .reconnects = s.reconnects.read()});
+      if (const RdmaRecord* r = p->paths[i].rdma.get()) {
+        const RdmaPathStats& put = r->path.stats();
+        NodeNumbers::Path& path = n.paths.back();
+        path.rdma_up = r->state == RdmaRecord::State::kUp;
+        path.rdma_sent = put.puts.read();
+        path.rdma_received = put.taken.read();
+        path.rdma_bytes_sent = put.put_bytes.read();
+        path.rdma_bytes_received = put.taken_bytes.read();
+        path.rdma_copied_bytes = put.again_bytes.read();
+        path.rdma_errors = put.errors.read();
+      }
     }
   }
   n.uptime_ns = now_ - started_;

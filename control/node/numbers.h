@@ -51,6 +51,9 @@ struct NodeNumbers {
     uint64_t rtt_ns = 0;
     uint64_t packets_sent = 0, packets_received = 0, bytes_sent = 0, bytes_received = 0;
     uint64_t retransmitted = 0, lost = 0, spurious = 0, sessions = 0, reconnects = 0;
+    bool rdma_up = false;
+    uint64_t rdma_sent = 0, rdma_received = 0, rdma_bytes_sent = 0, rdma_bytes_received = 0;
+    uint64_t rdma_errors = 0, rdma_copied_bytes = 0;
   };
 
   Counted counted;

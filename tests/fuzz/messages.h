@@ -49,7 +49,9 @@ using NodeMessages = Messages<attach::Welcome, attach::Declared, attach::Ok, att
                               attach::Leave, attach::Answer, attach::Ended>;
 using PeerMessages = Messages<peer::SubAdd, peer::SubDel, peer::SubAck, peer::LaneTopic,
                               peer::LaneReady, peer::LaneRefused, peer::LaneClose, peer::LaneClosed,
-                              peer::LaneHeld, peer::SubAll, peer::SubRefused>;
+                              peer::LaneHeld, peer::SubAll, peer::SubRefused, peer::RdmaCall,
+                              peer::RdmaAnswer, peer::RdmaRefused, peer::RdmaMirror,
+                              peer::RdmaLanded, peer::RdmaEnd>;
 
 // The compiler writes "peer::Type::kSubAdd" for a value with a name, "(peer::Type)12" for another.
 template <auto V>

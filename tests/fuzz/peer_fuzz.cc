@@ -6,6 +6,7 @@
 #include <string>
 
 #include "control/node/node.h"
+#include "drivers/sim/sim_fabric.h"
 #include "tests/fuzz/guest.h"
 #include "tests/fuzz/hostile_peer.h"
 #include "tests/fuzz/input.h"
@@ -48,6 +49,7 @@ class Game {
                      .worker = 0,
                      .queue = 0,
                      .net = &net_port_});
+    node_->add_fabric("sim", 0, fabrics_.add());
     std::vector<PathRecord> paths(1);
     paths[0].path = HostilePeer::path(port_, HostilePeer::kNode, HostilePeer::kNode);
     paths[0].net = &net_port_;
@@ -65,6 +67,7 @@ class Game {
       case 0:
         now_ += uint64_t{1} << (i.byte() % 34);
         net_.advance(now_);
+        fabrics_.advance(now_);
         break;
       case 1:
         node_->poll(now_);
@@ -115,6 +118,7 @@ class Game {
       for (int turn = 0; turn < 4; turn++) {
         now_ += 30'000;
         net_.advance(now_);
+        fabrics_.advance(now_);
         peer_.turn(now_);
         net_.advance(now_ += 2000);
         node_->worker(0).turn(now_);
@@ -222,7 +226,39 @@ class Game {
           say(m, i);
         });
       default:
-        return;
+        return rdma(i);
+    }
+  }
+
+  // Of a connection that the node called for, or that it is called for; the queue pair is true.
+  void rdma(Input& i) {
+    const uint8_t how = i.byte();
+    const uint32_t life = 1 + how / 8 % 3;
+    peer::RdmaEndpoint end{.life = life,
+                           .window = 8,
+                           .landing_bytes = sizeof(Landing),
+                           .address = endpoint_->address()};
+    if (how / 32 == 0) endpoint_ = std::move(*device_.create_endpoint());
+    switch (how % 8) {
+      case 0:
+        return say(peer::RdmaCall{.end = end}, i);
+      case 1:
+      case 2:
+        return say(peer::RdmaAnswer{.end = end}, i);
+      case 3:
+        return say(peer::RdmaMirror{.alias = alias(i),
+                                    .epoch = 1,
+                                    .life = life,
+                                    .key = i.byte(),
+                                    .address = i.byte(),
+                                    .bytes = HostilePeer::kLane.arena_size()},
+                   i);
+      case 4:
+        return say(peer::RdmaLanded{.life = life, .number = i.byte(), .chunks = {~uint64_t{0}}}, i);
+      case 5:
+        return say(peer::RdmaRefused{.life = life}, i);
+      default:
+        return say(peer::RdmaEnd{.life = life, .taken = i.byte()}, i);
     }
   }
 
@@ -314,6 +350,9 @@ class Game {
   }
 
   std::string error_;
+  SimFabricNet fabrics_{1};
+  SimFabric& device_{fabrics_.add()};
+  std::unique_ptr<Endpoint> endpoint_{std::move(*device_.create_endpoint())};
   SimNet net_{1};
   SimPort& port_;
   SimPort& peer_port_;

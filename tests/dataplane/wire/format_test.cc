@@ -1,5 +1,7 @@
 // FORMAT.md is the specification: each of its examples parses to the values that the page says, and
 // writing those values gives the example's bytes. A change here is a change of the wire.
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <functional>
 #include <gtest/gtest.h>
@@ -13,6 +15,7 @@
 #include "dataplane/wire/hello.h"
 #include "dataplane/wire/hop_header.h"
 #include "dataplane/wire/ping.h"
+#include "dataplane/wire/put_record.h"
 #include "dataplane/wire/relay.h"
 #include "tests/dataplane/wire/format_examples.h"
 
@@ -51,8 +54,9 @@ HopHeader hop_of(const Bytes& frame) {
 
 TEST(Format, HasAnExampleOfEveryFrameAndItsChecksumIsRight) {
   const auto all = format_examples();
-  EXPECT_EQ(all.size(), 13u);
+  EXPECT_EQ(all.size(), 14u);
   for (const auto& [name, frame] : all) {
+    if (name == "put_record") continue;  // no frame
     EXPECT_TRUE(parse_hop(frame)) << name;
     EXPECT_TRUE(check(frame, {})) << name;
   }
@@ -62,17 +66,46 @@ TEST(Format, Hello) {
   const Bytes frame = example("hello");
   EXPECT_EQ(frame.size(), kHelloFrameSize);
   const HopHeader hop{FrameType::kHello, 0, 0x0102, 0, 1, 0x1000, 0};
-  const Hello hello{3, 0,         8972, 7, 0x0102, 0, 0x01a5c003, 0xdecafbad, 0x0123456789abcdef,
+  const Hello hello{4, 0,         8972, 7, 0x0102, 0, 0x01a5c003, 0xdecafbad, 0x0123456789abcdef,
                     0, 0x44332211};
   EXPECT_EQ(hop_of(frame), hop);
   EXPECT_EQ(parse_hello(body(frame)), hello);
   EXPECT_EQ(written(hop, [&](auto out) { return write_hello(hello, out); }), frame);
 }
 
+TEST(Format, PutRecord) {
+  const Bytes bytes = example("put_record");
+  ASSERT_EQ(bytes.size(), kPutRecordSize);
+  PutRecord record{5, 20, {5, 3, 104, 14720, 300'000, 0, 0x17979cfe362a0004, 0, 52, 2, 1}};
+  const auto parsed = parse_put_record(std::span(bytes).first<kPutRecordSize>());
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(*parsed, record);
+  std::array<std::byte, kPutRecordSize> out;
+  write_put_record(record, out);
+  EXPECT_TRUE(std::ranges::equal(out, bytes));
+}
+
+// What is reserved is zero, and there is something to put.
+TEST(Format, PutRecordThatBreaksTheFormatIsNone) {
+  const Bytes good = example("put_record");
+  const auto broken = [&](size_t at, int value) {
+    Bytes b = good;
+    b[at] = static_cast<std::byte>(value);
+    return !parse_put_record(std::span(b).first<kPutRecordSize>()).has_value();
+  };
+  EXPECT_TRUE(broken(0, 0)) << "number 0";
+  EXPECT_TRUE(broken(8, 11)) << "chunks too small";
+  EXPECT_TRUE(broken(8, 32)) << "chunks too large";
+  for (const size_t at : {12, 16 + 32, 16 + 70, 16 + 72, 16 + 76})
+    EXPECT_TRUE(broken(at, 1)) << at;
+  EXPECT_TRUE(broken(16 + 68, 0)) << "no part";
+  EXPECT_FALSE(broken(16 + 40, 9)) << "any time is one";
+}
+
 TEST(Format, HelloAck) {
   const Bytes frame = example("hello_ack");
   const HopHeader hop{FrameType::kHelloAck, 0, 0x0b0a, 0x01a5c003, 1, 0x1010, 0};
-  const Hello hello{3,          0,          8972, 9,          0x0c0b0a,  0x0102,
+  const Hello hello{4,          0,          8972, 9,          0x0c0b0a,  0x0102,
                     0x00b1e005, 0xdecafbad, 0,    0x66778899, 0x667788aa};
   EXPECT_EQ(hop_of(frame), hop);
   EXPECT_EQ(parse_hello_ack(body(frame)), hello);
