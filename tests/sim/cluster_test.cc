@@ -2,9 +2,9 @@
 // failure prints how.
 #include <gtest/gtest.h>
 #include <iostream>
-#include <sys/resource.h>
 
 #include "tests/support/cluster_run.h"
+#include "tests/support/many_files.h"
 #include "tests/support/seeds.h"
 
 namespace penstock {
@@ -25,10 +25,7 @@ Sum sum;
 class Cluster : public ::testing::TestWithParam<uint64_t> {
  protected:
   static void SetUpTestSuite() {
-    rlimit files{};
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
+    test::allow_many_files();
     sum = {};
   }
   static void TearDownTestSuite() {

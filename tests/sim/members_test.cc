@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 #include <iostream>
 #include <numeric>
-#include <sys/resource.h>
 
+#include "tests/support/many_files.h"
 #include "tests/support/members_run.h"
 #include "tests/support/seeds.h"
 #include "tests/support/sim_members.h"
@@ -31,10 +31,7 @@ Sum sum;
 class Members : public ::testing::TestWithParam<uint64_t> {
  protected:
   static void SetUpTestSuite() {
-    rlimit files{};
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
+    test::allow_many_files();
     sum = {};
   }
   static void TearDownTestSuite() {

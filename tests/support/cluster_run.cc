@@ -329,28 +329,13 @@ void Run::end() {
       cluster_.stall(i, p, 0);
   heal();
   const uint32_t publish = std::exchange(cluster_.pace.publish, 0);
-  for (uint32_t i = 0; i < cluster_.nodes(); i++)
-    for (const auto& c : cluster_.host(i).clients)
-      c->finish(0);
+  cluster_.finish(0);
   ClusterLedger& ledger = cluster_.ledger();
   // Who is up with a life that has ended finds out.
   cluster_.run_for(std::min(2 * config_.link.dead_after_ns, 1'000 * kMs));
   out_.drained =
       cluster_.run_until([&] { return ledger.connected() && cluster_.settled(); }, kRefind);
-  cluster_.run_for(200 * kMs);  // what was put off is asked again
-  ledger.begin_end();
-  cluster_.pace.publish = publish;
-  cluster_.pace.eager = 100;
-  for (uint32_t i = 0; i < cluster_.nodes(); i++)
-    for (const auto& c : cluster_.host(i).clients)
-      c->finish(5);
-  out_.drained =
-      out_.drained &&
-      cluster_.run_until([&] { return cluster_.settled() && ledger.complete(); }, 20'000 * kMs);
-  cluster_.pace.release = 100;
-  for (int i = 0; i < 100 && (i == 0 || !cluster_.books().empty()); i++)
-    cluster_.run_for(60 * kMs);
-  ledger.close();
+  out_.drained = cluster_.deliver_the_rest(publish) && out_.drained;
   out_.trace = cluster_.trace();
   out_.counts = ledger.counts();
   out_.wrong = cluster_.books();

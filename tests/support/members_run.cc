@@ -248,9 +248,7 @@ void Run::end() {
   members_.lie(false);
   cluster_.pace.publish = 0;
   ClusterLedger& ledger = cluster_.ledger();
-  for (uint32_t i = 0; i < config_.nodes; i++)
-    for (const auto& c : cluster_.host(i).clients)
-      c->finish(0);
+  cluster_.finish(0);
   const uint64_t healed = cluster_.now();
   do {
     cluster_.run_for(50 * kMs);
@@ -261,20 +259,7 @@ void Run::end() {
   cluster_.run_for(config_.link.dead_after_ns);
   out_.drained =
       cluster_.run_until([&] { return ledger.connected() && cluster_.settled(); }, 5'000 * kMs);
-  cluster_.run_for(200 * kMs);  // what was put off is asked again
-  ledger.begin_end();
-  cluster_.pace.publish = 4;
-  cluster_.pace.eager = 100;
-  for (uint32_t i = 0; i < config_.nodes; i++)
-    for (const auto& c : cluster_.host(i).clients)
-      c->finish(5);
-  out_.drained =
-      out_.drained &&
-      cluster_.run_until([&] { return cluster_.settled() && ledger.complete(); }, 20'000 * kMs);
-  cluster_.pace.release = 100;
-  for (int i = 0; i < 40 && (i == 0 || !cluster_.books().empty()); i++)
-    cluster_.run_for(100 * kMs);
-  ledger.close();
+  out_.drained = cluster_.deliver_the_rest(4) && out_.drained;
   out_.trace = cluster_.net().trace();
   out_.counts = ledger.counts();
   out_.gone = members_.gone();

@@ -268,6 +268,27 @@ void SimCluster::run_for(uint64_t ns) {
     step();
 }
 
+void SimCluster::finish(uint64_t messages) {
+  for (const auto& h : hosts_)
+    for (size_t c = 0; h != nullptr && c < h->clients.size(); c++)
+      h->clients[c]->finish(messages);
+}
+
+bool SimCluster::deliver_the_rest(uint32_t publish) {
+  constexpr uint64_t kMs = 1'000'000;
+  run_for(200 * kMs);  // what was put off is asked again
+  ledger_.begin_end();
+  pace.publish = publish;
+  pace.eager = 100;
+  finish(5);
+  const bool done = run_until([&] { return settled() && ledger_.complete(); }, 20'000 * kMs);
+  pace.release = 100;
+  for (int i = 0; i < 100 && (i == 0 || !books().empty()); i++)
+    run_for(60 * kMs);
+  ledger_.close();
+  return done;
+}
+
 bool SimCluster::every_client(const std::function<bool(const SimClient&)>& holds) const {
   for (const auto& h : hosts_)
     if (h != nullptr && !std::all_of(h->clients.begin(), h->clients.end(),

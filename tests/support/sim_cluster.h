@@ -115,6 +115,12 @@ class SimCluster {
   // A node has an inbox of the group beside that of its first member, who is at `node`, or at
   // another node there is a mirror that only the group may have read.
   bool group_lingers(uint32_t node, std::string_view filter) const;
+  // So many messages more of each publisher that there is, then none.
+  void finish(uint64_t messages);
+  // The end of a run: what was published, and a little more at this pace, gets to everybody who
+  // wants it, and comes to rest. False: not in time.
+  bool deliver_the_rest(uint32_t publish);
+
   // Every client was answered all it asked.
   bool settled() const;
   // sent = delivered + dropped + in flight for every reader of every node, and nothing in flight.
