@@ -32,7 +32,8 @@ Result<Registration> ShmFabric::register_memory(std::byte* base, uint64_t bytes,
   if (fatal_) return Errc::kClosed;
   if (bytes > limits_.max_registration) return Errc::kTooBig;
   uint32_t number = 0;
-  if (rights != 0) {
+  const bool for_peers = (rights & (kRemotePut | kRemoteGet)) != 0;
+  if (for_peers) {
     const auto holds = [&](const Segment& s) {
       return s.base != nullptr && base >= s.base &&
              static_cast<uint64_t>(base - s.base) <= s.bytes &&
@@ -44,7 +45,7 @@ Result<Registration> ShmFabric::register_memory(std::byte* base, uint64_t bytes,
     number = static_cast<uint32_t>(found - segments_.begin());
   }
   auto made = memory_.add(base, bytes, rights);
-  if (!made.ok() || rights == 0) return made;
+  if (!made.ok() || !for_peers) return made;
   Segment& s = segments_[number];
   ShmRegion& r = table_->regions[MemoryTable::place_of(made->remote_key)];
   r.offset.set(static_cast<uint64_t>(base - s.base));

@@ -98,9 +98,11 @@ TEST(ShmFabric, OnlyMemoryFilesCanBeRegisteredForPeers) {
   EXPECT_EQ(s.fabric->register_memory(heap.data(), 4096, kRemoteGet).error(), Errc::kDenied);
   EXPECT_EQ(s.fabric->register_memory(s.map.data() + 1, kShmSide, kRemoteGet).error(),
             Errc::kDenied);
-  const auto own = s.fabric->register_memory(heap.data(), 4096, 0);
-  ASSERT_TRUE(own.ok());
-  s.fabric->deregister(*own);
+  for (const uint32_t own : {0u, uint32_t{kReadOnly}}) {
+    const auto r = s.fabric->register_memory(heap.data(), 4096, own);
+    ASSERT_TRUE(r.ok());
+    s.fabric->deregister(*r);
+  }
 }
 
 TEST(ShmFabric, WhatIsSealedAgainstWritingCanBeGotAndNotPutTo) {
