@@ -37,6 +37,7 @@ class CmEndpoint final : public Endpoint {
     uint64_t to;
   };
   uint64_t token() const { return token_; }
+  bool connecting() const { return way_ == Way::kConnecting; }
   // Control: the peer asks, by a connection of its own. True: taken, this endpoint sees to it.
   bool asked_by(rdma_cm_id* id, uint64_t from);
   // Control: the connection manager says so of this endpoint's connection.

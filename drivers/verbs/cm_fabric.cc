@@ -118,6 +118,11 @@ void CmFabric::progress() {
     endpoint->look_at_clock(now);
 }
 
+size_t CmFabric::connecting() const {
+  return static_cast<size_t>(
+      std::ranges::count_if(endpoints_, [](const CmEndpoint* e) { return e->connecting(); }));
+}
+
 // Bytes of a stranger: what is not a greeting of ours, to an endpoint of ours, is refused: by the
 // end of its connection.
 void CmFabric::asked(rdma_cm_id* id, std::span<const std::byte> greeting) {

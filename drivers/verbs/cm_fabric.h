@@ -60,6 +60,8 @@ class CmFabric final : public Fabric {
 
   // What events() does first: connections get on.
   void progress();
+  // Endpoints that are being connected: while there are any, progress() is worth its system call.
+  size_t connecting() const;
 
  private:
   friend class CmEndpoint;

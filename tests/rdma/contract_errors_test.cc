@@ -102,7 +102,7 @@ TEST_P(FabricErrors, AllBehindAnErrorComeBackSignalledOrNot) {
   }
   burst[5].local_key ^= 0x10001;
   ASSERT_EQ(ends[0]->post(burst), burst.size());
-  ASSERT_TRUE(wait_done(7));
+  ASSERT_TRUE(wait_done(7)) << sides[0]->done.size();
   // In error, and told so: taken and canceled.
   const FabricRequest late = put(0, 8, 0);
   ASSERT_EQ(post(late), 1u);
