@@ -30,7 +30,9 @@ rte_eth_conf make_conf(const PortSpec& spec, const rte_eth_dev_info& info) {
   conf.txmode.offloads =
       info.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
                               RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
-  conf.intr_conf.lsc = (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
+  // Of a NIC the link is asked for (refresh()): with the interrupt DPDK answers what that said
+  // last, and not every NIC's comes through (e1000 by vfio-pci: for it the link stayed down).
+  conf.intr_conf.lsc = spec.kind != PortKind::kPci && (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
   const uint64_t hashes = info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP);
   if (spec.queues > 1 && hashes != 0) {  // the source port tells paths apart
     conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
