@@ -47,11 +47,11 @@ using ClientMessages = Messages<attach::Hello, attach::Mapped, attach::Declare, 
 using NodeMessages = Messages<attach::Welcome, attach::Declared, attach::Ok, attach::Error,
                               attach::Subscribed, attach::Join, attach::Reader, attach::ReaderGone,
                               attach::Leave, attach::Answer, attach::Ended>;
-using PeerMessages = Messages<peer::SubAdd, peer::SubDel, peer::SubAck, peer::LaneTopic,
-                              peer::LaneReady, peer::LaneRefused, peer::LaneClose, peer::LaneClosed,
-                              peer::LaneHeld, peer::SubAll, peer::SubRefused, peer::RdmaCall,
-                              peer::RdmaAnswer, peer::RdmaRefused, peer::RdmaMirror,
-                              peer::RdmaLanded, peer::RdmaEnd>;
+using PeerMessages =
+    Messages<peer::SubAdd, peer::SubDel, peer::SubAck, peer::LaneTopic, peer::LaneReady,
+             peer::LaneRefused, peer::LaneClose, peer::LaneClosed, peer::LaneHeld, peer::SubAll,
+             peer::SubRefused, peer::RdmaCall, peer::RdmaAnswer, peer::RdmaRefused,
+             peer::RdmaMirror, peer::RdmaLanded, peer::RdmaEnd>;
 
 // The compiler writes "peer::Type::kSubAdd" for a value with a name, "(peer::Type)12" for another.
 template <auto V>
