@@ -72,6 +72,7 @@ bool MemoryTable::local(const FabricRequest& r) const {
   if (r.inlined || r.bytes == 0 || r.op == FabricOp::kFlush) return true;
   const Entry* e = find(r.local_key);
   if (e == nullptr || r.local < e->base) return false;
+  if (r.op == FabricOp::kGet && (e->rights & kReadOnly) != 0) return false;
   const auto offset = static_cast<uint64_t>(r.local - e->base);
   return offset <= e->bytes && r.bytes <= e->bytes - offset;
 }

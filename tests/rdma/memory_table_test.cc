@@ -45,6 +45,17 @@ TEST(MemoryTable, TheLastByteIsInsideAndTheNextIsNot) {
   EXPECT_FALSE(t.local(q));
 }
 
+TEST(MemoryTable, WhatIsReadOnlyIsASourceAndNoPlaceToGetTo) {
+  MemoryTable t(1);
+  std::byte b[8];
+  const auto r = t.add(b, 8, kRemoteGet | kReadOnly);
+  ASSERT_TRUE(r.ok());
+  FabricRequest q{.local = b, .bytes = 8, .local_key = r->local_key};
+  EXPECT_TRUE(t.local(q));
+  q.op = FabricOp::kGet;
+  EXPECT_FALSE(t.local(q));
+}
+
 // Against a model: of all keys that were ever given, exactly those whose memory is there are good.
 TEST(MemoryTable, OnlyKeysOfMemoryThatIsThereAreGood) {
   for (uint64_t seed = 0; seed < test::seeds(20); seed++) {
