@@ -37,14 +37,14 @@ inline constexpr uint32_t kTransferSlots = 64;     // under way at once, each wa
 inline constexpr uint32_t kTransferChunks = 1024;  // of one transfer, at most
 inline constexpr uint32_t kChunkLog2 = 20;         // of transfers of up to 1 GiB
 
-// What a peer puts to besides mirrors; registered whole, with the right to put. Its sizes are part
-// of what two nodes agree on.
-struct alignas(kPair) Landing {
+// What a peer puts to besides mirrors; registered whole, with the right to put. Pages of its own,
+// as a device knows memory by pages. Its size is part of what two nodes agree on.
+struct alignas(4096) Landing {
   SharedWord granted;  // immediates that we may have sent, in all
   SharedWord done;     // all our transfers up to this number are whole there
   alignas(kPair) std::array<std::array<std::byte, 128>, kTransferSlots> records;
 };
-static_assert(sizeof(Landing) == 128 + kTransferSlots * 128);
+static_assert(offsetof(Landing, records) == 128 && sizeof(Landing) == 12288);
 static_assert(kPutRecordSize <= 128);
 
 // What has landed of a transfer that did not come to its end.

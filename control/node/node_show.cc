@@ -60,10 +60,12 @@ std::string endpoint(const IpAddress& ip, uint16_t port) {
 // What goes beside the link; "none": its worker has no device.
 json rdma_row(const RdmaRecord* r) {
   static constexpr const char* kStates[] = {"down", "connecting", "up", "ending"};
-  if (r == nullptr) return {{"state", "none"}, {"bytes_sent", 0}, {"bytes_received", 0}};
-  const RdmaPathStats& s = r->path.stats();
-  return {{"state", r->refused ? "refused" : kStates[static_cast<size_t>(r->state)]},
-          {"device", r->fabric.name},
+  static const RdmaPathStats kNothing;
+  const RdmaPathStats& s = r != nullptr ? r->path.stats() : kNothing;
+  const char* state = "none";
+  if (r != nullptr) state = r->refused ? "refused" : kStates[static_cast<size_t>(r->state)];
+  return {{"state", state},
+          {"device", r != nullptr ? r->fabric.name : ""},
           {"messages_sent", s.puts.read()},
           {"bytes_sent", s.put_bytes.read()},
           {"messages_received", s.taken.read()},
