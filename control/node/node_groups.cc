@@ -30,22 +30,25 @@ void decide_topic(const GroupRecord& g, const LaneRecord& lane, GroupSource& sou
 
 }  // namespace
 
+// Made if there is none. One that nobody wanted for a while may have let go of some of its lanes
+// and not of others yet: those it reads anew.
 Result<GroupRecord*> Node::group_for(std::string_view filter) {
-  if (const auto it = groups_.find(filter); it != groups_.end()) return it->second.get();
-  auto g = std::make_unique<GroupRecord>();
-  g->filter = filter;
-  g->worker = static_cast<uint32_t>(std::hash<std::string_view>{}(filter) % workers_.size());
-  GroupRecord& made = *g;
-  groups_[made.filter] = std::move(g);
+  auto it = groups_.find(filter);
+  if (it == groups_.end()) {
+    auto made = std::make_unique<GroupRecord>();
+    made->filter = filter;
+    made->worker = static_cast<uint32_t>(std::hash<std::string_view>{}(filter) % workers_.size());
+    it = groups_.emplace(made->filter, std::move(made)).first;
+  }
+  GroupRecord& g = *it->second;
   for (auto& [id, lane] : lanes_) {
-    if (!lane->sealed || lane->closed) continue;
-    const bool ours =
-        lane->group.empty() ? lane->kind == LaneKind::kLane : lane->group == made.filter;
+    if (!lane->sealed || lane->closed || g.sources.contains(id)) continue;
+    const bool ours = lane->group.empty() ? lane->kind == LaneKind::kLane : lane->group == g.filter;
     if (!ours) continue;
     for (uint32_t t = 0; t < lane->topics.size(); t++)
-      if (!lane->topics[t].empty()) group_topic(made, *lane, t);
+      if (!lane->topics[t].empty()) group_topic(g, *lane, t);
   }
-  return &made;
+  return &g;
 }
 
 Errc Node::add_member(Subscription& s, const LaneGeometry& geometry) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tests/control/node/node_rig.h"
+#include "tests/control/node/peer_rig.h"
 #include "tests/support/many_files.h"
 
 namespace penstock {
@@ -15,6 +16,18 @@ void wait_until_no_lane_is_left(TwoNodes& nodes) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   ASSERT_EQ(nodes.show(0, "lanes"), "[]");
 }
+
+class GroupByTurns : public test::PeerRig {
+ protected:
+  // By the group.
+  int lanes_read() {
+    int n = 0;
+    for (const auto& lane : show("lanes"))
+      for (const auto& r : lane["readers"])
+        n += lane["kind"] == "lane" && r["kind"] == "group" ? 1 : 0;
+    return n;
+  }
+};
 
 bool in_inbox(TwoNodes& nodes, uint64_t messages) {
   for (const auto& lane : nlohmann::json::parse(nodes.show(0, "lanes")))
@@ -144,6 +157,47 @@ TEST(GroupLife, WhoFindsNoPlaceForAnInboxIsToldAndTheOthersGoOn) {
   const auto topic = pusher->topic("g0");
   send_all(*pusher, *topic, 20, 8);
   expect_all(pullers[0], 3, 8);
+}
+
+// Its last member leaves and the next comes, a turn later each time: a turn in which the group has
+// let go of one lane and not of the other is among them.
+TEST_F(GroupByTurns, WhoComesWhileTheGroupLetsGoOfItsLanesGetsAllOfThem) {
+  test::Guest publisher;
+  test::Guest member;
+  peer.hang_up(now);
+  settle(8);
+  enter(publisher);
+  enter(member);
+  for (size_t i = 0; i < 2; i++) {
+    publisher.say(attach::Declare{.geometry = test::HostilePeer::kLane, .name = {}});
+    settle(1);
+    while (publisher.hear()) {
+    }
+    attach::AddTopic t;
+    t.lane_id = publisher.lanes.at(i).id;
+    publisher.say(attach::Mapped{.lane_id = t.lane_id});
+    peer::set_text(t.name, "t");
+    publisher.say(t);
+    settle(1);
+  }
+  attach::Subscribe join;
+  join.mode = attach::Mode::kGroup;
+  join.inbox = test::HostilePeer::kLane;
+  peer::set_text(join.filter, "t");
+  for (int turns = 0; turns < 24; turns++) {
+    member.say(join);
+    node->poll(now);
+    settle(20);
+    while (member.hear()) {
+    }
+    ASSERT_EQ(lanes_read(), 2) << "it came after " << turns << " turns: " << show("lanes");
+    member.say(attach::Unsubscribe{.subscription = member.subscriptions.back()});
+    node->poll(now);
+    for (int i = 0; i < turns; i++) {
+      node->worker(0).turn(now);
+      node->poll(now);
+    }
+  }
 }
 
 }  // namespace
