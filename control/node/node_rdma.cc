@@ -10,6 +10,7 @@ namespace {
 constexpr uint64_t kFirstPause = 100'000'000;    // after a connection failed
 constexpr uint64_t kLastPause = 30'000'000'000;  // when they keep failing
 constexpr uint64_t kGoodAfter = 10'000'000'000;  // one that lived so long begins with the first
+constexpr uint64_t kAnswerIn = 5'000'000'000;    // else it is called for anew
 
 using State = RdmaRecord::State;
 
@@ -117,6 +118,7 @@ void Node::call_rdma(RdmaRecord& r) {
   if (const Errc e = open_rdma(r, call.end); e != Errc::kOk)
     return rdma_failed(r, "no room for a connection", e);
   r.state = State::kCalling;
+  r.up_since = now_;
   send(r.peer, call);
 }
 
@@ -130,6 +132,12 @@ void Node::on_rdma_call(PeerRecord& p, const peer::RdmaCall& m) {
   RdmaRecord& r = *p.paths[index].rdma;
   if (!p.paths[index].up || r.state != State::kNone) {
     r.called = m;  // the path comes up, or the connection before is at its end
+    // Or it never was one: it was called for in another session of the path. Nothing went by it.
+    const ConnectionStats* s = r.connection != nullptr ? &r.connection->stats() : nullptr;
+    if (r.state == State::kUp && s->puts.read() == s->arrived.read()) {
+      r.over = true;
+      stop_rdma(r);
+    }
     return;
   }
   r.life = m.end.life;
@@ -271,6 +279,7 @@ void Node::look_at_rdma() {
     for (PathRecord& path : p->paths) {
       if (path.rdma == nullptr || !path.up || !p->up()) continue;
       RdmaRecord& r = *path.rdma;
+      if (r.state == State::kCalling && now_ >= r.up_since + kAnswerIn) r.free();
       if (r.state != State::kNone) continue;
       if (r.called) {
         const peer::RdmaCall call = *r.called;

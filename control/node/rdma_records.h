@@ -94,7 +94,7 @@ struct RdmaRecord {
   bool raised = false;       // the log says that it is down
   uint64_t again_at = 0;     // not called before
   uint64_t again_pause = 0;  // what it was the last time
-  uint64_t up_since = 0;
+  uint64_t up_since = 0;     // or called
 
   // The connection, from kCalling on.
   std::unique_ptr<Landing> landing;
