@@ -31,7 +31,18 @@ Errc RdmaPath::add_lane(OutLane& lane, const Registration& source, const RemoteR
 bool RdmaPath::remove_lane(OutLane& lane) {
   std::erase_if(lanes_, [&](const Lane& l) { return l.lane == &lane; });
   lane.set_puts(nullptr, 0);
-  return state_ == State::kOff || !connection_->busy_with(&lane);
+  if (state_ == State::kStopped) connection_->strike(&lane);  // what remains goes no way any more
+  const auto left = std::ranges::find(leaving_, &lane, &Leaving::lane);
+  bool free = state_ == State::kOff;
+  if (!free && !connection_->has(&lane)) {
+    // The peer has all of it; the device may not know, and read it once more.
+    const uint64_t settled = connection_->settle();
+    const uint64_t until = left != leaving_.end() ? left->until : settled;
+    free = connection_->failed() || connection_->poster().done() >= until;
+    if (!free && left == leaving_.end()) leaving_.push_back({&lane, until});
+  }
+  if (free && left != leaving_.end()) leaving_.erase(left);
+  return free;
 }
 
 PutPath::Take RdmaPath::put(OutLane& lane, const FragmentHeader& m, const std::byte* bytes) {
@@ -83,6 +94,7 @@ void RdmaPath::landed(const FragmentHeader& message, uint64_t offset, uint64_t b
 
 void RdmaPath::on_immediate(const FabricImmediate& i, uint64_t now) {
   now_ = now;
+  if (!link_.in_session(session_)) return stop();  // it must not be told that anything is here
   const uint64_t taken = connection_->stats().taken.read();
   const uint64_t bytes = connection_->stats().taken_bytes.read();
   connection_->on_immediate(i, *this);
@@ -92,6 +104,7 @@ void RdmaPath::on_immediate(const FabricImmediate& i, uint64_t now) {
 
 bool RdmaPath::poll(uint64_t now, bool emptied, uint32_t& work) {
   now_ = now;
+  if (state_ == State::kUp && !link_.in_session(session_)) stop();
   if (state_ == State::kUp) {
     work += connection_->poll(*this);
     if (connection_->failed()) stop();
@@ -120,6 +133,7 @@ void RdmaPath::stop() {
 void RdmaPath::resolve(uint64_t taken, std::span<const UnfinishedTransfer> unfinished) {
   if (state_ != State::kStopped) return;
   connection_->each_under_way([&](uint64_t number, const Connection::Put& put) {
+    if (put.owner == nullptr) return;
     auto& lane = *static_cast<OutLane*>(put.owner);
     const uint64_t len = put.message.message_len;
     const uint64_t position = put.message.position;
@@ -149,6 +163,7 @@ void RdmaPath::off() {
   for (const Lane& l : lanes_)
     l.lane->set_puts(nullptr, 0);
   lanes_.clear();
+  leaving_.clear();
   state_ = State::kOff;
   connection_ = nullptr;
   endpoint_ = nullptr;

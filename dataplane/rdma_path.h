@@ -93,6 +93,11 @@ class RdmaPath final : public PutPath, private Connection::Sink {
     RemoteRegion mirror;
     bool waiting;
   };
+  // One that was removed, and until when the device may read it: a position of the poster's.
+  struct Leaving {
+    const OutLane* lane;
+    uint64_t until;
+  };
   Lane* find(const OutLane& lane);
   void off();
 
@@ -110,6 +115,7 @@ class RdmaPath final : public PutPath, private Connection::Sink {
   uint64_t stopped_at_ = 0;
   bool waiting_ = false;  // some lane waits for a transfer to be done
   std::vector<Lane> lanes_;
+  std::vector<Leaving> leaving_;
   RdmaPathStats stats_;
 };
 

@@ -123,15 +123,19 @@ bool Connection::tell() {
   const uint64_t granted = consumed_ + config_.window;
   if (2 * (granted - told_granted_) >= config_.window) granted_ = granted;
   if (taken_ == told_taken_ && granted_ == told_granted_) return false;
+  // One at a time: an older one that lands late would undo a newer one, and nobody say it again.
+  if (poster_.done() < status_at_) return false;
   granted_ = granted;
   status_ = {granted_, taken_};
   FabricRequest r;
   r.inlined = true;
+  r.signalled = true;
   r.local = reinterpret_cast<std::byte*>(status_.data());
   r.bytes = sizeof status_;
   r.remote_address = config_.peer_landing.address + offsetof(Landing, granted);
   r.remote_key = config_.peer_landing.key;
   if (!poster_.add(r)) return false;
+  status_at_ = poster_.added();
   told_granted_ = granted_;
   told_taken_ = taken_;
   return true;
@@ -139,7 +143,7 @@ bool Connection::tell() {
 
 void Connection::on_immediate(const FabricImmediate& i, Sink& sink) {
   if (nonsense_) return;
-  consumed_++;
+  if (++consumed_ > told_granted_) return wrong();  // it takes what is others'
   const uint32_t slot = imm_slot(i.immediate);
   const uint32_t chunk = imm_chunk(i.immediate);
   if (slot >= kTransferSlots || chunk > kTransferChunks) return wrong();
@@ -194,13 +198,15 @@ void Connection::finish(In& in) {
     taken_++;
 }
 
-bool Connection::busy_with(const void* owner) {
+bool Connection::has(const void* owner) const {
   for (uint64_t n = arrived_ + 1; n <= begun_; n++)
     if (out_[n % kTransferSlots].put.owner == owner) return true;
-  // The peer has them; the device may not know. One that has failed never will.
-  if (failed() || poster_.drained()) return false;
-  (void)poster_.settle();
-  return true;
+  return false;
+}
+
+void Connection::strike(const void* owner) {
+  for (uint64_t n = arrived_ + 1; n <= begun_; n++)
+    if (out_[n % kTransferSlots].put.owner == owner) out_[n % kTransferSlots].put.owner = nullptr;
 }
 
 // One that is whole and waits for one before it has all its bits set again.

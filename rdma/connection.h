@@ -121,8 +121,16 @@ class Connection {
   // Transfers of ours that have not arrived; work that waits for the peer or the device.
   uint64_t under_way() const { return begun_ - arrived_; }
   bool busy() const { return under_way() != 0 || !poster_.drained(); }
-  // Whether any of `owner`'s is under way, or may still be read by the device.
-  bool busy_with(const void* owner);
+  // Whether any of `owner`'s is under way.
+  bool has(const void* owner) const;
+  // It does not want to hear of them any more: their owner is null then. When it is over.
+  void strike(const void* owner);
+  // Sees to it that the device will say when it is done with all that it has by now: when
+  // poster().done() gets to the position that this returns. Call it again until then.
+  uint64_t settle() {
+    (void)poster_.settle();
+    return poster_.added();
+  }
 
   // --- when it is over: stopped and polled to the end ---
 
@@ -190,6 +198,7 @@ class Connection {
   uint64_t told_granted_;
   uint64_t told_taken_ = 0;
   std::array<uint64_t, 2> status_{};  // what goes to the peer: granted, done
+  uint64_t status_at_ = 0;            // one past the last of these, with the poster
 
   std::array<Out, kTransferSlots> out_;
   std::array<In, kTransferSlots> in_;

@@ -315,7 +315,7 @@ class Node {
   void offer_mirror(LaneRecord& lane);
   void on_rdma_mirror(PeerRecord& p, const peer::RdmaMirror& m);
   void put_forward(ForwardRecord& f);
-  void off_rdma(ForwardRecord& f, std::function<void()> then);
+  void off_rdma(ForwardRecord& f, uint64_t since, std::function<void()> then);
   void look_at_leaving_rdma();
   void unregister(LaneRecord& lane);
 
@@ -367,7 +367,7 @@ class Node {
   std::vector<PortRow> ports_;
   Arenas arenas_;
   std::vector<std::unique_ptr<FabricRow>> fabrics_;  // outlive lanes and peers
-  std::vector<std::pair<ForwardRecord*, std::function<void()>>> leaving_rdma_;
+  std::vector<LeavingRdma> leaving_rdma_;
   uint64_t now_ = 0;
   uint64_t started_ = 0;
   uint64_t next_tick_ = 0;

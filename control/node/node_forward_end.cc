@@ -30,10 +30,11 @@ void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
     if (const auto it = f.group->sources.find(lane.id); it != f.group->sources.end())
       source = it->second.get();
   // First what a device may still read of it.
-  off_rdma(f, [this, &f, &lane, source, undelivered, tell, worker = path.worker,
-               session = path.session] {
-    take_off_worker(f, lane, source, undelivered, tell, worker, session);
-  });
+  off_rdma(
+      f, now_,
+      [this, &f, &lane, source, undelivered, tell, worker = path.worker, session = path.session] {
+        take_off_worker(f, lane, source, undelivered, tell, worker, session);
+      });
 }
 
 void Node::take_off_worker(ForwardRecord& f, LaneRecord& lane, SourceRecord* source,

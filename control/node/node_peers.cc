@@ -158,7 +158,9 @@ void Node::path_down(PeerRecord& p, uint32_t index, LinkEvent::Why why) {
   PathRecord& path = p.paths[index];
   if (!path.up) return;
   path.up = false;
-  rdma_down(path);
+  // With the control channel goes every way to say what has landed.
+  for (PathRecord& other : p.paths)
+    if (index == 0 || &other == &path) rdma_down(other);
   raise(EventName::kLinkDown, path_name(p, index),
         fmt::format("node {} ({}) is down on path {}: {}", p.id, p.name, index, why_text(why)));
   if (index == 0) {

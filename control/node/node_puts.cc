@@ -98,27 +98,28 @@ void Node::put_forward(ForwardRecord& f) {
 
 // Nothing of the forward is under way by RDMA any more: then `then`. Until then the lane holds what
 // the device may read.
-void Node::off_rdma(ForwardRecord& f, std::function<void()> then) {
+void Node::off_rdma(ForwardRecord& f, uint64_t since, std::function<void()> then) {
   if (f.put_memory == nullptr) return then();
   RdmaRecord* r = f.peer->paths[f.path_index].rdma.get();
   OutLane* out = &f.forward->out();
   errands(r->fabric.worker)
       .ask([r, out](Worker&,
                     uint64_t) { return r->path.remove_lane(*out) ? Errc::kOk : Errc::kWouldBlock; },
-           [this, &f, r, then = std::move(then)](Errc e) {
-             if (e != Errc::kOk) {
-               leaving_rdma_.emplace_back(&f, then);
-               return;
-             }
+           [this, &f, r, since, then = std::move(then)](Errc e) {
+             if (e != Errc::kOk) return leaving_rdma_.push_back({&f, since, then});
              r->fabric.sources.release(std::exchange(f.put_memory, nullptr));
              then();
            });
 }
 
-// Asked again, a tick later.
+// Asked again, a tick later. A peer that never says that it has what it was sent holds nobody for
+// ever: its connection ends.
 void Node::look_at_leaving_rdma() {
-  for (auto& [f, then] : std::exchange(leaving_rdma_, {}))
-    off_rdma(*f, std::move(then));
+  constexpr uint64_t kMostNs = 5'000'000'000;
+  for (auto& [f, since, then] : std::exchange(leaving_rdma_, {})) {
+    if (now_ >= since + kMostNs) stop_rdma(*f->peer->paths[f->path_index].rdma);
+    off_rdma(*f, since, std::move(then));
+  }
 }
 
 // Nobody uses the lane, and no device knows it any more.

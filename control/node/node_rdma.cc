@@ -10,6 +10,7 @@ namespace {
 constexpr uint64_t kFirstPause = 100'000'000;    // after a connection failed
 constexpr uint64_t kLastPause = 30'000'000'000;  // when they keep failing
 constexpr uint64_t kGoodAfter = 10'000'000'000;  // one that lived so long begins with the first
+constexpr uint64_t kTellIn = 30'000'000'000;     // what has landed there, or it is cut off
 constexpr uint64_t kAnswerIn = 5'000'000'000;    // else it is called for anew
 
 using State = RdmaRecord::State;
@@ -127,7 +128,8 @@ void Node::on_rdma_call(PeerRecord& p, const peer::RdmaCall& m) {
   refused.path = m.end.path;
   refused.life = m.end.life;
   const uint32_t index = m.end.path;
-  if (index >= p.paths.size() || p.paths[index].rdma == nullptr || config_.id < p.id)
+  if (index >= p.paths.size() || p.paths[index].rdma == nullptr || config_.id < p.id ||
+      m.end.landing_bytes != sizeof(Landing) || m.end.window == 0)
     return send(p, refused);
   RdmaRecord& r = *p.paths[index].rdma;
   if (!p.paths[index].up || r.state != State::kNone) {
@@ -181,6 +183,7 @@ void Node::stop_rdma(RdmaRecord& r) {
 // of the peer's lands any more, and what did is known.
 void Node::rdma_stopped(RdmaRecord& r) {
   r.stopped = true;
+  r.stopped_at = now_;
   r.state = State::kEnding;
   if (r.over) return end_rdma(r);
   if (!std::exchange(r.raised, true))
@@ -280,6 +283,9 @@ void Node::look_at_rdma() {
       if (path.rdma == nullptr || !path.up || !p->up()) continue;
       RdmaRecord& r = *path.rdma;
       if (r.state == State::kCalling && now_ >= r.up_since + kAnswerIn) r.free();
+      if (r.state == State::kEnding && r.stopped && !r.told && !r.over &&
+          now_ >= r.stopped_at + kTellIn)
+        cut(*p, "it does not say what has landed there by RDMA");
       if (r.state != State::kNone) continue;
       if (r.called) {
         const peer::RdmaCall call = *r.called;

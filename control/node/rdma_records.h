@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,7 +22,15 @@
 
 namespace penstock {
 
+struct ForwardRecord;
 struct PeerRecord;
+
+// A forward of which something is under way still, though it ends.
+struct LeavingRdma {
+  ForwardRecord* forward = nullptr;
+  uint64_t since = 0;
+  std::function<void()> then;
+};
 
 static_assert(sizeof(peer::RdmaLanded{}.chunks) == sizeof(UnfinishedTransfer{}.chunks));
 
@@ -107,6 +116,7 @@ struct RdmaRecord {
   bool stopped = false;  // here, and all that landed is known
   bool over = false;     // with the session: nothing is sent another way
   bool told = false;     // by the peer, what has landed there
+  uint64_t stopped_at = 0;
   uint64_t taken = 0;
   std::vector<UnfinishedTransfer> landed;
   std::optional<peer::RdmaCall> called;  // meanwhile, for the next one

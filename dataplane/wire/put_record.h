@@ -22,6 +22,7 @@
 namespace penstock {
 
 inline constexpr size_t kPutRecordSize = 16 + kFragmentHeaderSize;
+inline constexpr uint64_t kPutMost = uint64_t{1} << 41;  // bytes: 1024 chunks of 2^31
 
 struct PutRecord {
   uint64_t number = 0;
@@ -49,7 +50,8 @@ inline std::optional<PutRecord> parse_put_record(std::span<const std::byte, kPut
                      load_le<uint32_t>(p + 16 + 76) == 0;
   const FragmentHeader& m = r.message;
   if (!zeros || m.offset != 0 || m.piece_len != 0) return std::nullopt;
-  if (r.number == 0 || m.message_len == 0 || m.parts == 0) return std::nullopt;
+  if (r.number == 0 || m.parts == 0) return std::nullopt;
+  if (m.message_len == 0 || m.message_len > kPutMost) return std::nullopt;
   if (r.chunk_log2 < 12 || r.chunk_log2 > 31) return std::nullopt;
   return r;
 }

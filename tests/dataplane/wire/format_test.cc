@@ -99,6 +99,7 @@ TEST(Format, PutRecordThatBreaksTheFormatIsNone) {
   for (const size_t at : {12, 16 + 32, 16 + 70, 16 + 72, 16 + 76})
     EXPECT_TRUE(broken(at, 1)) << at;
   EXPECT_TRUE(broken(16 + 68, 0)) << "no part";
+  EXPECT_TRUE(broken(16 + 24 + 7, 0x80)) << "more than can be said in chunks";
   EXPECT_FALSE(broken(16 + 40, 9)) << "any time is one";
 }
 
