@@ -85,7 +85,8 @@ address = "10.77.0.{3 - number}"
         end = time.monotonic() + LIMIT_S
         while (now := self.rdma())["state"] != state:
             self.test.assertIsNone(self.process.poll(), self.log.read_text())
-            self.test.assertLess(time.monotonic(), end, f"{self.log.read_text()} {now}")
+            logs = "\n".join(f.read_text() for f in sorted(self.log.parent.glob("*.log")))
+            self.test.assertLess(time.monotonic(), end, f"{logs} {now}")
             time.sleep(0.2)
         return now
 
