@@ -139,7 +139,9 @@ class RdmaNodesTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory(prefix="penstock-rdma-", dir="/tmp")
         self.addCleanup(self.folder.cleanup)
-        ip("link", "add", "u1", "mtu", "9000", "type", "veth", "peer", "name", "u2", "mtu", "9000")
+        # DPDK names a group of sockets by process ^ interface: neighbours in both would share one, and be refused.
+        ip("link", "add", "index", "4096", "name", "u1", "mtu", "9000", "type", "veth",
+           "peer", "index", "12288", "name", "u2", "mtu", "9000")
         self.addCleanup(ip, "link", "del", "u1")
         for end in ("u1", "u2"):
             ip("link", "set", end, "up")
