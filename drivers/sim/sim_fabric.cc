@@ -106,8 +106,10 @@ Result<Registration> SimFabric::register_memory(std::byte* base, uint64_t bytes,
   const uint32_t place = free_memory_.front();
   free_memory_.pop();
   Memory& m = memory_[place];
+  // Peers tell each other of it, so it is made of the seed, whatever the heap gave; as well
+  // aligned.
   const uint64_t address =
-      (random() << 16 & 0x7fff'ffff'f000) | (reinterpret_cast<uintptr_t>(base) & 0xfff);
+      (random() << 16 & 0x7fff'ffff'f000) | (reinterpret_cast<uintptr_t>(base) & 7);
   m = {base, bytes, address, rights, m.generation, true};
   registered_++;
   registered_bytes_ += bytes;

@@ -67,6 +67,15 @@ struct World {
   std::vector<FabricImmediate> landed;
 };
 
+// Peers tell each other of it in frames: a run must not follow from where the heap put something.
+TEST(SimFabric, AddressesForPeersFollowFromTheSeedAlone) {
+  alignas(4096) static std::array<std::byte, 8192> memory;
+  SimFabricNet one(7), two(7);
+  const auto at_page = one.add({}).register_memory(memory.data(), 64, kRemotePut);
+  const auto amid = two.add({}).register_memory(memory.data() + 0x340, 64, kRemotePut);
+  EXPECT_EQ(at_page->remote_address, amid->remote_address);
+}
+
 TEST(SimFabric, TakesTheTimeOfTheWireAndBack) {
   World w(1, {.gbps = 100, .faults = {.delay_ns = 2000}});
   w.put(0);
