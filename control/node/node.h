@@ -288,6 +288,7 @@ class Node {
   void rdma_failed(RdmaRecord& r, const char* what, Errc why);
   void call_rdma(RdmaRecord& r);
   void on_rdma_call(PeerRecord& p, const peer::RdmaCall& m);
+  void never_joined(RdmaRecord& r);
   void on_rdma_answer(PeerRecord& p, const peer::RdmaAnswer& m);
   void on_rdma_refused(PeerRecord& p, const peer::RdmaRefused& m);
   void stop_rdma(RdmaRecord& r);

@@ -115,6 +115,7 @@ void Node::ask_topic(ForwardRecord& f, uint32_t topic) {
   m.topic = topic;
   m.lane_id = lane.id;
   m.geometry = lane.geometry;
+  m.session = f.peer->paths[f.path_index].session;
   peer::set_text(m.name, lane.topics[topic]);
   if (f.group != nullptr) peer::set_text(m.group, f.group->filter);
   peer::set_text(m.publisher, lane.name);

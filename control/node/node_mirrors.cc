@@ -113,7 +113,8 @@ void Node::on_lane_topic(PeerRecord& p, const peer::LaneTopic& m) {
     return refuse(Errc::kInvalid);
   if (m.topic >= config_.mirror.topics) return refuse(Errc::kBadTopic);
   if (!may(p, Right::kPublish, name)) return refuse(Errc::kDenied);
-  if (!p.paths[m.path].up) return refuse(Errc::kWouldBlock);
+  const PathRecord& path = p.paths[m.path];
+  if (!path.up || path.session != m.session) return refuse(Errc::kWouldBlock);
   LaneRecord* lane = find_mirror(p, m.path, m.alias);
   if (lane == nullptr) {
     auto made = make_mirror(p, m);

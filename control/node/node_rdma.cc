@@ -67,6 +67,7 @@ Errc Node::open_rdma(RdmaRecord& r, peer::RdmaEndpoint& end) {
   const RemoteRegion region = remote_region(r.landing_memory);
   end = {.path = r.index,
          .life = r.life,
+         .session = r.peer.paths[r.index].session,
          .window = r.fabric.shares.window(),
          .landing_address = region.address,
          .landing_bytes = region.bytes,
@@ -132,14 +133,10 @@ void Node::on_rdma_call(PeerRecord& p, const peer::RdmaCall& m) {
       m.end.landing_bytes != sizeof(Landing) || m.end.window == 0)
     return send(p, refused);
   RdmaRecord& r = *p.paths[index].rdma;
-  if (!p.paths[index].up || r.state != State::kNone) {
-    r.called = m;  // the path comes up, or the connection before is at its end
-    // Or it never was one: it was called for in another session of the path. Nothing went by it.
-    const ConnectionStats* s = r.connection != nullptr ? &r.connection->stats() : nullptr;
-    if (r.state == State::kUp && s->puts.read() == s->arrived.read()) {
-      r.over = true;
-      stop_rdma(r);
-    }
+  const PathRecord& path = p.paths[index];
+  if (!path.up || path.session != m.end.session || r.state != State::kNone) {
+    r.called = m;  // that session begins, or the connection before is at its end
+    if (path.up && path.session == m.end.session && m.end.life != r.life) never_joined(r);
     return;
   }
   r.life = m.end.life;
@@ -152,6 +149,14 @@ void Node::on_rdma_call(PeerRecord& p, const peer::RdmaCall& m) {
   }
   send(p, answer);
   offer_mirrors(r);
+}
+
+// The caller has given this one up before it heard our answer: nothing that was put there counts.
+void Node::never_joined(RdmaRecord& r) {
+  if (r.told || r.over) return;
+  r.told = true;
+  if (r.stopped) return end_rdma(r);
+  stop_rdma(r);
 }
 
 void Node::on_rdma_answer(PeerRecord& p, const peer::RdmaAnswer& m) {
@@ -249,7 +254,7 @@ void Node::end_rdma(RdmaRecord& r) {
 void Node::rdma_down(PathRecord& path) {
   if (path.rdma == nullptr) return;
   RdmaRecord& r = *path.rdma;
-  r.called.reset();
+  if (r.called && r.called->end.session == path.session) r.called.reset();
   r.refused = false;
   r.again_at = r.again_pause = 0;
   if (r.state == State::kCalling) r.free();

@@ -94,7 +94,9 @@ struct SubRefused {
   uint64_t key = 0;
 };
 
-// The first one for an alias announces the lane; each announces one topic of it.
+// The first one for an alias announces the lane; each announces one topic of it. Path 0 brings it,
+// another may carry the lane: it says for which session of that one, as the mirror's side may hold
+// an earlier one yet, which it is about to end with all its mirrors.
 struct LaneTopic {
   Type type = Type::kLaneTopic;
   Mode mode = Mode::kBroadcast;
@@ -105,6 +107,7 @@ struct LaneTopic {
   uint64_t lane_id = 0;
   LaneGeometry geometry;  // of the lane; the mirror may be smaller
   uint32_t reserved = 0;
+  uint64_t session = 0;  // of the path, by the number that both ends know it by
   char name[kTopicBytes] = {};
   char group[kTopicBytes] = {};  // group only: its filter
   char publisher[kNameBytes] = {};
@@ -121,8 +124,8 @@ struct LaneReady {
 
 // The whole lane; with code kBadTopic this topic only, for which the mirror has no row; with
 // kDenied too, unless the topic is kNoTopic: the rules there do not let it in. kWouldBlock is no
-// refusal: not yet, ask again. The path may not be up at the mirror's side, or a place be about to
-// be free.
+// refusal: not yet, ask again. That session of the path may not be up at the mirror's side, or a
+// place be about to be free.
 struct LaneRefused {
   Type type = Type::kLaneRefused;
   uint32_t path = 0;
@@ -158,11 +161,13 @@ struct LaneHeld {
   uint32_t held = 0;  // 1: it found no room, and this forward is the slowest of its readers
 };
 
-// One end of an RDMA connection. `life` numbers those of a path's session, from 1.
+// One end of an RDMA connection. `life` numbers those of a path, from 1: a later one says of those
+// before that the caller has none of them, nor anything that was put there.
 struct RdmaEndpoint {
   uint32_t path = 0;
   uint32_t life = 0;
-  uint32_t window = 0;  // immediates that the other side may send before it is granted more
+  uint64_t session = 0;  // of the path that it is meant for, as in LaneTopic
+  uint32_t window = 0;   // immediates that the other side may send before it is granted more
   uint64_t landing_address = 0;
   uint64_t landing_bytes = 0;
   uint32_t landing_key = 0;

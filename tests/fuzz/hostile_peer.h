@@ -42,8 +42,12 @@ class HostilePeer {
     return std::make_unique<LinkPath>(c, port.info().max_frame);
   }
 
-  explicit HostilePeer(SimPort& port)
-      : port_(port), net_(port, net_config(port, kSelf)), path_(path(port, kSelf, kSelf)) {
+  // The lower of both ids calls for RDMA, so it matters which the node has.
+  explicit HostilePeer(SimPort& port, uint64_t self = kSelf)
+      : port_(port),
+        self_(self),
+        net_(port, net_config(port, self)),
+        path_(path(port, self, self)) {
     (void)net_.add_link(path_.get(), 0);
   }
   HostilePeer(const HostilePeer&) = delete;
@@ -56,18 +60,20 @@ class HostilePeer {
     net_.transmit(now);
     LinkNotice notice;
     while (net_.next_notice(notice)) {
-      if (notice.event.kind == LinkEvent::kUp) begin();
+      if (notice.event.kind == LinkEvent::kUp) begin(notice.event.session);
       if (notice.event.kind == LinkEvent::kDown) end();
     }
   }
   bool up() const { return channel_ != nullptr; }
+  // That is up, or was last.
+  uint64_t session() const { return session_; }
   // It goes without a word, or with one.
   void hang_up(uint64_t now) { path_->link.close(LinkClose::kStopped, now); }
   // It forgets the session and calls again, its epoch as before or another.
   void begin_anew(uint64_t now, uint64_t epoch = 1) {
     net_.remove_link(path_.get());
     end();  // its lanes were the link's until now
-    LinkPath::Config c = path(port_, kSelf, kSelf + ++lives_ * 1000)->config;
+    LinkPath::Config c = path(port_, self_, self_ + ++lives_ * 1000)->config;
     c.link.self_epoch = epoch;
     path_ = std::make_unique<LinkPath>(c, port_.info().max_frame);
     (void)net_.add_link(path_.get(), now);
@@ -91,6 +97,8 @@ class HostilePeer {
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, y)) ready.push_back(y);
       peer::LaneClose c;
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, c)) closed.push_back(c);
+      peer::RdmaAnswer e;
+      if (peer::parse({m.data, static_cast<size_t>(m.len)}, e)) rdma.push_back(e.end);
       peer::LaneRefused r;
       peer::SubAck a;
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, r)) refused.push_back(r);
@@ -142,6 +150,7 @@ class HostilePeer {
   std::vector<peer::LaneClose> closed;
   std::vector<peer::LaneRefused> refused;
   std::vector<uint64_t> acknowledged;
+  std::vector<peer::RdmaEndpoint> rdma;  // its answers
 
  private:
   struct Taken {
@@ -158,9 +167,10 @@ class HostilePeer {
     OutLane out;
   };
 
-  void begin() {
+  void begin(uint64_t session) {
     end();
-    channel_ = std::make_unique<ControlChannel>(kNode);
+    session_ = session;
+    channel_ = std::make_unique<ControlChannel>(3 - self_);
     ControlChannel& c = *channel_;
     c.forward = std::make_unique<Forward>(Forward::Config{.join = c.out.join,
                                                           .path = path_.get(),
@@ -187,10 +197,13 @@ class HostilePeer {
     closed.clear();
     refused.clear();
     acknowledged.clear();
+    rdma.clear();
   }
 
   SimPort& port_;
+  uint64_t self_;
   uint64_t lives_ = 0;
+  uint64_t session_ = 0;
   NetPort net_;
   std::unique_ptr<LinkPath> path_;
   std::unique_ptr<ControlChannel> channel_;

@@ -23,9 +23,9 @@ using test::must;
 constexpr LaneGeometry kNodesChoice{.ring_log2 = 0, .arena_log2 = 0, .topics = 0};
 constexpr uint64_t kDeadNs = 20'000'000'000;  // more than a link waits for a silent peer
 
-NodeConfig config() {
+NodeConfig config(uint64_t node) {
   NodeConfig c;
-  c.id = HostilePeer::kNode;
+  c.id = node;
   c.epoch = 1;
   c.name = "fuzzed";
   c.lane = c.mirror = c.inbox = HostilePeer::kLane;
@@ -35,13 +35,13 @@ NodeConfig config() {
 
 class Game {
  public:
-  Game()
+  explicit Game(uint64_t node)
       : port_(net_.add_port()),
         peer_port_(net_.add_port()),
-        net_port_(port_, HostilePeer::net_config(port_, HostilePeer::kNode)),
+        net_port_(port_, HostilePeer::net_config(port_, node)),
         node_(Node::create(
-            config(), [](std::string_view) {}, error_)),
-        peer_(peer_port_) {
+            config(node), [](std::string_view) {}, error_)),
+        peer_(peer_port_, 3 - node) {
     node_->add_port({.name = "sim",
                      .device = "sim",
                      .address = "",
@@ -51,9 +51,9 @@ class Game {
                      .net = &net_port_});
     node_->add_fabric("sim", 0, fabrics_.add());
     std::vector<PathRecord> paths(1);
-    paths[0].path = HostilePeer::path(port_, HostilePeer::kNode, HostilePeer::kNode);
+    paths[0].path = HostilePeer::path(port_, node, node);
     paths[0].net = &net_port_;
-    node_->add_peer(HostilePeer::kSelf, "hostile", std::move(paths));
+    node_->add_peer(3 - node, "hostile", std::move(paths));
     for (Guest& g : guests_)
       enter(g);
     for (int i = 0; i < 500 && !peer_.up(); i++)
@@ -235,6 +235,7 @@ class Game {
     const uint8_t how = i.byte();
     const uint32_t life = 1 + how / 8 % 3;
     peer::RdmaEndpoint end{.life = life,
+                           .session = peer_.session() + (how % 8 == 1 ? 1 : 0),
                            .window = 8,
                            .landing_bytes = sizeof(Landing),
                            .address = endpoint_->address()};
@@ -307,6 +308,7 @@ class Game {
     m.topic = how / 2 % 5;
     m.lane_id = 100 + m.alias;
     m.geometry = HostilePeer::kLane;
+    m.session = peer_.session();
     peer::set_text(m.name, text(i));
     if (m.mode == attach::Mode::kGroup) peer::set_text(m.group, text(i));
     say(m, i);
@@ -367,7 +369,7 @@ class Game {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Input input(data, size);
-  Game game;
+  Game game(1 + size % 2);  // who of both calls for RDMA; bytes say the rest
   while (input.more())
     game.play(input);
   game.finish();

@@ -62,6 +62,7 @@ TEST_F(TwoPaths, ALaneOverAPathThatIsNotUpHereIsPutOff) {
   ASSERT_EQ(peer.refused.size(), 1u);
   EXPECT_EQ(static_cast<Errc>(peer.refused[0].code), Errc::kWouldBlock);
   answer_path_1();
+  offer.session = session_1;
   say(offer);
   settle(8);
   EXPECT_EQ(peer.refused.size(), 1u);
