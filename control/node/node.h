@@ -133,16 +133,10 @@ class Node {
     log_({.name = name, .change = Change::kNoted, .subject = {}, .text = std::move(text)});
   }
   void raise(EventName name, std::string subject, std::string text) const {
-    log_({.name = name,
-          .change = Change::kRaised,
-          .subject = std::move(subject),
-          .text = std::move(text)});
+    log_({name, Change::kRaised, std::move(subject), std::move(text)});
   }
   void clear(EventName name, std::string subject, std::string text) const {
-    log_({.name = name,
-          .change = Change::kCleared,
-          .subject = std::move(subject),
-          .text = std::move(text)});
+    log_({name, Change::kCleared, std::move(subject), std::move(text)});
   }
   Errands& errands(uint32_t worker) { return workers_[worker]->errands; }
 
@@ -183,6 +177,7 @@ class Node {
   Result<LaneRecord*> make_lane(LaneKind kind, const LaneGeometry& geometry, const char* what);
   void topic_added(LaneRecord& lane, uint32_t topic);
   void close_lane(LaneRecord& lane, CloseReason why);
+  bool drained(const LaneRecord& lane, const ReaderRecord& r) const;
   void lane_progress(LaneRecord& lane);
   void destroy_lane(LaneRecord& lane);
   void free_lane(uint64_t id);
@@ -216,6 +211,7 @@ class Node {
   SourceRecord* find_source(GroupRecord& g, const LaneRecord& lane) const;
   SourceRecord* source_for(GroupRecord& g, LaneRecord& lane);
   void remove_source(SourceRecord& s);
+  void stay(SourceRecord& s);
   void end_group_if_unused(GroupRecord& g);
   bool wanted_by_peer(const GroupRecord& g) const;
   bool in_use(const GroupRecord& g) const;

@@ -143,7 +143,7 @@ SourceRecord* Node::find_source(GroupRecord& g, const LaneRecord& lane) const {
   return it == g.sources.end() || it->second->leaving ? nullptr : it->second.get();
 }
 
-// Null while the one before is leaving: remove_source() makes it anew, if it is still wanted then.
+// Null while the one before is leaving: that stays, if it is wanted by then.
 SourceRecord* Node::source_for(GroupRecord& g, LaneRecord& lane) {
   if (SourceRecord* known = find_source(g, lane)) return known;
   if (g.sources.contains(lane.id)) return nullptr;
@@ -188,16 +188,23 @@ void Node::remove_source(SourceRecord& s) {
             [this, &s] {
               LaneRecord& lane = *s.lane;
               GroupRecord& g = *s.group;
+              if (has_takers(g, lane) && !drained(lane, *s.reader)) return stay(s);
               part(*s.reader, Drop::kNoMember);
               std::erase_if(g.sources, [&](const auto& e) { return e.second.get() == &s; });
               lane_progress(lane);
-              // Somebody may have joined the group meanwhile.
-              if (!lane.closed && has_takers(g, lane)) {
-                for (uint32_t t = 0; t < lane.topics.size(); t++)
-                  if (!lane.topics[t].empty()) group_topic(g, lane, t);
-              }
               end_group_if_unused(g);
             });
+}
+
+// Somebody has joined the group meanwhile: all from there on is theirs, and it lies here.
+void Node::stay(SourceRecord& s) {
+  s.leaving = false;
+  errands(s.group->worker).send([source = s.source.get()](Worker& w, uint64_t) {
+    w.tasks().add(source);
+  });
+  for (uint32_t t = 0; t < s.lane->topics.size(); t++)
+    if (!s.lane->topics[t].empty()) group_topic(*s.group, *s.lane, t);
+  lane_progress(*s.lane);
 }
 
 bool Node::wanted_by_peer(const GroupRecord& g) const {

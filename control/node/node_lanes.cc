@@ -94,14 +94,16 @@ void Node::close_lane(LaneRecord& lane, CloseReason why) {
   lane_progress(lane);
 }
 
+// A closed lane has nothing more for that reader. It ends where its stamps end for it, whatever its
+// header says.
+bool Node::drained(const LaneRecord& lane, const ReaderRecord& r) const {
+  const bool late = lane.end_by != 0 && now_ >= lane.end_by;
+  return lane.closed && (late || !lane.stamped(totals(r).position));
+}
+
 // A closed lane ends when its forwards and sources have taken everything and its readers let go.
 void Node::lane_progress(LaneRecord& lane) {
   if (!lane.closed || lane.dying) return;
-  // It ends where its stamps end for that reader, whatever its header says.
-  const auto drained = [&](const ReaderRecord& r) {
-    const bool late = lane.end_by != 0 && now_ >= lane.end_by;
-    return late || !lane.stamped(totals(r).position);
-  };
   // The peer was away, and has not heard yet what it missed: that comes first of all.
   const auto untold = [](const ForwardRecord& f) {
     return f.owed_from != f.reader->start &&
@@ -111,12 +113,13 @@ void Node::lane_progress(LaneRecord& lane) {
     ForwardRecord& f = *lane.forwards[i];
     i++;
     if (f.ending || f.group != nullptr) continue;  // a group's go with its source
-    const bool done = !f.peer->up() || (drained(*f.reader) && !untold(f));
+    const bool done = !f.peer->up() || (drained(lane, *f.reader) && !untold(f));
     if (done) end_forward(f, Drop::kPeerDown, true);
   }
   std::vector<SourceRecord*> done;
   for (auto& [index, r] : lane.readers)
-    if (r->source != nullptr && !r->source->leaving && r->source->source != nullptr && drained(*r))
+    if (r->source != nullptr && !r->source->leaving && r->source->source != nullptr &&
+        drained(lane, *r))
       done.push_back(r->source);
   for (SourceRecord* s : done)
     remove_source(*s);

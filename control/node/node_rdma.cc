@@ -69,9 +69,9 @@ Errc Node::open_rdma(RdmaRecord& r, peer::RdmaEndpoint& end) {
          .life = r.life,
          .session = r.peer.paths[r.index].session,
          .window = r.fabric.shares.window(),
+         .landing_key = region.key,
          .landing_address = region.address,
          .landing_bytes = region.bytes,
-         .landing_key = region.key,
          .address = r.endpoint->address()};
   return Errc::kOk;
 }

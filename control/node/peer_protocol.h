@@ -168,10 +168,9 @@ struct RdmaEndpoint {
   uint32_t life = 0;
   uint64_t session = 0;  // of the path that it is meant for, as in LaneTopic
   uint32_t window = 0;   // immediates that the other side may send before it is granted more
+  uint32_t landing_key = 0;
   uint64_t landing_address = 0;
   uint64_t landing_bytes = 0;
-  uint32_t landing_key = 0;
-  uint32_t reserved = 0;
   std::array<std::byte, 48> address{};  // of the queue pair, opaque
 };
 

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "control/node/peer_protocol.h"
@@ -28,6 +29,8 @@ constexpr auto type_in(const M& message) {
 
 template <class... M>
 struct Messages {
+  // No gaps between fields: what lay there would go to the other side.
+  static_assert((std::has_unique_object_representations_v<M> && ...));
   static constexpr size_t kCount = sizeof...(M);
   template <class Type>
   static constexpr bool has(Type t) {

@@ -27,6 +27,13 @@ class GroupByTurns : public test::PeerRig {
         n += lane["kind"] == "lane" && r["kind"] == "group" ? 1 : 0;
     return n;
   }
+  // Of what publishers sent, for want of a member.
+  uint64_t dropped() {
+    uint64_t n = 0;
+    for (const auto& lane : show("lanes"))
+      if (lane["kind"] == "lane") n += lane["left"]["dropped"].value("no_member", uint64_t{0});
+    return n;
+  }
 };
 
 bool in_inbox(TwoNodes& nodes, uint64_t messages) {
@@ -184,10 +191,14 @@ TEST_F(GroupByTurns, WhoComesWhileTheGroupLetsGoOfItsLanesGetsAllOfThem) {
   join.mode = attach::Mode::kGroup;
   join.inbox = test::HostilePeer::kLane;
   peer::set_text(join.filter, "t");
+  LaneWriter lane(publisher.lanes[0].memory.data(), test::HostilePeer::kLane, nullptr);
   for (int turns = 0; turns < 24; turns++) {
     member.say(join);
     node->poll(now);
+    const uint64_t before = dropped();
+    ASSERT_EQ(lane.send({}, std::vector<std::byte>(8)), Errc::kOk);
     settle(20);
+    ASSERT_EQ(dropped(), before) << "it came after " << turns << " turns: " << show("lanes");
     while (member.hear()) {
     }
     ASSERT_EQ(lanes_read(), 2) << "it came after " << turns << " turns: " << show("lanes");
