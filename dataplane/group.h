@@ -47,6 +47,8 @@ class RemoteMember final : public Feed {
   // The peer has joined its members for a topic: messages of it may go there. Or it never will.
   void allow(uint32_t topic) { decide(topic, Use::kAllowed); }
   void refuse(uint32_t topic) { decide(topic, Use::kRefused); }
+  // It ends, and what it has not taken is others'.
+  void take_no_more() { uses_.assign(uses_.size(), Use::kUnknown); }
   bool takes(uint32_t topic) const { return topic < uses_.size() && uses_[topic] == Use::kAllowed; }
   // It never will: the peer's mirror has no row for it, or its rules do not let it in.
   bool refuses(uint32_t topic) const {

@@ -211,6 +211,7 @@ class Node {
   SourceRecord* find_source(GroupRecord& g, const LaneRecord& lane) const;
   SourceRecord* source_for(GroupRecord& g, LaneRecord& lane);
   void remove_source(SourceRecord& s);
+  void take_off_worker(SourceRecord& s);
   void stay(SourceRecord& s);
   void end_group_if_unused(GroupRecord& g);
   bool wanted_by_peer(const GroupRecord& g) const;

@@ -25,10 +25,12 @@ void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
       acknowledge(*f.peer, key, interest);
   LaneRecord& lane = *f.lane;
   const PathRecord& path = f.peer->paths[f.path_index];
-  SourceRecord* source = nullptr;  // its own end comes after this one's
+  SourceRecord* source = nullptr;  // it waits for this one's end
   if (f.group != nullptr)
     if (const auto it = f.group->sources.find(lane.id); it != f.group->sources.end())
       source = it->second.get();
+  if (f.remote != nullptr)
+    errands(path.worker).send([r = f.remote.get()](Worker&, uint64_t) { r->take_no_more(); });
   // First what a device may still read of it.
   off_rdma(
       f, now_,
@@ -86,6 +88,7 @@ void Node::take_off_worker(ForwardRecord& f, LaneRecord& lane, SourceRecord* sou
           if (interest.waiting.erase(waits) != 0 && interest.waiting.empty())
             acknowledge(peer, key, interest);
         }
+        if (source != nullptr && source->leaving) take_off_worker(*source);
         lane_progress(lane);
       });
 }

@@ -192,6 +192,7 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
         return e;
       },
       [this, &f](Errc e) { forward_started(f, e); });
+  put_forward(f);
 }
 
 // One that the link does not take ends: its mark would hold the publisher back for ever.

@@ -183,6 +183,13 @@ void Node::remove_source(SourceRecord& s) {
     if (f->group == s.group && !f->ending) remotes.push_back(f.get());
   for (ForwardRecord* f : remotes)
     end_forward(*f, Drop::kNoMember, true);
+  take_off_worker(s);
+}
+
+// When the last of its forwards has ended: that of a device may take longer.
+void Node::take_off_worker(SourceRecord& s) {
+  if (std::ranges::any_of(s.lane->forwards, [&](const auto& f) { return f->group == s.group; }))
+    return;
   errands(s.group->worker)
       .send([source = s.source.get()](Worker& w, uint64_t) { w.tasks().remove(source); },
             [this, &s] {

@@ -11,6 +11,12 @@ std::byte* arena_of(const LaneRecord& lane) {
   return lane.map.data() + lane.geometry.arena_at();
 }
 
+// Null: it has not begun.
+OutLane* out_of(ForwardRecord& f) {
+  if (f.remote != nullptr) return &f.remote->out();
+  return f.forward != nullptr ? &f.forward->out() : nullptr;
+}
+
 }  // namespace
 
 // The arena of a lane, known to the device as a whole. Null: the device cannot, which is said once.
@@ -79,10 +85,10 @@ void Node::put_forward(ForwardRecord& f) {
   RdmaRecord* r = f.peer->paths[f.path_index].rdma.get();
   if (r == nullptr || r->state != RdmaRecord::State::kUp || f.put_life != r->life || f.ending)
     return;
-  if (f.forward == nullptr) return;  // a group's go by frames
+  OutLane* out = out_of(f);
+  if (out == nullptr) return;
   if (f.put_memory == nullptr) f.put_memory = register_arena(r->fabric, r->fabric.sources, *f.lane);
   if (f.put_memory == nullptr) return;
-  OutLane* out = &f.forward->out();
   errands(r->fabric.worker)
       .ask([r, out, source = f.put_memory->pieces()[0], to = f.put_to,
             from = config_.put_from_bytes](
@@ -101,15 +107,16 @@ void Node::put_forward(ForwardRecord& f) {
 void Node::off_rdma(ForwardRecord& f, uint64_t since, std::function<void()> then) {
   if (f.put_memory == nullptr) return then();
   RdmaRecord* r = f.peer->paths[f.path_index].rdma.get();
-  OutLane* out = &f.forward->out();
   errands(r->fabric.worker)
-      .ask([r, out](Worker&,
-                    uint64_t) { return r->path.remove_lane(*out) ? Errc::kOk : Errc::kWouldBlock; },
-           [this, &f, r, since, then = std::move(then)](Errc e) {
-             if (e != Errc::kOk) return leaving_rdma_.push_back({&f, since, then});
-             r->fabric.sources.release(std::exchange(f.put_memory, nullptr));
-             then();
-           });
+      .ask(
+          [r, out = out_of(f)](Worker&, uint64_t) {
+            return r->path.remove_lane(*out) ? Errc::kOk : Errc::kWouldBlock;
+          },
+          [this, &f, r, since, then = std::move(then)](Errc e) {
+            if (e != Errc::kOk) return leaving_rdma_.push_back({&f, since, then});
+            r->fabric.sources.release(std::exchange(f.put_memory, nullptr));
+            then();
+          });
 }
 
 // Asked again, a tick later. A peer that never says that it has what it was sent holds nobody for

@@ -6,18 +6,21 @@
 #include "tests/support/cluster_run.h"
 #include "tests/support/many_files.h"
 #include "tests/support/seeds.h"
+#include "tests/support/sim_cluster.h"
 
 namespace penstock {
 namespace {
 
+using test::ClusterLedger;
 using test::ClusterOutcome;
 using test::run_cluster;
+using test::SimCluster;
 
 struct Sum {
   uint64_t seeds = 0;
   uint64_t relayed = 0;
   uint64_t put = 0;
-  test::ClusterLedger::Counts counts;
+  ClusterLedger::Counts counts;
   std::array<uint64_t, test::kFaults> faults{};
 };
 Sum sum;
@@ -61,6 +64,26 @@ TEST_P(Cluster, LosesNothingInSilenceAndDrains) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Cluster, ::testing::Range<uint64_t>(0, test::seeds(200)));
+
+// A group's messages are read from the pusher's lane, too.
+TEST(Cluster, WhatIsPushedGoesByRdma) {
+  SimCluster::Config c;
+  c.nodes = 2;
+  c.rdma = true;
+  SimCluster cluster(c);
+  cluster.pace = {.publish = 4, .eager = 10, .read = 16, .release = 100, .most_bytes = 8'000};
+  cluster.add_client(1).subscribe(ClusterLedger::Mode::kMember, "w.*");
+  cluster.add_client(0).declare(true);
+  cluster.run_for(200'000'000);
+  EXPECT_TRUE(cluster.deliver_the_rest(4)) << cluster.state();
+  const ClusterLedger::Counts counts = cluster.ledger().counts();
+  EXPECT_GT(counts.delivered, 100u);
+  EXPECT_EQ(counts.lost, 0u);
+  EXPECT_EQ(cluster.books(), "");
+  EXPECT_EQ(cluster.stop(), 0u);
+  EXPECT_GT(cluster.put_bytes(), 100 * uint64_t{1'500});
+  EXPECT_EQ(cluster.misuse(), 0u);
+}
 
 TEST(Cluster, SameSeedSameRun) {
   for (uint64_t seed = 0; seed < 5; seed++) {
