@@ -94,6 +94,7 @@ struct FabricLimits {
   uint32_t receive_depth = 0;     // immediates that may be on their way here, from all peers
   uint32_t max_endpoints = 0;     // at once
   uint64_t max_registration = 0;  // bytes of one
+  uint32_t gbps = 0;              // of its port; 0: not known
 };
 
 // What a peer may do to registered memory. This side may always read it, and write it too unless it

@@ -83,7 +83,8 @@ SimFabric::SimFabric(SimFabricNet& net, uint32_t index, uint64_t seed,
              .send_depth = config.send_depth,
              .receive_depth = config.receive_depth,
              .max_endpoints = config.max_endpoints,
-             .max_registration = config.max_registration};
+             .max_registration = config.max_registration,
+             .gbps = config.gbps};
   for (uint32_t i = 0; i < config.max_registrations; i++)
     free_memory_.push(i);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <endian.h>
@@ -54,6 +55,15 @@ int access_of(uint32_t rights) {
 bool is_ipv4(const ibv_gid& g) {
   static constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   return std::memcmp(g.raw, kMapped, sizeof kMapped) == 0;
+}
+
+// Of so many lanes (1, 4, 8, 12 or 2 of them: a bit each), of a speed that also is a bit.
+uint32_t gbps(uint8_t width, uint8_t speed) {
+  constexpr uint32_t kLanes[] = {1, 4, 8, 12, 2};
+  constexpr uint32_t kTenths[] = {25, 50, 100, 100, 140, 250, 500, 1000};
+  const auto w = static_cast<unsigned>(std::countr_zero(width));
+  const auto s = static_cast<unsigned>(std::countr_zero(speed));
+  return w < std::size(kLanes) && s < std::size(kTenths) ? kLanes[w] * kTenths[s] / 10 : 0;
 }
 
 }  // namespace
@@ -128,6 +138,7 @@ std::string VerbsFabric::find_place() {
   place_.lid = port.lid;
   place_.mtu = port.active_mtu;
   limits_.max_message = port.max_msg_sz;
+  limits_.gbps = gbps(port.active_width, port.active_speed);
   if (context_->device->transport_type == IBV_TRANSPORT_IWARP)
     return where + "speaks iWARP, which has no put with immediate: RoCE or InfiniBand is needed";
   if (!place_.ethernet) return {};

@@ -27,6 +27,7 @@ VerbsPort look_at(const std::string& device, uint8_t port) {
   out.gid_index = place.gid_index;
   out.address = place.ethernet ? text(place.gid) : "LID " + std::to_string(place.lid);
   out.mtu = bytes(place.mtu);
+  out.gbps = (*fabric)->limits().gbps;
   out.dma_buf = (*fabric)->takes_dma_buf();
   return out;
 }

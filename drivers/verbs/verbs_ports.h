@@ -14,6 +14,7 @@ struct VerbsPort {
   std::string address;  // what peers call it: the GID, or "LID 7"
   uint32_t gid_index = 0;
   uint32_t mtu = 0;      // bytes of payload in a packet
+  uint32_t gbps = 0;     // 0: it does not say
   bool dma_buf = false;  // registers memory of other devices
 };
 
