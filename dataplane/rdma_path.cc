@@ -1,18 +1,26 @@
 #include "dataplane/rdma_path.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace penstock {
+
+RdmaPath::RdmaPath(Rails& rails, uint64_t guess)
+    : rails_(rails), link_(rails.link()), rate_(guess) {
+  rails.add(*this);
+}
 
 void RdmaPath::open(Connection* connection, Endpoint* endpoint, uint64_t session) {
   connection_ = connection;
   endpoint_ = endpoint;
   session_ = session;
+  rate_.forget();
+  proven_ = false;
   state_ = State::kUp;
 }
 
-RdmaPath::Lane* RdmaPath::find(const OutLane& lane) {
+const RdmaPath::Lane* RdmaPath::find(const OutLane& lane) const {
   const auto it = std::ranges::find(lanes_, &lane, &Lane::lane);
   return it == lanes_.end() ? nullptr : &*it;
 }
@@ -23,14 +31,14 @@ Errc RdmaPath::add_lane(OutLane& lane, const Registration& source, const RemoteR
   if (state_ != State::kUp) return Errc::kClosed;
   if (mirror.bytes != lane.mirror().arena_size()) return Errc::kInvalid;
   if (find(lane) != nullptr) return Errc::kBusy;
-  lanes_.push_back({&lane, source, mirror, false});
-  lane.set_puts(this, from_bytes);
+  lanes_.push_back({&lane, source, mirror});
+  rails_.join(lane, from_bytes);
   return Errc::kOk;
 }
 
 bool RdmaPath::remove_lane(OutLane& lane) {
   std::erase_if(lanes_, [&](const Lane& l) { return l.lane == &lane; });
-  lane.set_puts(nullptr, 0);
+  rails_.leave(lane);
   if (state_ == State::kStopped) connection_->strike(&lane);  // what remains goes no way any more
   const auto left = std::ranges::find(leaving_, &lane, &Leaving::lane);
   bool free = state_ == State::kOff;
@@ -45,40 +53,37 @@ bool RdmaPath::remove_lane(OutLane& lane) {
   return free;
 }
 
-PutPath::Take RdmaPath::put(OutLane& lane, const FragmentHeader& m, const std::byte* bytes) {
-  Lane* l = find(lane);
-  const bool mine =
-      l != nullptr && bytes >= l->source.base && m.message_len <= l->source.bytes &&
-      static_cast<uint64_t>(bytes - l->source.base) <= l->source.bytes - m.message_len;
-  if (!mine || state_ != State::kUp || !connection_->possible(m.message_len) ||
-      !link_.in_session(session_)) {
-    stats_.by_frames.add(1);
-    return Take::kNo;
-  }
-  const uint64_t at = m.arena_position & (l->mirror.bytes - 1);
-  const Connection::Put put{.owner = &lane,
-                            .bytes = bytes,
-                            .local_key = l->source.local_key,
-                            .remote_address = l->mirror.address + at,
-                            .remote_key = l->mirror.key,
-                            .message = m};
-  if (connection_->failed()) return Take::kNo;
-  if (!connection_->put(put)) {
-    l->waiting = waiting_ = true;
-    stats_.full.add(1);
-    return Take::kFull;
-  }
+bool RdmaPath::takes(const OutLane& lane, const FragmentHeader& m, const std::byte* bytes) const {
+  if (state_ != State::kUp || !proven_ || connection_->failed() || !link_.in_session(session_))
+    return false;
+  const Lane* l = find(lane);
+  return l != nullptr && bytes >= l->source.base && m.message_len <= l->source.bytes &&
+         static_cast<uint64_t>(bytes - l->source.base) <= l->source.bytes - m.message_len &&
+         connection_->possible(m.message_len);
+}
+
+void RdmaPath::put(OutLane& lane, const FragmentHeader& m, const std::byte* from, uint64_t bytes) {
+  const Lane& l = *find(lane);
+  const uint64_t at = (m.arena_position & (l.mirror.bytes - 1)) + m.offset;
+  [[maybe_unused]] const bool taken = connection_->put({.owner = &lane,
+                                                        .from = from,
+                                                        .bytes = bytes,
+                                                        .local_key = l.source.local_key,
+                                                        .remote_address = l.mirror.address + at,
+                                                        .remote_key = l.mirror.key,
+                                                        .message = m});
+  assert(taken);
+  rate_.begun(bytes, now_);
   stats_.puts.add(1);
-  stats_.put_bytes.add(m.message_len);
-  return Take::kTaken;
+  stats_.put_bytes.add(bytes);
 }
 
 void RdmaPath::arrived(const Connection::Put& put) {
-  link_.put_arrived(*static_cast<OutLane*>(put.owner), put.message.position);
-  if (!waiting_) return;
-  waiting_ = false;
-  for (Lane& l : lanes_)
-    if (std::exchange(l.waiting, false)) link_.puts_again(*l.lane);
+  rate_.arrived(put.bytes, now_);
+  stats_.bytes_per_s.store(static_cast<uint64_t>(rate_.bytes_per_s()));
+  link_.put_landed(*static_cast<OutLane*>(put.owner), put.message.position, put.message.offset,
+                   put.bytes);
+  rails_.room();
 }
 
 // What nobody wants any more is taken and forgotten, as frames are.
@@ -107,6 +112,10 @@ bool RdmaPath::poll(uint64_t now, bool emptied, uint32_t& work) {
   if (state_ == State::kUp && !link_.in_session(session_)) stop();
   if (state_ == State::kUp) {
     work += connection_->poll(*this);
+    if (!proven_ && connection_->proven()) {
+      proven_ = true;
+      stats_.bytes_per_s.store(static_cast<uint64_t>(rate_.bytes_per_s()));
+    }
     if (connection_->failed()) stop();
     return false;
   }
@@ -117,17 +126,16 @@ bool RdmaPath::poll(uint64_t now, bool emptied, uint32_t& work) {
   return true;
 }
 
-// What waits for room goes by frames now.
+// What waits for room goes by other rails now, or by frames.
 void RdmaPath::stop() {
   if (state_ != State::kUp) return;
   connection_->fail(FabricCode::kCanceled);
   endpoint_->stop();
   state_ = State::kStopping;
   stopped_at_ = 0;
-  waiting_ = false;
   stats_.errors.add(1);
-  for (Lane& l : lanes_)
-    if (std::exchange(l.waiting, false)) link_.puts_again(*l.lane);
+  stats_.bytes_per_s.store(0);
+  rails_.room();
 }
 
 void RdmaPath::resolve(uint64_t taken, std::span<const UnfinishedTransfer> unfinished) {
@@ -135,22 +143,22 @@ void RdmaPath::resolve(uint64_t taken, std::span<const UnfinishedTransfer> unfin
   connection_->each_under_way([&](uint64_t number, const Connection::Put& put) {
     if (put.owner == nullptr) return;
     auto& lane = *static_cast<OutLane*>(put.owner);
-    const uint64_t len = put.message.message_len;
     const uint64_t position = put.message.position;
-    if (number <= taken) return link_.put_arrived(lane, position);
+    const uint64_t offset = put.message.offset;
+    if (number <= taken) return link_.put_landed(lane, position, offset, put.bytes);
     const auto u = std::ranges::find(unfinished, number, &UnfinishedTransfer::number);
-    const uint32_t log2 = Connection::chunk_log2(len);
-    uint64_t rest = len;
-    for (uint32_t c = 0; u != unfinished.end() && c < Connection::chunks(len); c++) {
+    const uint32_t log2 = Connection::chunk_log2(put.bytes);
+    uint64_t rest = put.bytes;
+    for (uint32_t c = 0; u != unfinished.end() && c < Connection::chunks(put.bytes); c++) {
       if ((u->chunks[c / 64] >> c % 64 & 1) == 0) continue;
       const uint64_t at = uint64_t{c} << log2;
-      const uint64_t bytes = std::min(len - at, uint64_t{1} << log2);
-      link_.put_landed(lane, position, at, bytes);
+      const uint64_t bytes = std::min(put.bytes - at, uint64_t{1} << log2);
+      link_.put_landed(lane, position, offset + at, bytes);
       rest -= bytes;
     }
     stats_.again.add(rest != 0 ? 1 : 0);
     stats_.again_bytes.add(rest);
-    link_.put_ended(lane, position);
+    link_.put_ended(lane, position, offset, put.bytes);
   });
   off();
 }
@@ -160,9 +168,8 @@ void RdmaPath::forget() {
 }
 
 void RdmaPath::off() {
-  for (const Lane& l : lanes_)
-    l.lane->set_puts(nullptr, 0);
-  lanes_.clear();
+  for (const Lane& l : std::exchange(lanes_, {}))
+    rails_.leave(*l.lane);
   leaving_.clear();
   state_ = State::kOff;
   connection_ = nullptr;

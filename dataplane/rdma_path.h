@@ -1,8 +1,9 @@
-// RdmaPath: the path over a queue pair beside a link's path over UDP. It takes the large messages
-// of the link's lanes and puts them into the peer's mirrors; whatever goes wrong, they stay the
-// link's. Made by control; used by the worker of the link between add and remove.
+// RdmaPath: a queue pair beside a link's path over UDP, one of its rails (rails.h). It takes large
+// messages of the link's lanes, or parts of them, and puts them into the peer's mirrors; whatever
+// goes wrong, they stay the link's. Made by control; used by the worker of the link between add and
+// remove.
 //
-//   OutLane ──put──▶ RdmaPath ──▶ Connection ═══ queue pair ═══ Connection ──▶ RdmaPath ──▶ InLane
+//   Rails ──put──▶ RdmaPath ──▶ Connection ═══ queue pair ═══ Connection ──▶ RdmaPath ──▶ InLane
 //
 //   kOff ──open──▶ kUp ──an error, or stop()──▶ kStopping ──polled to the end──▶ kStopped
 //    ▲                                                                              │ told to
@@ -18,27 +19,28 @@
 #include <vector>
 
 #include "dataplane/base/counter.h"
+#include "dataplane/base/shared_word.h"
 #include "dataplane/link/link.h"
-#include "dataplane/link/put_path.h"
+#include "dataplane/rails.h"
 #include "rdma/connection.h"
 
 namespace penstock {
 
 // Written by the worker, read by metrics; of all connections that there were.
 struct alignas(kPair) RdmaPathStats {
-  Counter puts, put_bytes;     // messages that went this way
-  Counter taken, taken_bytes;  // messages that came this way
+  Counter puts, put_bytes;     // messages, or parts of them, that went this way
+  Counter taken, taken_bytes;  // that came this way
   Counter again, again_bytes;  // of those that went, such as had to go by frames after all: copied
-  Counter by_frames;           // large messages that it could not take: not up, or not registered
-  Counter full;                // times that all transfers were in use
   Counter errors;              // connections that ended
+  SharedWord bytes_per_s;      // that it carries; 0: it is not known to work
 };
 
-class RdmaPath final : public PutPath, private Connection::Sink {
+class RdmaPath final : private Connection::Sink {
  public:
   enum class State : uint8_t { kOff, kUp, kStopping, kStopped };
 
-  explicit RdmaPath(Link& link) : link_(link) {}
+  // Joins the rails, which outlive it. `guess`: bytes a second, until some were measured.
+  RdmaPath(Rails& rails, uint64_t guess);
 
   // --- the worker ---
 
@@ -80,8 +82,15 @@ class RdmaPath final : public PutPath, private Connection::Sink {
   // --- any core ---
   const RdmaPathStats& stats() const { return stats_; }
 
-  // PutPath
-  Take put(OutLane& lane, const FragmentHeader& m, const std::byte* bytes) override;
+  // --- Rails ---
+
+  bool has(const OutLane& lane) const { return find(lane) != nullptr; }
+  // Whether the message of the lane can go this way, and whether there is a transfer for it.
+  bool takes(const OutLane& lane, const FragmentHeader& m, const std::byte* bytes) const;
+  bool full() const { return !connection_->has_slot(); }
+  RailLoad load() const { return {rate_.bytes_per_s(), rate_.under_way()}; }
+  // So many bytes of it, from m.offset on, which lie at `from`. It takes it, and is not full.
+  void put(OutLane& lane, const FragmentHeader& m, const std::byte* from, uint64_t bytes);
 
  private:
   // What lands after stop() has returned has landed before it: devices may take a moment to say so.
@@ -91,14 +100,13 @@ class RdmaPath final : public PutPath, private Connection::Sink {
     OutLane* lane;
     Registration source;
     RemoteRegion mirror;
-    bool waiting;
   };
   // One that was removed, and until when the device may read it: a position of the poster's.
   struct Leaving {
     const OutLane* lane;
     uint64_t until;
   };
-  Lane* find(const OutLane& lane);
+  const Lane* find(const OutLane& lane) const;
   void off();
 
   // Connection::Sink
@@ -106,14 +114,16 @@ class RdmaPath final : public PutPath, private Connection::Sink {
   bool begun(const FragmentHeader& message) override;
   void landed(const FragmentHeader& message, uint64_t offset, uint64_t bytes) override;
 
+  Rails& rails_;
   Link& link_;
+  RailRate rate_;
   State state_ = State::kOff;
   Connection* connection_ = nullptr;
   Endpoint* endpoint_ = nullptr;
   uint64_t session_ = 0;
+  bool proven_ = false;  // the connection is
   uint64_t now_ = 0;
   uint64_t stopped_at_ = 0;
-  bool waiting_ = false;  // some lane waits for a transfer to be done
   std::vector<Lane> lanes_;
   std::vector<Leaving> leaving_;
   RdmaPathStats stats_;

@@ -44,14 +44,14 @@ bool Connection::possible(uint64_t bytes) const {
 }
 
 bool Connection::put(const Put& put) {
-  if (failed() || begun_ - arrived_ == kTransferSlots) return false;
-  assert(possible(put.message.message_len));
+  if (failed() || !has_slot()) return false;
+  assert(possible(put.bytes));
   begun_++;
   Out& out = out_[begun_ % kTransferSlots];
   out.put = put;
-  write_put_record({begun_, chunk_log2(put.message.message_len), put.message}, out.record);
+  write_put_record({begun_, put.bytes, put.message}, out.record);
   stats_.puts.add(1);
-  stats_.put_bytes.add(put.message.message_len);
+  stats_.put_bytes.add(put.bytes);
   return true;
 }
 
@@ -80,7 +80,7 @@ bool Connection::pump() {
   while (posted_ != begun_) {
     const uint64_t number = posted_ + 1;
     const Out& out = out_[number % kTransferSlots];
-    const uint32_t chunks = Connection::chunks(out.put.message.message_len);
+    const uint32_t chunks = Connection::chunks(out.put.bytes);
     while (next_chunk_ != chunks && post_chunk(out, number))
       next_chunk_++;
     if (next_chunk_ != chunks || !post_record(out, number)) break;
@@ -91,12 +91,12 @@ bool Connection::pump() {
 }
 
 bool Connection::post_chunk(const Out& out, uint64_t number) {
-  const uint64_t len = out.put.message.message_len;
+  const uint64_t len = out.put.bytes;
   const uint64_t at = uint64_t{next_chunk_} << chunk_log2(len);
   FabricRequest r;
   r.op = FabricOp::kPutImmediate;
   r.immediate = imm_of(number % kTransferSlots, next_chunk_ + 1);
-  r.local = const_cast<std::byte*>(out.put.bytes) + at;  // a put only reads it
+  r.local = const_cast<std::byte*>(out.put.from) + at;  // a put only reads it
   r.bytes = static_cast<uint32_t>(std::min(len - at, uint64_t{1} << chunk_log2(len)));
   r.local_key = out.put.local_key;
   r.remote_address = out.put.remote_address + at;
@@ -122,7 +122,8 @@ bool Connection::post_record(const Out& out, uint64_t number) {
 bool Connection::tell() {
   const uint64_t granted = consumed_ + config_.window;
   if (2 * (granted - told_granted_) >= config_.window) granted_ = granted;
-  if (taken_ == told_taken_ && granted_ == told_granted_) return false;
+  const bool first = status_at_ == 0;  // says nothing new, but its completion does: the way works
+  if (!first && taken_ == told_taken_ && granted_ == told_granted_) return false;
   // One at a time: an older one that lands late would undo a newer one, and nobody say it again.
   if (poster_.done() < status_at_) return false;
   granted_ = granted;
@@ -167,11 +168,10 @@ void Connection::wrong() {
 void Connection::begin(In& in, uint32_t slot, Sink& sink) {
   const auto bytes = copy(landing_.records[slot]);
   const auto r = parse_put_record(std::span(bytes).first<kPutRecordSize>());
-  const bool good = r && !in.begun && r->number == in.number &&
-                    r->chunk_log2 == chunk_log2(r->message.message_len);
-  if (!good) return wrong();
+  if (!r || in.begun || r->number != in.number) return wrong();
   in.message = r->message;
-  in.chunks = chunks(r->message.message_len);
+  in.bytes = r->bytes;
+  in.chunks = chunks(r->bytes);
   in.begun = true;
   const bool beyond = in.chunks < kTransferChunks && (in.bits >> in.chunks).any();
   if (beyond || !sink.begun(in.message)) return wrong();
@@ -181,15 +181,15 @@ void Connection::begin(In& in, uint32_t slot, Sink& sink) {
 }
 
 void Connection::tell_landed(const In& in, uint32_t chunk, Sink& sink) {
-  const uint64_t len = in.message.message_len;
-  const uint64_t at = uint64_t{chunk} << chunk_log2(len);
-  sink.landed(in.message, at, std::min(len - at, uint64_t{1} << chunk_log2(len)));
+  const uint64_t at = uint64_t{chunk} << chunk_log2(in.bytes);
+  const uint64_t bytes = std::min(in.bytes - at, uint64_t{1} << chunk_log2(in.bytes));
+  sink.landed(in.message, in.message.offset + at, bytes);
 }
 
 // Whole. All up to taken_ are; what comes after one that is not is told with it.
 void Connection::finish(In& in) {
   stats_.taken.add(1);
-  stats_.taken_bytes.add(in.message.message_len);
+  stats_.taken_bytes.add(in.bytes);
   in.number += kTransferSlots;
   in.begun = false;
   in.chunks = in.landed = 0;

@@ -1,8 +1,9 @@
 // Connection: messages to and from one peer over one endpoint, as transfers: the bytes go straight
-// to their place in the peer's memory, a record that says what they are goes beside them. Nothing
-// of it is copied, and no order between puts is needed: a transfer is whole when as many
-// immediates came as its record says. Owned by the worker of the endpoint; no allocation, no system
-// call. (Counters instead of order: fabric-lib, arXiv 2510.27656.)
+// to their place in the peer's memory, a record that says what they are goes beside them; of a
+// message that goes by several rails each has a part as a transfer of its own. Nothing is copied,
+// and no order between puts is needed: a transfer is whole when as many immediates came as its
+// record says. Owned by the worker of the endpoint; no allocation, no system call. (Counters
+// instead of order: fabric-lib, arXiv 2510.27656.)
 //
 //   put ──▶ slot ──▶ chunk, chunk, .. ──Poster──▶ place in the peer's mirror ─┐ immediates
 //                └─▶ record ───────────────────▶ peer's Landing.records[slot] ─┴─▶ Sink.landed
@@ -72,10 +73,12 @@ class Connection {
     RemoteRegion peer_landing;
   };
 
-  // A message of ours. `bytes` stay as they are until arrived(), or until the connection is over.
+  // A message of ours, or a part of it: `bytes` from message.offset on, which lie at `from` and
+  // stay as they are until arrived(), or until the connection is over.
   struct Put {
     void* owner = nullptr;  // the caller's
-    const std::byte* bytes = nullptr;
+    const std::byte* from = nullptr;
+    uint64_t bytes = 0;
     uint32_t local_key = 0;
     uint64_t remote_address = 0;
     uint32_t remote_key = 0;
@@ -90,7 +93,8 @@ class Connection {
     virtual void arrived(const Put& put) = 0;
     // The peer's: false when it makes no sense, and then the connection fails.
     virtual bool begun(const FragmentHeader& message) = 0;
-    // So many bytes of a message that was begun are in their place; each is told once.
+    // So many bytes of a message that was begun, from `offset` of it on, are in their place; each
+    // is told once.
     virtual void landed(const FragmentHeader& message, uint64_t offset, uint64_t bytes) = 0;
   };
 
@@ -103,8 +107,12 @@ class Connection {
 
   // Begins a transfer. False: all slots are in use, or it has failed: nothing changed.
   bool put(const Put& put);
-  // Whether a message of so many bytes can go at all.
+  // Something of ours got to the peer: messages are not what finds out whether the way works.
+  bool proven() const { return poster_.done() != 0; }
+  // Whether a transfer of so many bytes can go at all.
   bool possible(uint64_t bytes) const;
+  // Whether put() would find a slot.
+  bool has_slot() const { return begun_ - arrived_ != kTransferSlots; }
 
   // A turn: looks at what the peer said, posts what there is room for. Returns the work done.
   uint32_t poll(Sink& sink);
@@ -144,7 +152,7 @@ class Connection {
     for (uint64_t n = arrived_ + 1; n <= begun_; n++)
       f(n, out_[n % kTransferSlots].put);
   }
-  // How long a chunk of this message is, and how many it has.
+  // How long a chunk of a transfer of so many bytes is, and how many it has.
   static uint32_t chunk_log2(uint64_t bytes);
   static uint32_t chunks(uint64_t bytes) {
     const uint32_t log2 = chunk_log2(bytes);
@@ -163,6 +171,7 @@ class Connection {
   struct In {
     uint64_t number = 0;  // of the transfer that has, or will have, the slot
     bool begun = false;   // its record has come
+    uint64_t bytes = 0;   // of these
     FragmentHeader message;
     uint32_t chunks = 0;
     uint32_t landed = 0;

@@ -65,6 +65,23 @@ std::string lanes(const json& answer) {
                                     holds, readers);
 }
 
+// The devices beside links, if there are any.
+std::string rails(const json& answer) {
+  Table table({"PEER", ">PATH", ">RAIL", "DEVICE", "STATE", ">CARRIES", ">SENT", ">BYTES OUT",
+               ">RECEIVED", ">BYTES IN", ">BY FRAMES", ">ERRORS"});
+  for (const json& link : answer) {
+    if (!link.contains("rdma")) continue;
+    uint64_t i = 0;
+    for (const json& r : list(link["rdma"], "rails"))
+      table.add({str(link, "peer"), count(link, "path"), fmt::format("{}", i++), str(r, "device"),
+                 str(r, "state"),
+                 num(r, "bytes_per_second") != 0 ? bytes(r, "bytes_per_second") + "/s" : "",
+                 count(r, "messages_sent"), bytes(r, "bytes_sent"), count(r, "messages_received"),
+                 bytes(r, "bytes_received"), bytes(r, "copied_bytes"), count(r, "errors")});
+  }
+  return table.empty() ? "" : "\n" + table.text();
+}
+
 std::string links(const json& answer) {
   Table table({"PEER",       ">PATH",      ">WORKER",    "PORT",       "STATE",
                "LOCAL",      "REMOTE",     ">RTT",       ">UP",        ">PACKETS OUT",
@@ -99,7 +116,7 @@ std::string links(const json& answer) {
                by_rdma ? bytes(link["rdma"], "bytes_sent") : "",
                by_rdma ? bytes(link["rdma"], "bytes_received") : ""});
   }
-  return table.empty() ? "no links\n" : table.text();
+  return table.empty() ? "no links\n" : table.text() + rails(answer);
 }
 
 // Why a port is down, where its driver knows.

@@ -6,6 +6,7 @@
 
 #include "control/config/address.h"
 #include "control/config/nearest.h"
+#include "control/config/rdma_names.h"
 #include "control/config/units.h"
 #include "control/config/value.h"
 #include "dataplane/topic/filter.h"
@@ -24,6 +25,7 @@ class Checker {
 
   void run() {
     check_node();
+    check_rdma();
     check_store();
     check_metrics();
     check_api();
@@ -65,6 +67,22 @@ class Checker {
                  fmt::format("{} is larger than lane.max_arena, {}", format_size(lane->arena_bytes),
                              format_size(config_.max_arena_bytes)));
       }
+    }
+  }
+
+  void check_rdma() {
+    const std::vector<RdmaName> names = rdma_names(config_.rdma.device);
+    if (names.size() > kMostRdmaNames)
+      complain("rdma", "device", fmt::format("names {} devices, more than 4", names.size()));
+    for (const RdmaName& name : names) {
+      const bool word = name.device == "auto" || name.device == "none";
+      if (name.device.empty() || name.port == 0 || (word && names.size() > 1))
+        complain("rdma", "device",
+                 fmt::format("\"{}\" is no list of devices, as in \"mlx5_0,mlx5_1:2\"",
+                             config_.rdma.device));
+      else
+        continue;
+      break;
     }
   }
 

@@ -71,8 +71,10 @@ struct LinkOptions {
 };
 
 struct RdmaOptions {
-  std::string device;  // "auto", "none", or a name and maybe a port, "mlx5_0:2"
+  std::string device;  // "auto", "none", or names, each maybe with a port: "mlx5_0,mlx5_1:2"
+  uint32_t rails = 0;
   uint64_t from_bytes = 0;
+  uint64_t stripe_from_bytes = 0;
   uint64_t timeout_ns = 0;
 };
 

@@ -126,13 +126,20 @@ constexpr Option kOptions[] = {
      "none.",
      [](Target t) -> Slot { return &t.config->link.chain_from_bytes; }},
 
-    {"rdma.device", Kind::kText, "auto", 1, 63, "", kRestart,
-     "RDMA device: auto, the first that works; none; or its name, with another port of it than 1 "
-     "behind a colon.",
-     [](Target t) -> Slot { return &t.config->rdma.device; }, false, false, R"("mlx5_0:2")"},
+    {"rdma.device", Kind::kText, "auto", 1, 255, "", kRestart,
+     "RDMA devices: auto, all that work, the nearest first; none; or up to four names with commas "
+     "between them, with another port than 1 behind a colon. One that stands there twice gets two "
+     "queue pairs a peer.",
+     [](Target t) -> Slot { return &t.config->rdma.device; }, false, false, R"("mlx5_0,mlx5_1:2")"},
+    {"rdma.rails", Kind::kInteger, "4", 1, 4, "", kRestart,
+     "Of the devices that auto finds a worker uses so many.",
+     [](Target t) -> Slot { return &t.config->rdma.rails; }},
     {"rdma.from", Kind::kSize, "16KiB", 2 * kKiB, 64 * kGiB, "", kRestart,
      "Messages from this size on go by RDMA.",
      [](Target t) -> Slot { return &t.config->rdma.from_bytes; }},
+    {"rdma.stripe_from", Kind::kSize, "2MiB", 4 * kKiB, 64 * kGiB, "", kRestart,
+     "Messages from this size on are cut in parts that go by several devices at once.",
+     [](Target t) -> Slot { return &t.config->rdma.stripe_from_bytes; }},
     {"rdma.timeout", Kind::kDuration, "67ms", 10 * kUs, 100 * kSecond, "", kRestart,
      "A device that hears nothing for so long sends a request again; after six times its "
      "connection has failed.",

@@ -98,6 +98,7 @@ NodeConfig node_config(const Config& c, uint64_t epoch, const Plan& plan) {
   n.max_arena_bytes = c.max_arena_bytes;
   n.chain_from_bytes = c.link.chain_from_bytes;
   n.put_from_bytes = c.rdma.from_bytes;
+  n.stripe_from_bytes = c.rdma.stripe_from_bytes;
   n.huge_pages = c.memory.hugepages != HugePages::kNever;
   IdleConfig idle;
   idle.mode = c.workers.idle;
@@ -270,7 +271,7 @@ int run(Config config, const std::string& path) {
   if (!epoch) return fail(kNoState, epoch.error());
   auto network = Network::open(config, *plan);
   if (!network) return fail(kNoNetwork, network.error());
-  auto rdma = RdmaDevices::open(config.rdma, config.workers.count);
+  auto rdma = RdmaDevices::open(config.rdma, *plan);
   if (!rdma) return fail(kNoNetwork, rdma.error());
   auto observer = Observer::open(config, *epoch, PENSTOCK_VERSION);
   if (!observer) return fail(kNoSocket, observer.error());

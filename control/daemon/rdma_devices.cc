@@ -1,10 +1,12 @@
 #include "control/daemon/rdma_devices.h"
 
-#include <charconv>
 #include <fmt/format.h>
+#include <fstream>
 #include <spdlog/spdlog.h>
 
 #ifdef PENSTOCK_VERBS
+#include "control/config/rdma_names.h"
+#include "control/daemon/rdma_order.h"
 #include "drivers/verbs/verbs_fabric.h"
 #include "drivers/verbs/verbs_ports.h"
 #endif
@@ -22,49 +24,64 @@ uint8_t timeout_of(uint64_t ns) {
   return n;
 }
 
-// What the config names, or the first port that works. Empty: there is none, for the reason `why`.
-VerbsPort choose(const std::string& device, std::string& why) {
-  VerbsPort chosen;
-  if (device != "auto") {
-    const size_t colon = device.find(':');
-    chosen.device = device.substr(0, colon);
-    if (colon != std::string::npos)
-      std::from_chars(device.data() + colon + 1, device.data() + device.size(), chosen.port);
-    return chosen;
-  }
+// -1: it is software, or the machine does not say.
+int numa_node_of(const std::string& device) {
+  std::ifstream file("/sys/class/infiniband/" + device + "/device/numa_node");
+  int node = -1;
+  return file >> node ? node : -1;
+}
+
+// The ports that work. Empty: there are none, for the reason `why`.
+std::vector<RdmaPortAt> working(std::string& why) {
+  std::vector<RdmaPortAt> all;
   const VerbsPorts found = verbs_ports();
   why = found.why;
   for (const VerbsPort& p : found.ports) {
-    if (p.fault.empty()) return p;
-    why = p.fault;
+    if (p.fault.empty())
+      all.push_back({p.device, p.port, numa_node_of(p.device), p.gbps});
+    else
+      why = p.fault;
   }
-  return chosen;
+  return all;
+}
+
+std::vector<RdmaPortAt> named(const std::string& list) {
+  std::vector<RdmaPortAt> all;
+  for (const RdmaName& n : rdma_names(list))
+    all.push_back({n.device, n.port, numa_node_of(n.device), 0});
+  return all;
 }
 
 }  // namespace
 
-OrSentence<RdmaDevices> RdmaDevices::open(const RdmaOptions& options, uint32_t workers) {
+OrSentence<RdmaDevices> RdmaDevices::open(const RdmaOptions& options, const Plan& plan) {
   RdmaDevices devices;
   if (options.device == "none") return devices;
   std::string why;
-  const VerbsPort port = choose(options.device, why);
-  if (port.device.empty()) {
+  const bool choose = options.device == "auto";
+  const std::vector<RdmaPortAt> ports = choose ? working(why) : named(options.device);
+  if (ports.empty()) {
     spdlog::info("{}; large messages go by frames", why);
     return devices;
   }
-  devices.name_ = port.port == 1 ? port.device : fmt::format("{}:{}", port.device, port.port);
-  for (uint32_t w = 0; w < workers; w++) {
-    auto fabric = VerbsFabric::open(
-        {.device = port.device, .port = port.port, .timeout = timeout_of(options.timeout_ns)});
-    if (!fabric) return sentence(fmt::format("rdma.device: {}", fabric.error()));
-    devices.fabrics_.push_back(std::move(*fabric));
+  for (uint32_t w = 0; w < plan.workers.size(); w++) {
+    const auto node = static_cast<int>(plan.workers[w].numa_node);
+    std::vector<std::string> names;
+    for (RdmaPortAt p : choose ? nearest_first(ports, node, options.rails) : ports) {
+      auto fabric = VerbsFabric::open(
+          {.device = p.device, .port = p.port, .timeout = timeout_of(options.timeout_ns)});
+      if (!fabric) return sentence(fmt::format("rdma.device: {}", fabric.error()));
+      p.gbps = (*fabric)->limits().gbps;
+      names.push_back(p.port == 1 ? p.device : fmt::format("{}:{}", p.device, p.port));
+      devices.devices_.push_back({w, names.back(), may_carry(p, node), std::move(*fabric)});
+    }
+    spdlog::info("worker {}: messages from {} bytes on go by RDMA ({}) to nodes that have it", w,
+                 options.from_bytes, fmt::join(names, ", "));
   }
-  spdlog::info("RDMA device {}: messages from {} bytes on go by it, to nodes that have RDMA",
-               devices.name_, options.from_bytes);
   return devices;
 }
 #else
-OrSentence<RdmaDevices> RdmaDevices::open(const RdmaOptions& options, uint32_t) {
+OrSentence<RdmaDevices> RdmaDevices::open(const RdmaOptions& options, const Plan&) {
   if (options.device != "auto" && options.device != "none")
     return sentence(
         fmt::format("rdma.device: {}: penstockd was built without verbs", options.device));
@@ -73,8 +90,8 @@ OrSentence<RdmaDevices> RdmaDevices::open(const RdmaOptions& options, uint32_t) 
 #endif
 
 void RdmaDevices::join(Node& node) const {
-  for (uint32_t w = 0; w < fabrics_.size(); w++)
-    node.add_fabric(name_, w, *fabrics_[w]);
+  for (const Device& d : devices_)
+    node.add_fabric(d.name, d.worker, *d.fabric, d.bytes_per_s);
 }
 
 }  // namespace penstock

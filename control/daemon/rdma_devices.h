@@ -1,5 +1,5 @@
-// RdmaDevices: the device of the config, opened once for each worker. Made before the node, whose
-// workers poll it, and closed after it.
+// RdmaDevices: the devices of the config, opened for each worker, its nearest first. Made before
+// the node, whose workers poll them, and closed after it.
 #pragma once
 
 #include <cstdint>
@@ -9,22 +9,27 @@
 
 #include "control/config/config.h"
 #include "control/node/node.h"
-#include "drivers/dpdk/eal.h"
+#include "drivers/dpdk/placement.h"
 
 namespace penstock {
 
 class RdmaDevices {
  public:
-  // None is no fault, unless the config names it; the log says which it is. The error is one
+  // None is no fault, unless the config names it; the log says which there are. The error is one
   // sentence that names the device and the remedy.
-  static OrSentence<RdmaDevices> open(const RdmaOptions& options, uint32_t workers);
+  static OrSentence<RdmaDevices> open(const RdmaOptions& options, const Plan& plan);
 
   // Gives the node's workers their devices. Before it has peers.
   void join(Node& node) const;
 
  private:
-  std::string name_;
-  std::vector<std::unique_ptr<Fabric>> fabrics_;  // by worker
+  struct Device {
+    uint32_t worker = 0;
+    std::string name;
+    uint64_t bytes_per_s = 0;  // that it may carry
+    std::unique_ptr<Fabric> fabric;
+  };
+  std::vector<Device> devices_;
 };
 
 }  // namespace penstock

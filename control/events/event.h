@@ -20,7 +20,7 @@ enum class Severity : uint8_t { kInfo, kWarning, kError };
   row(kLinkSuspect, "link_suspect", kWarning, true, "a path lost its connection; its session waits for it to come back") \
   row(kPeerRefused, "peer_refused", kError, true, "a peer refuses this node, and says why") \
   row(kPeerCut, "peer_cut", kError, true, "a peer costs more than it may: its links stay closed") \
-  row(kRdmaDown, "rdma_down", kWarning, true, "large messages to a peer go by frames: RDMA is there and does not work") \
+  row(kRdmaDown, "rdma_down", kWarning, true, "large messages to a peer go without an RDMA device that is there") \
   row(kPortDown, "port_down", kError, true, "a port cannot send or receive") \
   row(kMemoryLow, "memory_low", kWarning, true, "a port finds no free buffer for frames that go") \
   row(kSlowReader, "slow_reader", kWarning, true, "a reader has held its publisher back for a second, and moves no more") \

@@ -121,20 +121,26 @@ constexpr Row<Path> kPath[] = {
      [](const Path& p) { return number(p.sessions); }},
     {"link_reconnects_total", kCounter, "Connections that a session went on with.",
      [](const Path& p) { return number(p.reconnects); }},
-    {"rdma_up", kGauge, "1: large messages go by RDMA.",
-     [](const Path& p) { return p.rdma_up ? 1.0 : 0.0; }},
-    {"rdma_sent_messages_total", kCounter, "Messages that went by RDMA.",
-     [](const Path& p) { return number(p.rdma_sent); }},
+};
+
+using Rail = NodeNumbers::Rail;
+constexpr Row<Rail> kRail[] = {
+    {"rdma_up", kGauge, "1: large messages go by it.",
+     [](const Rail& r) { return r.up ? 1.0 : 0.0; }},
+    {"rdma_bytes_per_second", kGauge, "What it carries, as measured.",
+     [](const Rail& r) { return number(r.bytes_per_s); }},
+    {"rdma_sent_messages_total", kCounter, "Messages, or parts of striped ones, that went by it.",
+     [](const Rail& r) { return number(r.sent); }},
     {"rdma_sent_bytes_total", kCounter, "Bytes of these.",
-     [](const Path& p) { return number(p.rdma_bytes_sent); }},
-    {"rdma_received_messages_total", kCounter, "Messages that came by RDMA.",
-     [](const Path& p) { return number(p.rdma_received); }},
+     [](const Rail& r) { return number(r.bytes_sent); }},
+    {"rdma_received_messages_total", kCounter, "Messages, or parts, that came by it.",
+     [](const Rail& r) { return number(r.received); }},
     {"rdma_received_bytes_total", kCounter, "Bytes of these.",
-     [](const Path& p) { return number(p.rdma_bytes_received); }},
-    {"rdma_copied_bytes_total", kCounter, "Bytes that were to go by RDMA, and went by frames.",
-     [](const Path& p) { return number(p.rdma_copied_bytes); }},
-    {"rdma_errors_total", kCounter, "Connections by RDMA that failed.",
-     [](const Path& p) { return number(p.rdma_errors); }},
+     [](const Rail& r) { return number(r.bytes_received); }},
+    {"rdma_copied_bytes_total", kCounter, "Bytes that were to go by it, and went by frames.",
+     [](const Rail& r) { return number(r.copied_bytes); }},
+    {"rdma_errors_total", kCounter, "Connections of it that failed.",
+     [](const Rail& r) { return number(r.errors); }},
 };
 
 // Puts families together. A sum over what comes and goes is what it was at most; what belongs to
@@ -293,6 +299,13 @@ std::vector<MetricFamily> Metrics::collect(const NodeNumbers& n, const Events& e
     return Labels{{"peer", p.peer},
                   {"peer_id", fmt::format("{}", p.peer_id)},
                   {"path", fmt::format("{}", p.path)}};
+  });
+  f.table(kRail, n.rails, [](const Rail& r) {
+    return Labels{{"peer", r.peer},
+                  {"peer_id", fmt::format("{}", r.peer_id)},
+                  {"path", fmt::format("{}", r.path)},
+                  {"rail", fmt::format("{}", r.rail)},
+                  {"device", r.device}};
   });
   if (self_.has_store) {
     f.begin("store_up", kGauge, "1: the store answers as it should.");

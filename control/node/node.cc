@@ -75,8 +75,7 @@ Node::~Node() {
   each_rdma([](RdmaRecord& r) { r.free(); });
   for (auto& [id, lane] : lanes_) {
     for (auto& f : lane->forwards)
-      if (f->put_memory != nullptr)
-        f->peer->paths[f->path_index].rdma->fabric.sources.release(f->put_memory);
+      release_puts(*f);
     unregister(*lane);
   }
 }

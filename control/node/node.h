@@ -44,8 +44,8 @@ class Node {
 
   // --- before it runs ---
   void add_port(PortRow row);
-  // A worker's device for RDMA, which outlives the node. Before peers are added.
-  void add_fabric(std::string name, uint32_t worker, Fabric& fabric);
+  // A worker's device for RDMA, nearest first; it outlives the node. Before peers are added.
+  void add_fabric(std::string name, uint32_t worker, Fabric& fabric, uint64_t bytes_per_s);
   // JSON text of the placement, for `show topology`.
   void set_topology(std::string json) { topology_ = std::move(json); }
 
@@ -279,7 +279,7 @@ class Node {
 
   // node_rdma.cc: connections beside the links
   void give_rdma(PeerRecord& p);
-  static RdmaRecord* rdma_of(PeerRecord& p, uint32_t path, uint32_t life);
+  static RdmaRecord* rdma_of(PeerRecord& p, uint32_t path, uint32_t rail, uint32_t life);
   Errc open_rdma(RdmaRecord& r, peer::RdmaEndpoint& end);
   Errc join_rdma(RdmaRecord& r, const peer::RdmaEndpoint& end);
   void rdma_failed(RdmaRecord& r, const char* what, Errc why);
@@ -293,26 +293,23 @@ class Node {
   void on_rdma_landed(PeerRecord& p, const peer::RdmaLanded& m);
   void on_rdma_end(PeerRecord& p, const peer::RdmaEnd& m);
   void end_rdma(RdmaRecord& r);
-  void rdma_down(PathRecord& path);
+  void rdma_down(RdmaRecord& r);
   void look_at_rdma();
+  void look_at_rail(RdmaRecord& r);
   template <class F>
   void each_rdma(F&& f) {
-    const auto all = [&](PeerRecord& p) {
-      for (PathRecord& path : p.paths)
-        if (path.rdma != nullptr) f(*path.rdma);
-    };
     for (auto& [id, p] : peers_)
-      all(*p);
+      each_rail(*p, f);
     for (auto& p : leaving_)
-      all(*p);
+      each_rail(*p, f);
   }
 
   // node_puts.cc: which lanes go over them
   const Registered* register_arena(FabricRow& f, RegistrationCache& cache, LaneRecord& lane);
   void offer_mirrors(RdmaRecord& r);
-  void offer_mirror(LaneRecord& lane);
+  void offer_mirror(LaneRecord& lane, RdmaRecord& r);
   void on_rdma_mirror(PeerRecord& p, const peer::RdmaMirror& m);
-  void put_forward(ForwardRecord& f);
+  void put_forward(ForwardRecord& f, RdmaRecord& r);
   void off_rdma(ForwardRecord& f, uint64_t since, std::function<void()> then);
   void look_at_leaving_rdma();
   void unregister(LaneRecord& lane);

@@ -175,7 +175,8 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
           return e;
         },
         [this, &f](Errc e) { forward_started(f, e); });
-    put_forward(f);
+    for (auto& r : f.peer->paths[f.path_index].rdma)
+      put_forward(f, *r);
     skip_unwanted(lane, f);
     for (const auto& [topic, use] : f.topics)
       if (use == ForwardRecord::Use::kRefused) topic_refused(f, topic);
@@ -192,7 +193,8 @@ void Node::start_forward(ForwardRecord& f, const LaneGeometry& mirror) {
         return e;
       },
       [this, &f](Errc e) { forward_started(f, e); });
-  put_forward(f);
+  for (auto& r : f.peer->paths[f.path_index].rdma)
+    put_forward(f, *r);
 }
 
 // One that the link does not take ends: its mark would hold the publisher back for ever.

@@ -67,8 +67,8 @@ void Node::remove_peer(uint64_t id, std::function<void()> gone) {
     clear(EventName::kLinkDown, path_name(p, i), text);
     if (p.paths[i].refused) clear(EventName::kPeerRefused, path_name(p, i), text);
     if (p.paths[i].suspect) clear(EventName::kLinkSuspect, path_name(p, i), text);
-    if (p.paths[i].rdma != nullptr && p.paths[i].rdma->raised)
-      clear(EventName::kRdmaDown, path_name(p, i), text);
+    for (const auto& r : p.paths[i].rdma)
+      if (r->raised) clear(EventName::kRdmaDown, rail_name(*r), text);
   }
   if (p.cut) clear(EventName::kPeerCut, fmt::format("node {}", id), text);
   former_.push_back({id, p.epoch, std::move(p.absent), p.absent_epoch, p.cut});
@@ -97,7 +97,8 @@ void Node::take_off(PeerRecord& p) {
 // A device may still have something of it, or a forward that waited for that be on its way.
 bool Node::uses_rdma(const PeerRecord& p) const {
   const auto busy = [](const PathRecord& path) {
-    return path.rdma != nullptr && path.rdma->state != RdmaRecord::State::kNone;
+    return std::ranges::any_of(path.rdma,
+                               [](const auto& r) { return r->state != RdmaRecord::State::kNone; });
   };
   const auto forward = [&](const auto& f) { return f->peer == &p; };
   return std::ranges::any_of(p.paths, busy) || std::ranges::any_of(lanes_, [&](const auto& l) {

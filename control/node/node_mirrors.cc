@@ -155,7 +155,9 @@ void Node::on_lane_topic(PeerRecord& p, const peer::LaneTopic& m) {
               LaneRecord* mirror = open_mirror(id);
               if (mirror == nullptr) return;
               send(*mirror->peer, ready);
-              if (mirror->put_memory == nullptr) offer_mirror(*mirror);
+              if (!mirror->put_memory.empty()) return;
+              for (auto& r : mirror->peer->paths[mirror->path].rdma)
+                offer_mirror(*mirror, *r);
             });
 }
 

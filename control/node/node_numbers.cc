@@ -109,16 +109,21 @@ NodeNumbers Node::numbers() const {
                          .spurious = s.spurious.read(),
                          .sessions = s.sessions.read(),
                          .reconnects = s.reconnects.read()});
-      if (const RdmaRecord* r = p->paths[i].rdma.get()) {
+      for (const auto& r : p->paths[i].rdma) {
         const RdmaPathStats& put = r->path.stats();
-        NodeNumbers::Path& path = n.paths.back();
-        path.rdma_up = r->state == RdmaRecord::State::kUp;
-        path.rdma_sent = put.puts.read();
-        path.rdma_received = put.taken.read();
-        path.rdma_bytes_sent = put.put_bytes.read();
-        path.rdma_bytes_received = put.taken_bytes.read();
-        path.rdma_copied_bytes = put.again_bytes.read();
-        path.rdma_errors = put.errors.read();
+        n.rails.push_back({.peer = clean(p->name),
+                           .peer_id = id,
+                           .path = i,
+                           .rail = r->rail,
+                           .device = r->fabric.name,
+                           .up = r->works(),
+                           .bytes_per_s = put.bytes_per_s.load(),
+                           .sent = put.puts.read(),
+                           .received = put.taken.read(),
+                           .bytes_sent = put.put_bytes.read(),
+                           .bytes_received = put.taken_bytes.read(),
+                           .copied_bytes = put.again_bytes.read(),
+                           .errors = put.errors.read()});
       }
     }
   }

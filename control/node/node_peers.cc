@@ -160,7 +160,9 @@ void Node::path_down(PeerRecord& p, uint32_t index, LinkEvent::Why why) {
   path.up = false;
   // With the control channel goes every way to say what has landed.
   for (PathRecord& other : p.paths)
-    if (index == 0 || &other == &path) rdma_down(other);
+    if (index == 0 || &other == &path)
+      for (auto& r : other.rdma)
+        rdma_down(*r);
   raise(EventName::kLinkDown, path_name(p, index),
         fmt::format("node {} ({}) is down on path {}: {}", p.id, p.name, index, why_text(why)));
   if (index == 0) {

@@ -42,25 +42,25 @@ const Registered* Node::register_arena(FabricRow& f, RegistrationCache& cache, L
 
 void Node::offer_mirrors(RdmaRecord& r) {
   for (auto& [id, lane] : lanes_)
-    if (lane->peer == &r.peer && lane->path == r.index) offer_mirror(*lane);
+    if (lane->peer == &r.peer && lane->path == r.index) offer_mirror(*lane, r);
 }
 
 // To its source: where messages may be put.
-void Node::offer_mirror(LaneRecord& lane) {
-  if (lane.closed || lane.ending || lane.in == nullptr) return;
-  RdmaRecord* r = lane.peer->paths[lane.path].rdma.get();
-  if (r == nullptr || r->state != RdmaRecord::State::kUp) return;
-  if (lane.put_memory == nullptr) {
-    lane.put_memory = register_arena(r->fabric, r->fabric.mirrors, lane);
-    lane.put_fabric = &r->fabric;
+void Node::offer_mirror(LaneRecord& lane, RdmaRecord& r) {
+  if (lane.closed || lane.ending || lane.in == nullptr || r.state != RdmaRecord::State::kUp) return;
+  auto known = lane.put_memory.find(&r.fabric);
+  if (known == lane.put_memory.end()) {
+    const Registered* memory = register_arena(r.fabric, r.fabric.mirrors, lane);
+    if (memory == nullptr) return;
+    known = lane.put_memory.emplace(&r.fabric, memory).first;
   }
-  if (lane.put_memory == nullptr) return;
-  const RemoteRegion region = remote_region(lane.put_memory->pieces()[0]);
+  const RemoteRegion region = remote_region(known->second->pieces()[0]);
   peer::RdmaMirror m;
   m.path = lane.path;
   m.alias = lane.alias;
   m.epoch = lane.alias_epoch;
-  m.life = r->life;
+  m.rail = r.rail;
+  m.life = r.life;
   m.key = region.key;
   m.address = region.address;
   m.bytes = region.bytes;
@@ -72,27 +72,26 @@ void Node::offer_mirror(LaneRecord& lane) {
 }
 
 void Node::on_rdma_mirror(PeerRecord& p, const peer::RdmaMirror& m) {
-  RdmaRecord* r = rdma_of(p, m.path, m.life);
+  RdmaRecord* r = rdma_of(p, m.path, m.rail, m.life);
   ForwardRecord* f = r != nullptr ? find_forward(p, m.path, m.alias) : nullptr;
   if (f == nullptr) return;
-  f->put_to = {m.address, m.bytes, m.key};
-  f->put_life = m.life;
-  put_forward(*f);
+  PutWay& way = f->puts[m.rail];
+  way.to = {m.address, m.bytes, m.key};
+  way.life = m.life;
+  put_forward(*f, *r);
 }
 
-// Its large messages go by RDMA, if it has begun and the peer has said where.
-void Node::put_forward(ForwardRecord& f) {
-  RdmaRecord* r = f.peer->paths[f.path_index].rdma.get();
-  if (r == nullptr || r->state != RdmaRecord::State::kUp || f.put_life != r->life || f.ending)
-    return;
+// Its large messages go by this rail, if it has begun and the peer has said where.
+void Node::put_forward(ForwardRecord& f, RdmaRecord& r) {
+  PutWay& way = f.puts[r.rail];
+  if (r.state != RdmaRecord::State::kUp || way.life != r.life || f.ending) return;
   OutLane* out = out_of(f);
   if (out == nullptr) return;
-  if (f.put_memory == nullptr) f.put_memory = register_arena(r->fabric, r->fabric.sources, *f.lane);
-  if (f.put_memory == nullptr) return;
-  errands(r->fabric.worker)
-      .ask([r, out, source = f.put_memory->pieces()[0], to = f.put_to,
-            from = config_.put_from_bytes](
-               Worker&, uint64_t) { return r->path.add_lane(*out, source, to, from); },
+  if (way.memory == nullptr) way.memory = register_arena(r.fabric, r.fabric.sources, *f.lane);
+  if (way.memory == nullptr) return;
+  errands(r.fabric.worker)
+      .ask([&r, out, source = way.memory->pieces()[0], to = way.to, from = config_.put_from_bytes](
+               Worker&, uint64_t) { return r.path.add_lane(*out, source, to, from); },
            [this, &peer = *f.peer, alias = f.alias](Errc e) {
              if (e == Errc::kInvalid)
                note(EventName::kPeerNonsense,
@@ -105,18 +104,28 @@ void Node::put_forward(ForwardRecord& f) {
 // Nothing of the forward is under way by RDMA any more: then `then`. Until then the lane holds what
 // the device may read.
 void Node::off_rdma(ForwardRecord& f, uint64_t since, std::function<void()> then) {
-  if (f.put_memory == nullptr) return then();
-  RdmaRecord* r = f.peer->paths[f.path_index].rdma.get();
-  errands(r->fabric.worker)
+  if (std::ranges::all_of(f.puts, [](const PutWay& way) { return way.memory == nullptr; }))
+    return then();
+  PathRecord& path = f.peer->paths[f.path_index];
+  errands(path.worker)
       .ask(
-          [r, out = out_of(f)](Worker&, uint64_t) {
-            return r->path.remove_lane(*out) ? Errc::kOk : Errc::kWouldBlock;
+          [&path, out = out_of(f)](Worker&, uint64_t) {
+            bool free = true;
+            for (auto& r : path.rdma)
+              free = r->path.remove_lane(*out) && free;
+            return free ? Errc::kOk : Errc::kWouldBlock;
           },
-          [this, &f, r, since, then = std::move(then)](Errc e) {
+          [this, &f, since, then = std::move(then)](Errc e) {
             if (e != Errc::kOk) return leaving_rdma_.push_back({&f, since, then});
-            r->fabric.sources.release(std::exchange(f.put_memory, nullptr));
+            release_puts(f);
             then();
           });
+}
+
+void release_puts(ForwardRecord& f) {
+  for (auto& r : f.peer->paths[f.path_index].rdma)
+    if (const Registered* memory = std::exchange(f.puts[r->rail].memory, nullptr))
+      r->fabric.sources.release(memory);
 }
 
 // Asked again, a tick later. A peer that never says that it has what it was sent holds nobody for
@@ -124,15 +133,17 @@ void Node::off_rdma(ForwardRecord& f, uint64_t since, std::function<void()> then
 void Node::look_at_leaving_rdma() {
   constexpr uint64_t kMostNs = 5'000'000'000;
   for (auto& [f, since, then] : std::exchange(leaving_rdma_, {})) {
-    if (now_ >= since + kMostNs) stop_rdma(*f->peer->paths[f->path_index].rdma);
+    if (now_ >= since + kMostNs)
+      for (auto& r : f->peer->paths[f->path_index].rdma)
+        stop_rdma(*r);
     off_rdma(*f, since, std::move(then));
   }
 }
 
 // Nobody uses the lane, and no device knows it any more.
 void Node::unregister(LaneRecord& lane) {
-  if (lane.put_memory != nullptr)
-    lane.put_fabric->mirrors.release(std::exchange(lane.put_memory, nullptr));
+  for (const auto& [fabric, memory] : std::exchange(lane.put_memory, {}))
+    fabric->mirrors.release(memory);
   for (auto& f : fabrics_) {
     f->sources.invalidate(arena_of(lane), lane.geometry.arena_size());
     f->mirrors.invalidate(arena_of(lane), lane.geometry.arena_size());

@@ -17,23 +17,28 @@ using State = RdmaRecord::State;
 
 }  // namespace
 
-void Node::add_fabric(std::string name, uint32_t worker, Fabric& fabric) {
-  fabrics_.push_back(std::make_unique<FabricRow>(std::move(name), worker, fabric, arenas_));
+void Node::add_fabric(std::string name, uint32_t worker, Fabric& fabric, uint64_t bytes_per_s) {
+  fabrics_.push_back(
+      std::make_unique<FabricRow>(std::move(name), worker, fabric, bytes_per_s, arenas_));
   workers_[worker]->worker.add_fabric(&fabrics_.back()->port);
 }
 
-// A path has RDMA beside it where its worker has a device that can do what it takes.
+// A path has a rail beside it for each device of its worker that can do what it takes.
 void Node::give_rdma(PeerRecord& p) {
-  for (uint32_t i = 0; i < p.paths.size(); i++)
+  for (uint32_t i = 0; i < p.paths.size(); i++) {
+    PathRecord& path = p.paths[i];
+    path.rails = std::make_unique<Rails>(path.path->link, config_.stripe_from_bytes);
     for (auto& f : fabrics_)
-      if (f->worker == p.paths[i].worker && p.paths[i].rdma == nullptr &&
+      if (f->worker == path.worker && path.rdma.size() < kMostRails &&
           f->port.fabric().limits().max_inline >= Connection::kInlineNeeded)
-        p.paths[i].rdma = std::make_unique<RdmaRecord>(p, i, *f, p.paths[i].path->link);
+        path.rdma.push_back(std::make_unique<RdmaRecord>(
+            p, i, static_cast<uint32_t>(path.rdma.size()), *f, *path.rails));
+  }
 }
 
-RdmaRecord* Node::rdma_of(PeerRecord& p, uint32_t path, uint32_t life) {
-  if (path >= p.paths.size() || p.paths[path].rdma == nullptr) return nullptr;
-  RdmaRecord* r = p.paths[path].rdma.get();
+RdmaRecord* Node::rdma_of(PeerRecord& p, uint32_t path, uint32_t rail, uint32_t life) {
+  if (path >= p.paths.size() || rail >= p.paths[path].rdma.size()) return nullptr;
+  RdmaRecord* r = p.paths[path].rdma[rail].get();
   return r->life == life && r->landing != nullptr && !r->over ? r : nullptr;
 }
 
@@ -66,6 +71,7 @@ Errc Node::open_rdma(RdmaRecord& r, peer::RdmaEndpoint& end) {
   r.landed.clear();
   const RemoteRegion region = remote_region(r.landing_memory);
   end = {.path = r.index,
+         .rail = r.rail,
          .life = r.life,
          .session = r.peer.paths[r.index].session,
          .window = r.fabric.shares.window(),
@@ -97,9 +103,6 @@ Errc Node::join_rdma(RdmaRecord& r, const peer::RdmaEndpoint& end) {
     r.fabric.port.add(&r.path);
     r.path.open(r.connection.get(), r.endpoint.get(), session);
   });
-  if (std::exchange(r.raised, false))
-    clear(EventName::kRdmaDown, path_name(r.peer, r.index),
-          fmt::format("node {} ({}) is up by RDMA on path {}", r.peer.id, r.peer.name, r.index));
   return Errc::kOk;
 }
 
@@ -108,10 +111,11 @@ void Node::rdma_failed(RdmaRecord& r, const char* what, Errc why) {
   r.free();
   r.again_at = now_ + kLastPause;
   if (!std::exchange(r.raised, true))
-    raise(EventName::kRdmaDown, path_name(r.peer, r.index),
-          fmt::format("node {} ({}) by RDMA on path {}, device {}: {}: {}; large messages go by "
-                      "frames; `penstock doctor` says what the device lacks",
-                      r.peer.id, r.peer.name, r.index, r.fabric.name, what, text(why)));
+    raise(EventName::kRdmaDown, rail_name(r),
+          fmt::format("node {} ({}) by RDMA on path {}, rail {}, device {}: {}: {}; large messages "
+                      "go by other rails, or by frames; `penstock doctor` says what the device "
+                      "lacks",
+                      r.peer.id, r.peer.name, r.index, r.rail, r.fabric.name, what, text(why)));
 }
 
 void Node::call_rdma(RdmaRecord& r) {
@@ -127,12 +131,13 @@ void Node::call_rdma(RdmaRecord& r) {
 void Node::on_rdma_call(PeerRecord& p, const peer::RdmaCall& m) {
   peer::RdmaRefused refused;
   refused.path = m.end.path;
+  refused.rail = m.end.rail;
   refused.life = m.end.life;
   const uint32_t index = m.end.path;
-  if (index >= p.paths.size() || p.paths[index].rdma == nullptr || config_.id < p.id ||
+  if (index >= p.paths.size() || m.end.rail >= p.paths[index].rdma.size() || config_.id < p.id ||
       m.end.landing_bytes != sizeof(Landing) || m.end.window == 0)
     return send(p, refused);
-  RdmaRecord& r = *p.paths[index].rdma;
+  RdmaRecord& r = *p.paths[index].rdma[m.end.rail];
   const PathRecord& path = p.paths[index];
   if (!path.up || path.session != m.end.session || r.state != State::kNone) {
     r.called = m;  // that session begins, or the connection before is at its end
@@ -160,7 +165,7 @@ void Node::never_joined(RdmaRecord& r) {
 }
 
 void Node::on_rdma_answer(PeerRecord& p, const peer::RdmaAnswer& m) {
-  RdmaRecord* r = rdma_of(p, m.end.path, m.end.life);
+  RdmaRecord* r = rdma_of(p, m.end.path, m.end.rail, m.end.life);
   if (r == nullptr || r->state != State::kCalling) return;
   if (const Errc e = join_rdma(*r, m.end); e != Errc::kOk) {
     r->refused = true;  // its end waits for ours until the session is over
@@ -170,7 +175,7 @@ void Node::on_rdma_answer(PeerRecord& p, const peer::RdmaAnswer& m) {
 }
 
 void Node::on_rdma_refused(PeerRecord& p, const peer::RdmaRefused& m) {
-  RdmaRecord* r = rdma_of(p, m.path, m.life);
+  RdmaRecord* r = rdma_of(p, m.path, m.rail, m.life);
   if (r == nullptr || r->state != State::kCalling) return;
   r->refused = true;
   r->free();
@@ -192,15 +197,17 @@ void Node::rdma_stopped(RdmaRecord& r) {
   r.state = State::kEnding;
   if (r.over) return end_rdma(r);
   if (!std::exchange(r.raised, true))
-    raise(EventName::kRdmaDown, path_name(r.peer, r.index),
-          fmt::format("node {} ({}) by RDMA on path {}, device {}: {}; large messages go by frames "
-                      "until it is up again, those under way too",
-                      r.peer.id, r.peer.name, r.index, r.fabric.name, text(r.connection->why())));
+    raise(EventName::kRdmaDown, rail_name(r),
+          fmt::format("node {} ({}) by RDMA on path {}, rail {}, device {}: {}; large messages go "
+                      "by other rails until it is up again, or by frames, as do those under way",
+                      r.peer.id, r.peer.name, r.index, r.rail, r.fabric.name,
+                      text(r.connection->why())));
   std::array<UnfinishedTransfer, kTransferSlots> unfinished;
   const size_t n = r.connection->unfinished(unfinished);
   for (size_t i = 0; i < n; i++) {
     peer::RdmaLanded m;
     m.path = r.index;
+    m.rail = r.rail;
     m.life = r.life;
     m.number = unfinished[i].number;
     m.chunks = unfinished[i].chunks;
@@ -208,6 +215,7 @@ void Node::rdma_stopped(RdmaRecord& r) {
   }
   peer::RdmaEnd m;
   m.path = r.index;
+  m.rail = r.rail;
   m.life = r.life;
   m.taken = r.connection->taken();
   send(r.peer, m);
@@ -215,13 +223,13 @@ void Node::rdma_stopped(RdmaRecord& r) {
 }
 
 void Node::on_rdma_landed(PeerRecord& p, const peer::RdmaLanded& m) {
-  RdmaRecord* r = rdma_of(p, m.path, m.life);
+  RdmaRecord* r = rdma_of(p, m.path, m.rail, m.life);
   if (r == nullptr || r->told || r->landed.size() >= kTransferSlots) return;
   r->landed.push_back({m.number, m.chunks});
 }
 
 void Node::on_rdma_end(PeerRecord& p, const peer::RdmaEnd& m) {
-  RdmaRecord* r = rdma_of(p, m.path, m.life);
+  RdmaRecord* r = rdma_of(p, m.path, m.rail, m.life);
   if (r == nullptr || r->told || r->connection == nullptr) return;
   r->told = true;
   r->taken = m.taken;
@@ -251,10 +259,9 @@ void Node::end_rdma(RdmaRecord& r) {
 
 // The session is over, and all that was under way with it. The device stops first: what it reads
 // may be written anew from here on.
-void Node::rdma_down(PathRecord& path) {
-  if (path.rdma == nullptr) return;
-  RdmaRecord& r = *path.rdma;
-  if (r.called && r.called->end.session == path.session) r.called.reset();
+void Node::rdma_down(RdmaRecord& r) {
+  const uint64_t session = r.peer.paths[r.index].session;
+  if (r.called && r.called->end.session == session) r.called.reset();
   r.refused = false;
   r.again_at = r.again_pause = 0;
   if (r.state == State::kCalling) r.free();
@@ -283,23 +290,28 @@ void Node::look_at_rdma() {
       });
     }
   }
-  for (auto& [id, p] : peers_) {
-    for (PathRecord& path : p->paths) {
-      if (path.rdma == nullptr || !path.up || !p->up()) continue;
-      RdmaRecord& r = *path.rdma;
-      if (r.state == State::kCalling && now_ >= r.up_since + kAnswerIn) r.free();
-      if (r.state == State::kEnding && r.stopped && !r.told && !r.over &&
-          now_ >= r.stopped_at + kTellIn)
-        cut(*p, "it does not say what has landed there by RDMA");
-      if (r.state != State::kNone) continue;
-      if (r.called) {
-        const peer::RdmaCall call = *r.called;
-        r.called.reset();
-        on_rdma_call(*p, call);
-      } else if (config_.id < p->id && !r.refused && !r.fabric.down && now_ >= r.again_at) {
-        call_rdma(r);
-      }
-    }
+  for (auto& [id, p] : peers_)
+    each_rail(*p, [&](RdmaRecord& r) {
+      if (p->up() && p->paths[r.index].up) look_at_rail(r);
+    });
+}
+
+void Node::look_at_rail(RdmaRecord& r) {
+  if (r.works() && std::exchange(r.raised, false))
+    clear(EventName::kRdmaDown, rail_name(r),
+          fmt::format("node {} ({}) is up by RDMA on path {}, rail {}, device {}", r.peer.id,
+                      r.peer.name, r.index, r.rail, r.fabric.name));
+  if (r.state == State::kCalling && now_ >= r.up_since + kAnswerIn) r.free();
+  if (r.state == State::kEnding && r.stopped && !r.told && !r.over &&
+      now_ >= r.stopped_at + kTellIn)
+    cut(r.peer, "it does not say what has landed there by RDMA");
+  if (r.state != State::kNone) return;
+  if (r.called) {
+    const peer::RdmaCall call = *r.called;
+    r.called.reset();
+    on_rdma_call(r.peer, call);
+  } else if (config_.id < r.peer.id && !r.refused && !r.fabric.down && now_ >= r.again_at) {
+    call_rdma(r);
   }
 }
 

@@ -57,24 +57,48 @@ std::string endpoint(const IpAddress& ip, uint16_t port) {
                     : fmt::format("{}:{}", format(ip), port);
 }
 
-// What goes beside the link; "none": its worker has no device.
-json rdma_row(const RdmaRecord* r) {
-  static constexpr const char* kStates[] = {"down", "connecting", "up", "ending"};
-  static const RdmaPathStats kNothing;
-  const RdmaPathStats& s = r != nullptr ? r->path.stats() : kNothing;
-  const char* state = "none";
-  if (r != nullptr) state = r->refused ? "refused" : kStates[static_cast<size_t>(r->state)];
-  return {{"state", state},
-          {"device", r != nullptr ? r->fabric.name : ""},
-          {"messages_sent", s.puts.read()},
-          {"bytes_sent", s.put_bytes.read()},
-          {"messages_received", s.taken.read()},
-          {"bytes_received", s.taken_bytes.read()},
-          {"sent_again", s.again.read()},
-          {"copied_bytes", s.again_bytes.read()},
-          {"by_frames", s.by_frames.read()},
-          {"full", s.full.read()},
-          {"errors", s.errors.read()}};
+const char* state_of(const RdmaRecord& r) {
+  static constexpr const char* kStates[] = {"down", "connecting", "connecting", "ending"};
+  if (r.refused) return "refused";
+  return r.works() ? "up" : kStates[static_cast<size_t>(r.state)];
+}
+
+// What goes beside the link, in all and by rail. Up: by one at least; "none": its worker has no
+// device.
+json rdma_row(const PathRecord& path) {
+  const RailsStats& all = path.rails->stats();
+  json sum = {{"state", "none"},
+              {"device", ""},
+              {"striped", all.striped.read()},
+              {"by_frames", all.by_frames.read()},
+              {"full", all.full.read()},
+              {"rails", json::array()}};
+  std::map<std::string, uint64_t> total = {
+      {"messages_sent", 0},  {"bytes_sent", 0}, {"messages_received", 0},
+      {"bytes_received", 0}, {"sent_again", 0}, {"copied_bytes", 0},
+      {"errors", 0}};
+  for (const auto& r : path.rdma) {
+    const RdmaPathStats& s = r->path.stats();
+    const std::map<std::string, uint64_t> row = {{"messages_sent", s.puts.read()},
+                                                 {"bytes_sent", s.put_bytes.read()},
+                                                 {"messages_received", s.taken.read()},
+                                                 {"bytes_received", s.taken_bytes.read()},
+                                                 {"sent_again", s.again.read()},
+                                                 {"copied_bytes", s.again_bytes.read()},
+                                                 {"errors", s.errors.read()}};
+    for (const auto& [key, value] : row)
+      total[key] += value;
+    json rail = row;
+    rail["state"] = state_of(*r);
+    rail["device"] = r->fabric.name;
+    rail["bytes_per_second"] = s.bytes_per_s.load();
+    const bool first = sum["rails"].empty();
+    if (first || r->works()) sum["state"] = rail["state"];
+    sum["device"] = (first ? "" : sum["device"].get<std::string>() + ",") + r->fabric.name;
+    sum["rails"].push_back(std::move(rail));
+  }
+  sum.update(total);
+  return sum;
 }
 
 }  // namespace
@@ -218,7 +242,7 @@ std::string Node::show_links() {
                      {"relays_refused", r.refused.read()},
                      {"relays_gone", r.gone.read()},
                      {"relayed_unexpected", r.unexpected.read()},
-                     {"rdma", rdma_row(path.rdma.get())},
+                     {"rdma", rdma_row(path)},
                      {"corrupt", s.drops.read(Drop::kBadChecksum)},
                      {"drops", drops}});
     }

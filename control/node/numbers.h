@@ -51,9 +51,16 @@ struct NodeNumbers {
     uint64_t rtt_ns = 0;
     uint64_t packets_sent = 0, packets_received = 0, bytes_sent = 0, bytes_received = 0;
     uint64_t retransmitted = 0, lost = 0, spurious = 0, sessions = 0, reconnects = 0;
-    bool rdma_up = false;
-    uint64_t rdma_sent = 0, rdma_received = 0, rdma_bytes_sent = 0, rdma_bytes_received = 0;
-    uint64_t rdma_errors = 0, rdma_copied_bytes = 0;
+  };
+  struct Rail {  // a way by RDMA beside a path
+    std::string peer;
+    uint64_t peer_id = 0;
+    uint32_t path = 0, rail = 0;
+    std::string device;
+    bool up = false;
+    uint64_t bytes_per_s = 0;  // that it carries
+    uint64_t sent = 0, received = 0, bytes_sent = 0, bytes_received = 0;
+    uint64_t copied_bytes = 0, errors = 0;
   };
 
   Counted counted;
@@ -66,6 +73,7 @@ struct NodeNumbers {
   std::vector<Worker> workers;
   std::vector<Port> ports;
   std::vector<Path> paths;
+  std::vector<Rail> rails;
   uint64_t uptime_ns = 0;
 };
 

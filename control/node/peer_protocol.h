@@ -12,7 +12,8 @@
 //   ◀──────────────────────────── LaneClose  the lane ends after this many messages
 //   LaneClosed ──────────────────────────▶   the alias may be used again
 //
-// And where both have RDMA (rdma/README.md), for each path; the node of the lower id calls:
+// And where both have RDMA (rdma/README.md), for each rail of each path, the first of one with the
+// first of the other; the node of the lower id calls:
 //
 //   RdmaCall ────────────────────────────▶   makes its end and joins it with ours
 //   ◀──────────────────────────── RdmaAnswer
@@ -161,11 +162,13 @@ struct LaneHeld {
   uint32_t held = 0;  // 1: it found no room, and this forward is the slowest of its readers
 };
 
-// One end of an RDMA connection. `life` numbers those of a path, from 1: a later one says of those
+// One end of an RDMA connection. `life` numbers those of a rail, from 1: a later one says of those
 // before that the caller has none of them, nor anything that was put there.
 struct RdmaEndpoint {
   uint32_t path = 0;
+  uint32_t rail = 0;
   uint32_t life = 0;
+  uint32_t reserved = 0;
   uint64_t session = 0;  // of the path that it is meant for, as in LaneTopic
   uint32_t window = 0;   // immediates that the other side may send before it is granted more
   uint32_t landing_key = 0;
@@ -190,6 +193,7 @@ struct RdmaAnswer {
 struct RdmaRefused {
   Type type = Type::kRdmaRefused;
   uint32_t path = 0;
+  uint32_t rail = 0;
   uint32_t life = 0;
 };
 
@@ -198,8 +202,10 @@ struct RdmaMirror {
   uint32_t path = 0;
   uint32_t alias = 0;
   uint32_t epoch = 0;
+  uint32_t rail = 0;
   uint32_t life = 0;
   uint32_t key = 0;
+  uint32_t reserved = 0;
   uint64_t address = 0;  // of the mirror's arena
   uint64_t bytes = 0;
 };
@@ -208,8 +214,8 @@ struct RdmaMirror {
 struct RdmaLanded {
   Type type = Type::kRdmaLanded;
   uint32_t path = 0;
+  uint32_t rail = 0;
   uint32_t life = 0;
-  uint32_t reserved = 0;
   uint64_t number = 0;
   std::array<uint64_t, 16> chunks{};
 };
@@ -217,8 +223,8 @@ struct RdmaLanded {
 struct RdmaEnd {
   Type type = Type::kRdmaEnd;
   uint32_t path = 0;
+  uint32_t rail = 0;
   uint32_t life = 0;
-  uint32_t reserved = 0;
   uint64_t taken = 0;  // all transfers up to this one are whole
 };
 

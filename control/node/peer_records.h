@@ -53,7 +53,8 @@ struct PathRecord {
   uint64_t session = 0;  // that is up: errands for it act in no other
   bool refused = false;  // the peer does, and the log says so
   bool suspect = false;
-  std::unique_ptr<RdmaRecord> rdma;  // beside it; null: its worker has no device
+  std::unique_ptr<Rails> rails;                   // beside it
+  std::vector<std::unique_ptr<RdmaRecord>> rdma;  // these: one for each device of its worker
 };
 
 // Both lanes of the control channel, in this process only.
@@ -120,6 +121,19 @@ struct FormerPeer {
   bool cut = false;
 };
 inline constexpr size_t kMostFormer = 256;
+
+template <class F>
+void each_rail(PeerRecord& p, F&& f) {
+  for (PathRecord& path : p.paths)
+    for (auto& r : path.rdma)
+      f(*r);
+}
+
+// What events about it name.
+inline std::string rail_name(const RdmaRecord& r) {
+  return "node " + std::to_string(r.peer.id) + " path " + std::to_string(r.index) + " rail " +
+         std::to_string(r.rail);
+}
 
 // Something we want of every peer: one for all local subscriptions with this mode and filter.
 struct Wish {

@@ -1,10 +1,11 @@
-// What the node knows of RDMA: the devices of its workers, and of each path the connection beside
-// its link. Plain data of the control thread, as in records.h.
+// What the node knows of RDMA: the devices of its workers, and of each path the connections beside
+// its link, one for each device (rail). Plain data of the control thread, as in records.h.
 //
 //   kNone ──call──▶ kCalling ──answer──▶ kUp ──an error, here or there──▶ kEnding ──▶ kNone
 //                                              both sides stop and say what has landed
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -25,12 +26,23 @@ namespace penstock {
 struct ForwardRecord;
 struct PeerRecord;
 
+// Where a forward's messages may be put by one rail.
+struct PutWay {
+  const Registered* memory = nullptr;  // the lane's arena; null: they do not go by it
+  RemoteRegion to;                     // the mirror's, in that life of the connection
+  uint32_t life = 0;
+};
+using PutWays = std::array<PutWay, kMostRails>;
+
 // A forward of which something is under way still, though it ends.
 struct LeavingRdma {
   ForwardRecord* forward = nullptr;
   uint64_t since = 0;
   std::function<void()> then;
 };
+
+// Nothing of it is under way: no device need know its lane.
+void release_puts(ForwardRecord& f);
 
 static_assert(sizeof(peer::RdmaLanded{}.chunks) == sizeof(UnfinishedTransfer{}.chunks));
 
@@ -52,11 +64,12 @@ class Arenas final : public Allocations {
   std::map<const std::byte*, Allocation> by_base_;
 };
 
-// A worker's device. Lanes of publishers are mapped read-only here, mirrors are ours.
+// A device of a worker. Lanes of publishers are mapped read-only here, mirrors are ours.
 struct FabricRow {
-  FabricRow(std::string device, uint32_t which, Fabric& fabric, const Arenas& arenas)
+  FabricRow(std::string device, uint32_t which, Fabric& fabric, uint64_t rate, const Arenas& arenas)
       : name(std::move(device)),
         worker(which),
+        bytes_per_s(rate),
         port(fabric),
         sources(fabric, arenas, {.rights = kReadOnly}),
         mirrors(fabric, arenas, {.rights = kRemotePut}),
@@ -64,7 +77,8 @@ struct FabricRow {
 
   std::string name;
   uint32_t worker;
-  FabricPort port;  // the worker's
+  uint64_t bytes_per_s;  // what it may carry, before anything was measured
+  FabricPort port;       // the worker's
   RegistrationCache sources;
   RegistrationCache mirrors;
   ReceiveShares shares;  // of the device's receives
@@ -72,12 +86,12 @@ struct FabricRow {
   bool refuses = false;  // it could not register a lane, and the log says so
 };
 
-// The way beside a link.
+// A way beside a link.
 struct RdmaRecord {
   enum class State : uint8_t { kNone, kCalling, kUp, kEnding };
 
-  RdmaRecord(PeerRecord& p, uint32_t i, FabricRow& f, Link& link)
-      : peer(p), index(i), fabric(f), path(link) {}
+  RdmaRecord(PeerRecord& p, uint32_t i, uint32_t which, FabricRow& f, Rails& rails)
+      : peer(p), index(i), rail(which), fabric(f), path(rails, f.bytes_per_s) {}
   RdmaRecord(const RdmaRecord&) = delete;
   RdmaRecord& operator=(const RdmaRecord&) = delete;
   ~RdmaRecord() { free(); }
@@ -93,8 +107,12 @@ struct RdmaRecord {
     state = State::kNone;
   }
 
+  // It is up, and something went by it.
+  bool works() const { return state == State::kUp && path.stats().bytes_per_s.load() != 0; }
+
   PeerRecord& peer;
   uint32_t index;  // of the path
+  uint32_t rail;   // which of its ways
   FabricRow& fabric;
   RdmaPath path;  // the worker's
   State state = State::kNone;

@@ -166,9 +166,8 @@ struct LaneRecord {
   std::unique_ptr<InLane> in;
   bool held_there = false;
 
-  // Its arena, where the peer may put; null: not by RDMA.
-  const Registered* put_memory = nullptr;
-  FabricRow* put_fabric = nullptr;
+  // Its arena, where the peer may put, by the devices that know it.
+  std::map<FabricRow*, const Registered*> put_memory;
 
   bool refused = false;  // the log says that a peer has no row for a topic of it
   bool sealed = false;   // readers may join
@@ -320,9 +319,7 @@ struct ForwardRecord {
   std::unique_ptr<Forward> forward;      // broadcast, once the peer is ready
   std::unique_ptr<RemoteMember> remote;  // group, once the peer is ready
   Forward::Shed shed;                    // broadcast
-  const Registered* put_memory = nullptr;  // the lane's arena; null: it does not go by RDMA
-  RemoteRegion put_to;                     // the mirror's, in that life of the connection
-  uint32_t put_life = 0;
+  PutWays puts;                          // by rail
   // Changes of it that the worker has not made: nobody is told before the last of them is.
   std::shared_ptr<uint32_t> shedding = std::make_shared<uint32_t>(0);
   bool held = false;  // the peer was told that the publisher waits for it

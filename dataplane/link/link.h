@@ -147,15 +147,14 @@ class Link {
   // --- link_puts.cc: what goes by a PutPath. Of a lane that is not with the link any more it only
   // settles the books; `lane` exists as long as the path has anything of it. ---
 
-  // The peer has all of the message.
-  void put_arrived(OutLane& lane, uint64_t position);
-  // Nothing more comes that way: what has landed, and then that the rest goes by frames.
+  // The peer has these bytes of the message.
   void put_landed(OutLane& lane, uint64_t position, uint64_t offset, uint64_t bytes);
-  void put_ended(OutLane& lane, uint64_t position);
+  // Of these nothing more comes that way: what has not landed goes by frames.
+  void put_ended(OutLane& lane, uint64_t position, uint64_t offset, uint64_t bytes);
   // It takes messages again.
   void puts_again(OutLane& lane) { wake(&lane); }
-  // A message of the peer's comes that way. kNone, or kDuplicate, or kNoLane: nobody wants it any
-  // more; otherwise it makes no sense.
+  // A message of the peer's comes that way, or a part of it. kNone, or kDuplicate, or kNoLane:
+  // nobody wants it any more; otherwise it makes no sense.
   Drop on_put(const FragmentHeader& m, uint64_t now);
   // So many bytes of it have landed, which had not before.
   void on_put_landed(const FragmentHeader& m, uint64_t offset, uint64_t bytes, uint64_t now);

@@ -3,20 +3,14 @@
 
 namespace penstock {
 
-void Link::put_arrived(OutLane& lane, uint64_t position) {
-  if (position < lane.delivered_) return;
-  lane.put_landed(position, 0, lane.record(position).len);
-  lane.settle();
-}
-
 void Link::put_landed(OutLane& lane, uint64_t position, uint64_t offset, uint64_t bytes) {
   lane.put_landed(position, offset, bytes);
   lane.settle();
 }
 
-void Link::put_ended(OutLane& lane, uint64_t position) {
+void Link::put_ended(OutLane& lane, uint64_t position, uint64_t offset, uint64_t bytes) {
   if (lane.state_ == OutLane::State::kDetached) return;
-  lane.put_ended(position);
+  lane.put_ended(position, offset, bytes);
   rouse(&lane);
 }
 

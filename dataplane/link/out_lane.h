@@ -153,7 +153,7 @@ class OutLane {
   // --- out_lane_puts.cc: what goes by another way (put_path.h) ---
   PutPath::Take put_next();
   void put_landed(uint64_t position, uint64_t offset, uint64_t bytes);
-  void put_ended(uint64_t position);
+  void put_ended(uint64_t position, uint64_t offset, uint64_t bytes);
   bool find_rest();
   Sent write_put_rest(TxFrame& frame, uint32_t body_room);
 
@@ -194,12 +194,14 @@ class OutLane {
   ChainSeat* seat_ = nullptr;
   PutPath* puts_ = nullptr;
   uint64_t puts_from_ = ~uint64_t{0};
-  // Of messages that began to go by it, and did not get there: how far they were looked through.
+  // Of messages that began to go by it, what did not get there, as far as it was not looked
+  // through.
   struct Rest {
     uint64_t position;
     uint64_t at;
+    uint64_t end;
   };
-  static constexpr size_t kRests = 64;  // as many as a put path has under way
+  static constexpr size_t kRests = 256;  // as many as a put path has under way
   std::vector<Rest> rests_;
   std::array<Message, 32> staged_;
   std::vector<SentMessage> ring_;  // messages in flight, by position

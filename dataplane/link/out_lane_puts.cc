@@ -38,8 +38,9 @@ void OutLane::put_landed(uint64_t position, uint64_t offset, uint64_t bytes) {
   if (s.left == 0) blocks_.clear(s.arena, s.len);
 }
 
-void OutLane::put_ended(uint64_t position) {
-  if (position >= delivered_ && record(position).left != 0) rests_.push_back({position, 0});
+void OutLane::put_ended(uint64_t position, uint64_t offset, uint64_t bytes) {
+  if (position >= delivered_ && record(position).left != 0)
+    rests_.push_back({position, offset, offset + bytes});
 }
 
 // The first of them with something left to send is in front.
@@ -49,8 +50,8 @@ bool OutLane::find_rest() {
     Rest& r = rests_.front();
     if (r.position < delivered_) continue;
     const SentMessage& s = record(r.position);
-    while (s.kind == Kind::kPieces && s.left != 0 && r.at < s.len) {
-      const uint64_t left = s.len - r.at;
+    while (s.kind == Kind::kPieces && s.left != 0 && r.at < r.end) {
+      const uint64_t left = r.end - r.at;
       const uint64_t run = blocks_.run(s.arena + r.at, std::min(left, kStretch));
       if (run == 0) return true;
       r.at += std::min(left, run * kArenaAlign);
@@ -61,7 +62,7 @@ bool OutLane::find_rest() {
 
 Sent OutLane::write_put_rest(TxFrame& frame, uint32_t body_room) {
   Rest& r = rests_.front();
-  const uint64_t left = record(r.position).len - r.at;
+  const uint64_t left = r.end - r.at;
   Sent what{this, r.position, r.at, static_cast<uint32_t>(std::min<uint64_t>(left, body_room)),
             true};
   rewrite(what, frame, body_room);

@@ -5,7 +5,7 @@
 //
 //   OutLane ──put──▶ PutPath ═══▶ mirror; at the peer: Link::on_put, Link::on_put_landed
 //      ▲                │
-//      └────────────────┴─ put_arrived, or put_landed.. and put_ended: the rest goes by frames
+//      └────────────────┴─ put_landed.., and if not all of it did, put_ended: the rest by frames
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ class OutLane;
 class PutPath {
  public:
   enum class Take : uint8_t {
-    kTaken,  // until put_arrived() or put_ended() its bytes stay where they are
+    kTaken,  // until it has landed or put_ended() its bytes stay where they are
     kFull,   // not now: Link::puts_again() says when
     kNo,     // not this way
   };

@@ -49,7 +49,8 @@ class Game {
                      .worker = 0,
                      .queue = 0,
                      .net = &net_port_});
-    node_->add_fabric("sim", 0, fabrics_.add());
+    for (int rail = 0; rail < 2; rail++)
+      node_->add_fabric("sim", 0, fabrics_.add(), 1'000'000'000);
     std::vector<PathRecord> paths(1);
     paths[0].path = HostilePeer::path(port_, node, node);
     paths[0].net = &net_port_;
@@ -234,7 +235,9 @@ class Game {
   void rdma(Input& i) {
     const uint8_t how = i.byte();
     const uint32_t life = 1 + how / 8 % 3;
-    peer::RdmaEndpoint end{.life = life,
+    const uint32_t rail = how / 128;
+    peer::RdmaEndpoint end{.rail = rail,
+                           .life = life,
                            .session = peer_.session() + (how % 8 == 1 ? 1 : 0),
                            .window = 8,
                            .landing_bytes = sizeof(Landing),
@@ -249,17 +252,21 @@ class Game {
       case 3:
         return say(peer::RdmaMirror{.alias = alias(i),
                                     .epoch = 1,
+                                    .rail = rail,
                                     .life = life,
                                     .key = i.byte(),
                                     .address = i.byte(),
                                     .bytes = HostilePeer::kLane.arena_size()},
                    i);
       case 4:
-        return say(peer::RdmaLanded{.life = life, .number = i.byte(), .chunks = {~uint64_t{0}}}, i);
+        return say(
+            peer::RdmaLanded{
+                .rail = rail, .life = life, .number = i.byte(), .chunks = {~uint64_t{0}}},
+            i);
       case 5:
-        return say(peer::RdmaRefused{.life = life}, i);
+        return say(peer::RdmaRefused{.rail = rail, .life = life}, i);
       default:
-        return say(peer::RdmaEnd{.life = life, .taken = i.byte()}, i);
+        return say(peer::RdmaEnd{.rail = rail, .life = life, .taken = i.byte()}, i);
     }
   }
 

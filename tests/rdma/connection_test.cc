@@ -92,7 +92,7 @@ class OneSide : public ::testing::Test {
         imm_of(slot, 0));
   }
   static PutRecord message(uint64_t number, uint64_t len) {
-    return {number, Connection::chunk_log2(len), {.position = 7, .message_len = len}};
+    return {number, len, {.position = 7, .message_len = len}};
   }
   void status(uint64_t granted, uint64_t done) {
     const std::array<uint64_t, 2> words{granted, done};
@@ -182,7 +182,7 @@ TEST_P(Nonsense, EndsItAndIsNotBelieved) {
       break;
     case 8: {
       PutRecord r = message(1, 64);
-      r.chunk_log2 = 12;
+      r.bytes = 65;  // more than the message
       record(1, r);
       break;
     }
@@ -215,7 +215,7 @@ TEST_P(Nonsense, EndsItAndIsNotBelieved) {
   if (GetParam() < 10) {
     EXPECT_EQ(seen_.pieces.size(), pieces);
   }
-  EXPECT_FALSE(connection_->put({.message = {.message_len = 64}}));
+  EXPECT_FALSE(connection_->put({.bytes = 64, .message = {.message_len = 64}}));
   EXPECT_TRUE(seen_.done.empty());
 }
 
@@ -224,7 +224,8 @@ INSTANTIATE_TEST_SUITE_P(Of, Nonsense, ::testing::Range(0, 14));
 // A status that comes late or twice changes nothing.
 TEST_F(OneSide, StatusOnlyGrows) {
   Connection::Put p{.owner = this,
-                    .bytes = arena_.data(),
+                    .from = arena_.data(),
+                    .bytes = 64,
                     .local_key = arena_memory_.local_key,
                     .remote_address = peer_memory_.remote_address,
                     .remote_key = peer_memory_.remote_key,
@@ -246,7 +247,8 @@ TEST_F(OneSide, StatusOnlyGrows) {
 }
 
 TEST_F(OneSide, TakesNoMoreThanItsSlotsAndAgainWhenSomeAreDone) {
-  Connection::Put p{.bytes = arena_.data(),
+  Connection::Put p{.from = arena_.data(),
+                    .bytes = 64,
                     .local_key = arena_memory_.local_key,
                     .remote_address = peer_memory_.remote_address,
                     .remote_key = peer_memory_.remote_key,

@@ -20,6 +20,7 @@ struct Sum {
   uint64_t seeds = 0;
   uint64_t relayed = 0;
   uint64_t put = 0;
+  uint64_t striped = 0;
   ClusterLedger::Counts counts;
   std::array<uint64_t, test::kFaults> faults{};
 };
@@ -36,9 +37,11 @@ class Cluster : public ::testing::TestWithParam<uint64_t> {
     for (size_t f = 0; f < test::kFaults; f++)
       std::cout << (f == 0 ? " " : ", ") << text(static_cast<test::Fault>(f)) << " "
                 << sum.faults[f];
-    std::cout << "\nrelayed " << sum.relayed << " bytes, put " << sum.put << " by RDMA\n";
+    std::cout << "\nrelayed " << sum.relayed << " bytes, put " << sum.put << " by RDMA, striped "
+              << sum.striped << " messages\n";
     if (sum.seeds >= 40) {
       EXPECT_NE(sum.put, 0u);
+      EXPECT_NE(sum.striped, 0u);
       EXPECT_NE(sum.relayed, 0u);
     }
   }
@@ -50,6 +53,7 @@ TEST_P(Cluster, LosesNothingInSilenceAndDrains) {
   sum.seeds++;
   sum.relayed += o.relayed;
   sum.put += o.put;
+  sum.striped += o.striped;
   sum.counts.add(o.counts);
   for (size_t f = 0; f < test::kFaults; f++)
     sum.faults[f] += o.faults[f];

@@ -112,7 +112,7 @@ SimCluster::Config Run::config(uint64_t seed) {
   const bool calm = plan_.nodes == 0 && !plan_.partitions;
   c.link.dead_after_ns = calm ? 10'000 * kMs : pick(r_, {20U, 60U, 300U}) * kMs;
   if (c.seed % 3 != 0) c.chain_from_bytes = 1'500;  // just above what goes whole
-  c.rdma = c.seed % 2 == 1;
+  c.rails = c.seed % 2 == 0 ? 0 : 1 + static_cast<uint32_t>(c.seed / 2 % 3);
   c.fabric.receive_depth = pick(devices_, {64U, 256U});
   c.fabric.max_endpoints = 16;
   c.fabric.send_depth = pick(devices_, {32U, 256U});
@@ -171,7 +171,7 @@ void Run::trouble() {
     if (r_.chance(20)) heal();
     strike();
     if (members_.chance(plan_.removals)) change_members();
-    if (config_.rdma && devices_.chance(50)) harm_device();
+    if (config_.rails != 0 && devices_.chance(50)) harm_device();
   }
 }
 
@@ -278,7 +278,8 @@ void Run::change_members() {
 void Run::harm_device() {
   const auto i = static_cast<uint32_t>(devices_.below(cluster_.nodes()));
   if (!cluster_.runs(i)) return;
-  SimFabric& f = *cluster_.host(i).fabrics[devices_.below(config_.workers)];
+  const auto& devices = cluster_.host(i).fabrics;
+  SimFabric& f = *devices[devices_.below(devices.size())];
   const bool port = devices_.chance(20);
   if (port) f.set_port(!f.port_up());
   if (!port) f.break_next(FabricCode::kTimeout, devices_.chance(50));
@@ -343,6 +344,7 @@ void Run::end() {
   out_.text = ledger.text() + cluster_.state();
   out_.held = cluster_.stop();
   out_.put = cluster_.put_bytes();
+  out_.striped = cluster_.striped();
   out_.misuse = cluster_.misuse();
   const SimFaultCounts done = cluster_.net().done();
   count(Fault::kLost, done.lost);

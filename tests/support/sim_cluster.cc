@@ -59,8 +59,10 @@ void SimCluster::close(Host& host) {
     misuse_ += f->used_after_deregistration() + f->stats().receiver_not_ready.read();
   }
   if (!host.fabrics.empty())
-    for (const auto& link : nlohmann::json::parse(host.node->show("links")))
+    for (const auto& link : nlohmann::json::parse(host.node->show("links"))) {
       put_bytes_ += link["rdma"]["bytes_sent"].get<uint64_t>();
+      striped_ += link["rdma"]["striped"].get<uint64_t>();
+    }
 }
 
 void SimCluster::kill(uint32_t i) {
@@ -96,6 +98,7 @@ std::unique_ptr<SimCluster::Host> SimCluster::make(uint32_t i, uint32_t life) {
   c.inbox = config_.inbox;
   c.chain_from_bytes = config_.chain_from_bytes;
   c.put_from_bytes = config_.put_from_bytes;
+  c.stripe_from_bytes = config_.stripe_from_bytes;
   c.workers.assign(config_.workers, IdleConfig{});
   const auto log = [this, h = host.get()](std::string_view line) {
     if (!h->old) ledger_.heard(h->index, line);
@@ -124,9 +127,11 @@ std::unique_ptr<SimCluster::Host> SimCluster::make(uint32_t i, uint32_t life) {
                           .worker = w,
                           .queue = w,
                           .net = host->nets.back().get()});
-    if (!config_.rdma) continue;
-    host->fabrics.push_back(&fabrics_.add(config_.fabric));
-    host->node->add_fabric("sim", w, *host->fabrics.back());
+    const uint32_t rails = i == 1 ? std::min(config_.rails, 2U) : config_.rails;
+    for (uint32_t d = 0; d < rails; d++) {
+      host->fabrics.push_back(&fabrics_.add(config_.fabric));
+      host->node->add_fabric("sim" + std::to_string(d), w, *host->fabrics.back(), 1'000'000'000);
+    }
   }
   for (uint32_t peer = 0; peer < config_.nodes; peer++)
     if (peer != i && host->members[peer]) call(*host, peer, 0);

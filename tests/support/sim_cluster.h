@@ -38,9 +38,10 @@ class SimCluster {
     LaneGeometry mirror{.ring_log2 = 5, .arena_log2 = 14, .topics = 4};
     LaneGeometry inbox{.ring_log2 = 4, .arena_log2 = 14, .topics = 4};
     uint64_t chain_from_bytes = 0;
-    bool rdma = false;  // each worker has a device, too
+    uint32_t rails = 0;  // devices that each worker has, too; of node 1 at most two
     SimFabricConfig fabric;
     uint64_t put_from_bytes = 1'500;
+    uint64_t stripe_from_bytes = 2'000;
     bool strangers = false;  // nobody runs, and nobody is called, until somebody says so
   };
 
@@ -51,7 +52,7 @@ class SimCluster {
     bool old = false;             // a newer life runs
     std::vector<SimPort*> ports;  // one a worker
     std::vector<std::unique_ptr<NetPort>> nets;
-    std::vector<SimFabric*> fabrics;  // likewise
+    std::vector<SimFabric*> fabrics;  // `rails` a worker
     std::unique_ptr<Node> node;
     std::vector<std::unique_ptr<SimClient>> clients;
     std::vector<uint64_t> stalled_until;  // by worker; the last: the control thread
@@ -130,6 +131,7 @@ class SimCluster {
   uint64_t relayed() const;
   // And that went by RDMA, ever; and errors of devices that must not be.
   uint64_t put_bytes() const { return put_bytes_; }
+  uint64_t striped() const { return striped_; }  // messages that went by several rails
   uint64_t misuse() const { return misuse_; }
   std::string state() const;
   // All nodes end. Returns the frames and references that were not given back.
@@ -150,6 +152,7 @@ class SimCluster {
   SimNet net_;
   SimFabricNet fabrics_;
   uint64_t put_bytes_ = 0;
+  uint64_t striped_ = 0;
   uint64_t misuse_ = 0;
   ClusterLedger ledger_;
   std::vector<std::unique_ptr<Host>> hosts_;  // null: it is dead

@@ -55,6 +55,23 @@ TEST(ShowLinks, HasARowForEachPath) {
             "b        0  up     12.3 us           10       2\n");
 }
 
+TEST(ShowLinks, HasARowForEachRailBelow) {
+  EXPECT_EQ(show("links", json::parse(R"([
+                {"peer": "b", "path": 0, "state": "up", "rdma": {"state": "up", "rails": [
+                  {"device": "mlx5_0", "state": "up", "bytes_per_second": 12884901888,
+                   "messages_sent": 3, "bytes_sent": 2048, "errors": 0},
+                  {"device": "mlx5_1", "state": "down", "bytes_per_second": 0,
+                   "messages_sent": 1, "bytes_sent": 1024, "errors": 1}]}},
+                {"peer": "c", "path": 0, "state": "up"}])")),
+            "PEER  PATH  STATE  RDMA\n"
+            "b        0  up     up\n"
+            "c        0  up\n"
+            "\n"
+            "PEER  PATH  RAIL  DEVICE  STATE     CARRIES  SENT  BYTES OUT  ERRORS\n"
+            "b        0     0  mlx5_0  up     12.0 GiB/s     3   2.00 KiB       0\n"
+            "b        0     1  mlx5_1  down                  1   1.00 KiB       1\n");
+}
+
 TEST(ShowPorts, TellsWhetherItCopies) {
   EXPECT_EQ(show("ports", json::parse(R"([{"name": "p0", "device": "ring:r", "link_up": true,
                   "zero_copy": false, "tx_linearized": 9}])")),

@@ -237,6 +237,15 @@ const Bad kTogether[] = {
      config_with("[api]\ntls_ca = \"/a\"\ntls_certificate = \"/a\"\ntls_key = \"/a\"\n"
                  "listen = \"9471\"\n"),
      "c.toml:7: api.listen: \"9471\" is no address and port, as in \"10.0.0.1:9471\""},
+    {"RdmaDeviceWithoutAName", config_with("[rdma]\ndevice = \"mlx5_0,,mlx5_1\"\n"),
+     "c.toml:4: rdma.device: \"mlx5_0,,mlx5_1\" is no list of devices, as in "
+     "\"mlx5_0,mlx5_1:2\""},
+    {"RdmaPortThatIsNone", config_with("[rdma]\ndevice = \"mlx5_0:x\"\n"),
+     "c.toml:4: rdma.device: \"mlx5_0:x\" is no list of devices, as in \"mlx5_0,mlx5_1:2\""},
+    {"AutoAmongRdmaDevices", config_with("[rdma]\ndevice = \"mlx5_0,auto\"\n"),
+     "c.toml:4: rdma.device: \"mlx5_0,auto\" is no list of devices, as in \"mlx5_0,mlx5_1:2\""},
+    {"TooManyRdmaDevices", config_with("[rdma]\ndevice = \"a,b,c,d,e\"\n"),
+     "c.toml:4: rdma.device: names 5 devices, more than 4"},
     {"ApiAtTheAttachSocket", "[node]\nid = 1\nsocket = \"/s\"\n[api]\nsocket = \"/s\"\n",
      "c.toml:5: api.socket: is node.socket: each needs its own"},
     {"ApiSocketTooLong", "[node]\nid = 1\nsocket = \"/" + std::string(104, 's') + "\"\n",

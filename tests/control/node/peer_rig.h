@@ -59,7 +59,7 @@ class PeerRig : public ::testing::Test {
     }
     link = &paths[0].path->link;
     for (uint32_t w = 0; c.rdma && w < c.workers; w++)
-      node->add_fabric("sim", w, fabrics.add());
+      node->add_fabric("sim", w, fabrics.add(), 1'000'000'000);
     node->add_peer(3 - c.node, "hostile", std::move(paths));
     for (int i = 0; i < 500 && !peer.up(); i++)
       settle(1);

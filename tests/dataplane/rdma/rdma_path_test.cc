@@ -108,6 +108,7 @@ struct Outcome {
   uint64_t not_ready = 0;
   uint64_t messages = 0;
   uint64_t puts = 0;
+  uint64_t striped = 0;
   uint64_t again = 0;
   uint64_t errors = 0;
   uint64_t joins = 0;
@@ -145,7 +146,10 @@ Outcome run(uint64_t seed) {
   c.window = static_cast<uint32_t>(4 + r.below(60));
   c.fabric.receive_depth = 64;
   c.fabric.send_depth = static_cast<uint32_t>(16 << r.below(5));
-  c.fabric.gbps = r.chance(50) ? 100 : 0;
+  c.gbps.assign(1 + r.below(3), 0);
+  for (uint32_t& gbps : c.gbps)
+    gbps = r.chance(50) ? 100 : static_cast<uint32_t>(r.below(3)) * 20;
+  c.stripe_from = r.chance(50) ? 4096 : 100'000;
   c.fabric.faults.delay_ns = 500 + r.below(5000);
   c.fabric.faults.jitter_ns = r.below(20'000);
   c.fabric.faults.late = static_cast<uint32_t>(r.below(50'000));
@@ -163,19 +167,22 @@ Outcome run(uint64_t seed) {
   const auto eager = static_cast<uint32_t>(5 + r.below(95));
   const uint64_t kills = r.chance(50) ? 1 + r.below(20'000) : 0;  // of a million turns
   uint64_t port_up_at = 0;
+  size_t down = 0;
   rig.application = [&] {
     for (auto& f : rig.rig.flows()) {
       if (r.chance(50)) f->publish(1 + r.below(20));
       if (r.chance(eager)) f->read(1 + r.below(8));
     }
-    if (r.below(1'000'000) < kills && rig.path(0).state() != RdmaPath::State::kOff)
-      rig.endpoint(r.below(2)).stop();
+    const size_t rail = r.below(rig.rails());
+    if (r.below(1'000'000) < kills && rig.path(0, rail).state() != RdmaPath::State::kOff)
+      rig.endpoint(r.below(2), rail).stop();
     if (r.below(1'000'000) < kills / 10 && port_up_at == 0) {
-      rig.fabric(0).set_port(false);
+      down = rail;
+      rig.fabric(0, down).set_port(false);
       port_up_at = rig.rig.now() + r.below(5'000'000);
     }
     if (port_up_at != 0 && rig.rig.now() >= port_up_at) {
-      rig.fabric(0).set_port(true);
+      rig.fabric(0, down).set_port(true);
       port_up_at = 0;
     }
   };
@@ -184,12 +191,16 @@ Outcome run(uint64_t seed) {
   o.joins = rig.joins();
   o.trace = rig.trace() ^ rig.rig.net().trace();
   for (size_t i = 0; i < 2; i++) {
-    o.misuse += rig.fabric(i).used_after_deregistration();
-    o.not_ready += rig.fabric(i).stats().receiver_not_ready.read();
-    o.puts += rig.path(i).stats().puts.read();
-    o.again += rig.path(i).stats().again.read();
-    o.errors += rig.path(i).stats().errors.read();
+    o.striped += rig.stats(i).striped.read();
+    for (size_t k = 0; k < rig.rails(); k++) {
+      o.misuse += rig.fabric(i, k).used_after_deregistration();
+      o.not_ready += rig.fabric(i, k).stats().receiver_not_ready.read();
+      o.puts += rig.path(i, k).stats().puts.read();
+      o.again += rig.path(i, k).stats().again.read();
+      o.errors += rig.path(i, k).stats().errors.read();
+    }
   }
+  o.joins -= rig.rails() - 1;
   for (auto& f : rig.rig.flows()) {
     o.wrong += f->ledger.wrong();
     o.gaps += f->ledger.gaps();
@@ -213,11 +224,12 @@ class RdmaFaults : public ::testing::TestWithParam<uint64_t> {
   static void SetUpTestSuite() { sum = {}; }
   static void TearDownTestSuite() {
     std::cout << "lanes over RDMA under faults: " << sum.messages << " messages, " << sum.puts
-              << " by puts, connections that failed " << sum.errors
+              << " by puts, striped " << sum.striped << ", connections that failed " << sum.errors
               << ", messages sent on by frames " << sum.again << ", joined anew " << sum.joins
               << "\n";
     // Each of these must have happened, or the seeds show nothing.
     EXPECT_GT(sum.puts, 1000u);
+    EXPECT_GT(sum.striped, 500u);
     EXPECT_GT(sum.errors, 100u);
     EXPECT_GT(sum.again, 100u);
     EXPECT_GT(sum.joins, 50u);
@@ -231,6 +243,7 @@ TEST_P(RdmaFaults, LoseNothing) {
       test::replay("dataplane/rdma/tests_rdma_path", "RdmaFaults.LoseNothing", seed) + o.text;
   sum.messages += o.messages;
   sum.puts += o.puts;
+  sum.striped += o.striped;
   sum.errors += o.errors;
   sum.joins += o.joins - 1;
   sum.again += o.again;

@@ -76,7 +76,8 @@ TEST(Format, Hello) {
 TEST(Format, PutRecord) {
   const Bytes bytes = example("put_record");
   ASSERT_EQ(bytes.size(), kPutRecordSize);
-  PutRecord record{5, 20, {5, 3, 104, 14720, 300'000, 0, 0x17979cfe362a0004, 0, 52, 2, 1}};
+  const PutRecord record{
+      5, 131072, {5, 3, 104, 14720, 300'000, 65536, 0x17979cfe362a0004, 0, 52, 2, 1}};
   const auto parsed = parse_put_record(std::span(bytes).first<kPutRecordSize>());
   ASSERT_TRUE(parsed);
   EXPECT_EQ(*parsed, record);
@@ -85,7 +86,7 @@ TEST(Format, PutRecord) {
   EXPECT_TRUE(std::ranges::equal(out, bytes));
 }
 
-// What is reserved is zero, and there is something to put.
+// What is reserved is zero, there is something to put, and it lies in its message.
 TEST(Format, PutRecordThatBreaksTheFormatIsNone) {
   const Bytes good = example("put_record");
   const auto broken = [&](size_t at, int value) {
@@ -94,9 +95,15 @@ TEST(Format, PutRecordThatBreaksTheFormatIsNone) {
     return !parse_put_record(std::span(b).first<kPutRecordSize>()).has_value();
   };
   EXPECT_TRUE(broken(0, 0)) << "number 0";
-  EXPECT_TRUE(broken(8, 11)) << "chunks too small";
-  EXPECT_TRUE(broken(8, 32)) << "chunks too large";
-  for (const size_t at : {12, 16 + 32, 16 + 70, 16 + 72, 16 + 76})
+  EXPECT_TRUE(broken(8 + 2, 0)) << "nothing to put";
+  EXPECT_TRUE(broken(8, 1)) << "half a block";
+  EXPECT_TRUE(broken(8 + 2, 4)) << "more than the message has from there on";
+  EXPECT_TRUE(broken(8 + 7, 0x80)) << "so much that the sum wraps";
+  EXPECT_TRUE(broken(16 + 32, 1)) << "from the middle of a block";
+  EXPECT_TRUE(broken(16 + 32 + 2, 5)) << "behind the message";
+  EXPECT_TRUE(broken(16 + 32 + 7, 0x80)) << "far behind it";
+  EXPECT_FALSE(broken(16 + 32 + 2, 0)) << "its beginning is a part";
+  for (const size_t at : {16 + 70, 16 + 72, 16 + 76})
     EXPECT_TRUE(broken(at, 1)) << at;
   EXPECT_TRUE(broken(16 + 68, 0)) << "no part";
   EXPECT_TRUE(broken(16 + 24 + 7, 0x80)) << "more than can be said in chunks";
