@@ -1,5 +1,5 @@
-// Any bytes as a link frame: no decoder reads beyond them, and what one accepts its encoder writes
-// back byte for byte.
+// Any bytes as a link frame, or as a put record: no decoder reads beyond them, and what one accepts
+// its encoder writes back byte for byte.
 #include <algorithm>
 #include <cstdlib>
 #include <span>
@@ -13,6 +13,7 @@
 #include "dataplane/wire/hello.h"
 #include "dataplane/wire/hop_header.h"
 #include "dataplane/wire/ping.h"
+#include "dataplane/wire/put_record.h"
 #include "dataplane/wire/relay.h"
 
 namespace {
@@ -50,6 +51,17 @@ void fragment(Bytes body, std::span<std::byte> out) {
   require_same(f->piece, body.subspan(kFragmentHeaderSize));
   const auto cut = parse_fragment(body.first(kFragmentHeaderSize), f->piece);
   require(cut && cut->header == f->header && cut->piece.data() == f->piece.data());
+}
+
+// No frame, but bytes of a peer's all the same: what is accepted lies in its message.
+void put_record(Bytes bytes, std::span<std::byte> out) {
+  if (bytes.size() < kPutRecordSize) return;
+  const auto r = parse_put_record(bytes.first<kPutRecordSize>());
+  if (!r) return;
+  const FragmentHeader& m = r->message;
+  require(r->bytes != 0 && m.offset < m.message_len && r->bytes <= m.message_len - m.offset);
+  write_put_record(*r, out.first<kPutRecordSize>());
+  require_same(out.first(kPutRecordSize), bytes.first(kPutRecordSize));
 }
 
 void announce(Bytes body, std::span<std::byte> out) {
@@ -118,9 +130,10 @@ void close(Bytes body, std::span<std::byte> out) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Bytes frame = std::as_bytes(std::span(data, size));
   check(frame, {});
+  std::vector<std::byte> out(std::max<size_t>(size, kHelloFrameSize));
+  put_record(frame, out);
   const auto h = parse_hop(frame);
   if (!h) return 0;
-  std::vector<std::byte> out(std::max<size_t>(size, kHelloFrameSize));
   write_hop(*h, out);
   require_same(std::span(out).first(kHopHeaderSize), frame.first(kHopHeaderSize));
   const Bytes body = frame.subspan(kHopHeaderSize);
