@@ -55,6 +55,7 @@ arena = "8MiB"
 [rdma]
 device = "{device or f'rxe{number}'}"
 from = "{FROM}B"
+stripe_from = "256KiB"
 timeout = "{timeout}"
 [[port]]
 name = "u"
@@ -208,6 +209,21 @@ class RdmaNodesTest(unittest.TestCase):
         self.assertGreater(sum(e["messages_sent"] for e in ends), MESSAGES // 4)
         for node in nodes:
             node.wait_rdma()  # it comes back
+        for node in nodes:
+            self.assertEqual(node.stop(), 0, node.log.read_text())
+
+    def test_a_device_that_is_named_twice_is_two_rails(self):
+        nodes = [Node(self, n, f"rxe{n},rxe{n}") for n in (1, 2)]
+        for node in nodes:
+            node.wait_rdma()
+        self.flow_both_ways(nodes)
+        for node in nodes:
+            rdma = node.rdma()
+            print(rdma, flush=True)
+            self.assertEqual([rail["state"] for rail in rdma["rails"]], ["up", "up"])
+            self.assertTrue(all(rail["bytes_sent"] for rail in rdma["rails"]), rdma)
+            self.assertGreater(rdma["striped"], 0)
+            self.assertEqual(rdma["errors"], 0)
         for node in nodes:
             self.assertEqual(node.stop(), 0, node.log.read_text())
 
