@@ -123,6 +123,7 @@ bool Connection::tell() {
   const uint64_t granted = consumed_ + config_.window;
   if (2 * (granted - told_granted_) >= config_.window) granted_ = granted;
   const bool first = status_at_ == 0;  // says nothing new, but its completion does: the way works
+  if (first && !config_.begins && landing_.granted.load() == 0) return false;
   if (!first && taken_ == told_taken_ && granted_ == told_granted_) return false;
   // One at a time: an older one that lands late would undo a newer one, and nobody say it again.
   if (poster_.done() < status_at_) return false;

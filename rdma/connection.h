@@ -41,7 +41,7 @@ inline constexpr uint32_t kChunkLog2 = 20;         // of transfers of up to 1 Gi
 // What a peer puts to besides mirrors; registered whole, with the right to put. Pages of its own,
 // as a device knows memory by pages. Its size is part of what two nodes agree on.
 struct alignas(4096) Landing {
-  SharedWord granted;  // immediates that we may have sent, in all
+  SharedWord granted;  // immediates that we may have sent, in all; 0: the peer has said nothing yet
   SharedWord done;     // all our transfers up to this number are whole there
   alignas(kPair) std::array<std::array<std::byte, 128>, kTransferSlots> records;
 };
@@ -71,6 +71,8 @@ class Connection {
     uint32_t window = 0;       // immediates that the peer may send before our first grant
     uint32_t peer_window = 0;  // the same the other way
     RemoteRegion peer_landing;
+    bool begins =
+        true;  // the peer is joined; else it says so first, by what it puts to our landing
   };
 
   // A message of ours, or a part of it: `bytes` from message.offset on, which lie at `from` and

@@ -87,15 +87,14 @@ Errc Node::join_rdma(RdmaRecord& r, const peer::RdmaEndpoint& end) {
   if (end.landing_bytes != sizeof(Landing) || end.window == 0) return Errc::kInvalid;
   if (const Errc e = r.endpoint->connect(end.address); e != Errc::kOk) return e;
   const FabricLimits& limits = r.fabric.port.fabric().limits();
-  r.landing->granted.store(end.window);
   r.connection = std::make_unique<Connection>(
       *r.endpoint, *r.landing,
-      Connection::Config{
-          .send_depth = limits.send_depth,
-          .max_message = limits.max_message,
-          .window = r.fabric.shares.window(),
-          .peer_window = end.window,
-          .peer_landing = {end.landing_address, end.landing_bytes, end.landing_key}});
+      Connection::Config{.send_depth = limits.send_depth,
+                         .max_message = limits.max_message,
+                         .window = r.fabric.shares.window(),
+                         .peer_window = end.window,
+                         .peer_landing = {end.landing_address, end.landing_bytes, end.landing_key},
+                         .begins = config_.id < r.peer.id});
   r.state = State::kUp;
   r.up_since = now_;
   const PathRecord& path = r.peer.paths[r.index];

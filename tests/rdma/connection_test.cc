@@ -246,6 +246,32 @@ TEST_F(OneSide, StatusOnlyGrows) {
   EXPECT_GE(connection_->poster().done(), until);
 }
 
+// Its peer may not be joined yet, and what was put there by then would be tried for too long.
+TEST_F(OneSide, WhoDoesNotBeginWaitsForTheFirstWord) {
+  landing_->granted.store(0);
+  Connection waits(*ends_[0], *landing_,
+                   {.send_depth = ours_.limits().send_depth,
+                    .max_message = ours_.limits().max_message,
+                    .window = kWindow,
+                    .peer_window = kWindow,
+                    .peer_landing = remote_region(peer_memory_),
+                    .begins = false});
+  (void)waits.poll(seen_);
+  EXPECT_EQ(waits.poster().added(), 0u);
+  status(kWindow, 0);
+  net_.advance(net_.now() + 10'000);
+  (void)waits.poll(seen_);
+  EXPECT_EQ(waits.poster().added(), 1u);
+  EXPECT_FALSE(waits.proven());
+  net_.advance(net_.now() + 10'000);
+  std::array<FabricCompletion, 32> c;
+  std::array<FabricImmediate, 32> in;
+  const size_t n = ours_.poll(c, in).completions;
+  for (size_t i = 0; i < n; i++)
+    waits.on_completion(c[i]);
+  EXPECT_TRUE(waits.proven());
+}
+
 TEST_F(OneSide, TakesNoMoreThanItsSlotsAndAgainWhenSomeAreDone) {
   Connection::Put p{.from = arena_.data(),
                     .bytes = 64,
