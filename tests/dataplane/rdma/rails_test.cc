@@ -117,6 +117,20 @@ TEST(Rails, OneThatFailsEndsAlone) {
   EXPECT_GT(sent(r, 0), sent(r, 1));
 }
 
+// A device that reaches nobody is tried again and again, and never with a message.
+TEST(Rails, OneThatDoesNotWorkCostsNoMessageATry) {
+  RdmaRig r(with({100, 100}));
+  r.fabric(0, 1).faults.broken = 1'000'000;
+  r.fabric(1, 1).faults.broken = 1'000'000;
+  (void)time_of(r, of(16 * kMiB, 60));
+  r.rig.run_for(20'000'000);
+  EXPECT_GT(r.path(0, 1).stats().errors.read(), 5u);
+  EXPECT_EQ(r.path(0, 1).stats().puts.read(), 0u);
+  EXPECT_EQ(r.path(0, 1).stats().bytes_per_s.load(), 0u);
+  EXPECT_EQ(r.path(0, 0).stats().again_bytes.read(), 0u);
+  EXPECT_EQ(r.stats(0).by_frames.read(), 0u);
+}
+
 // It comes back and gets its share again.
 TEST(Rails, OneThatComesBackIsUsedAgain) {
   RdmaRig r(with({100, 100}));
