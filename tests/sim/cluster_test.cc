@@ -73,7 +73,7 @@ INSTANTIATE_TEST_SUITE_P(Seeds, Cluster, ::testing::Range<uint64_t>(0, test::see
 TEST(Cluster, WhatIsPushedGoesByRdma) {
   SimCluster::Config c;
   c.nodes = 2;
-  c.rdma = true;
+  c.rails = 2;
   SimCluster cluster(c);
   cluster.pace = {.publish = 4, .eager = 10, .read = 16, .release = 100, .most_bytes = 8'000};
   cluster.add_client(1).subscribe(ClusterLedger::Mode::kMember, "w.*");
