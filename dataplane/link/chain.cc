@@ -122,6 +122,7 @@ bool ChainSeat::gets(uint64_t source, uint64_t now) const {
 void ChainSeat::begun(const Message& m, uint64_t position, uint64_t arena, bool announced) {
   if (link_ == nullptr || !large(m.len)) return;
   const uint64_t now = link_->last_call_;
+  waiting_ = false;  // a message that could not be put has not asked
   next_source_ = m.position + 1;
   if (!announced) usual_ = nullptr;
   if (!announced && m.position >= chain_.front_) chain_.root_ = this;

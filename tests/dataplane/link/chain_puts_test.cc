@@ -1,0 +1,74 @@
+// Lanes of a chain whose messages may go another way: what the way does not take is sent without
+// asking the chain.
+#include <gtest/gtest.h>
+
+#include "dataplane/link/chain.h"
+#include "dataplane/link/peers.h"
+#include "dataplane/link/put_path.h"
+#include "tests/support/scripted_peer.h"
+#include "tests/support/test_lane.h"
+
+namespace penstock {
+namespace {
+
+using test::LaneFeed;
+using test::ScriptedPeer;
+using test::TestLane;
+
+constexpr LaneGeometry kLane{.ring_log2 = 3, .arena_log2 = 14, .topics = 2};
+
+struct TakesNothing final : PutPath {
+  Take put(OutLane& /*lane*/, const FragmentHeader& /*m*/, const std::byte* /*bytes*/) override {
+    return Take::kNo;
+  }
+};
+
+// One lane to a peer.
+struct Way {
+  Way(TestLane& lane, Chain& chain, uint64_t node, uint32_t index)
+      : peer(config(node, index)), feed(lane), out(5, 1, kLane, feed), seat(chain, out) {
+    peer.connect();
+    out.set_seat(&seat);
+    EXPECT_EQ(peer.link.add_out(&out), Errc::kOk);
+  }
+  ~Way() { (void)peer.link.remove_out(5); }
+  static LinkConfig config(uint64_t node, uint32_t index) {
+    LinkConfig c = ScriptedPeer::config();
+    c.peer_id = node;
+    c.index = index;
+    return c;
+  }
+  size_t pieces() {
+    peer.link.wake(&out);
+    return peer.take(FrameType::kFragment).size();
+  }
+
+  ScriptedPeer peer;
+  LaneFeed feed;
+  OutLane out;
+  ChainSeat seat;
+};
+
+// It waited for another to begin the message, and then began it itself: woken for that each time
+// that it had no more to send, its link never came to an end.
+TEST(ChainPuts, WhoCannotPutWaitsForNobody) {
+  Chain chain(2000);
+  TestLane lane(kLane);
+  TakesNothing nothing;
+  Way a(lane, chain, 2, 9);
+  Way b(lane, chain, 3, 10);
+  const auto send = [&] {
+    ASSERT_EQ(lane.writer().send({}, std::vector<std::byte>(4096)), Errc::kOk);
+  };
+  send();
+  EXPECT_EQ(b.pieces(), 4u);
+  EXPECT_EQ(a.pieces(), 0u) << "announced";
+  send();
+  b.peer.link.wake(&b.out);
+  EXPECT_EQ(a.pieces(), 0u) << "waits for the other lane to send it";
+  a.out.set_puts(&nothing, 1);
+  EXPECT_EQ(a.pieces(), 4u);
+}
+
+}  // namespace
+}  // namespace penstock
