@@ -70,13 +70,18 @@ OrSentence<RdmaDevices> RdmaDevices::open(const RdmaOptions& options, const Plan
     for (RdmaPortAt p : choose ? nearest_first(ports, node, options.rails) : ports) {
       auto fabric = VerbsFabric::open(
           {.device = p.device, .port = p.port, .timeout = timeout_of(options.timeout_ns)});
-      if (!fabric) return sentence(fmt::format("rdma.device: {}", fabric.error()));
+      if (!fabric && !choose) return sentence(fmt::format("rdma.device: {}", fabric.error()));
+      if (!fabric) {
+        spdlog::warn("worker {}: {}; it does without that device", w, fabric.error());
+        continue;
+      }
       p.gbps = (*fabric)->limits().gbps;
       names.push_back(p.port == 1 ? p.device : fmt::format("{}:{}", p.device, p.port));
       devices.devices_.push_back({w, names.back(), may_carry(p, node), std::move(*fabric)});
     }
-    spdlog::info("worker {}: messages from {} bytes on go by RDMA ({}) to nodes that have it", w,
-                 options.from_bytes, fmt::join(names, ", "));
+    if (!names.empty())
+      spdlog::info("worker {}: messages from {} bytes on go by RDMA ({}) to nodes that have it", w,
+                   options.from_bytes, fmt::join(names, ", "));
   }
   return devices;
 }

@@ -155,9 +155,8 @@ void Node::on_lane_topic(PeerRecord& p, const peer::LaneTopic& m) {
               LaneRecord* mirror = open_mirror(id);
               if (mirror == nullptr) return;
               send(*mirror->peer, ready);
-              if (!mirror->put_memory.empty()) return;
               for (auto& r : mirror->peer->paths[mirror->path].rdma)
-                offer_mirror(*mirror, *r);
+                if (!mirror->put_memory.contains(&r->fabric)) offer_mirror(*mirror, *r);
             });
 }
 

@@ -143,6 +143,7 @@ void Node::on_rdma_call(PeerRecord& p, const peer::RdmaCall& m) {
     if (path.up && path.session == m.end.session && m.end.life != r.life) never_joined(r);
     return;
   }
+  r.called.reset();
   r.life = m.end.life;
   peer::RdmaAnswer answer;
   Errc e = open_rdma(r, answer.end);
@@ -164,11 +165,18 @@ void Node::never_joined(RdmaRecord& r) {
 }
 
 void Node::on_rdma_answer(PeerRecord& p, const peer::RdmaAnswer& m) {
+  // To one that we have given up, or cannot join: there is nothing to wait for of this end.
+  peer::RdmaEnd end;
+  end.path = m.end.path;
+  end.rail = m.end.rail;
+  end.life = m.end.life;
   RdmaRecord* r = rdma_of(p, m.end.path, m.end.rail, m.end.life);
-  if (r == nullptr || r->state != State::kCalling) return;
+  if (r == nullptr) return send(p, end);
+  if (r->state != State::kCalling) return;
   if (const Errc e = join_rdma(*r, m.end); e != Errc::kOk) {
-    r->refused = true;  // its end waits for ours until the session is over
-    return rdma_failed(*r, "no connection", e);
+    r->refused = true;
+    rdma_failed(*r, "no connection", e);
+    return send(p, end);
   }
   offer_mirrors(*r);
 }
@@ -178,6 +186,9 @@ void Node::on_rdma_refused(PeerRecord& p, const peer::RdmaRefused& m) {
   if (r == nullptr || r->state != State::kCalling) return;
   r->refused = true;
   r->free();
+  if (std::exchange(r->raised, false))
+    clear(EventName::kRdmaDown, rail_name(*r),
+          fmt::format("node {} ({}) has no RDMA for rail {} any more", p.id, p.name, r->rail));
 }
 
 // --- they end ---

@@ -99,6 +99,10 @@ class HostilePeer {
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, c)) closed.push_back(c);
       peer::RdmaAnswer e;
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, e)) rdma.push_back(e.end);
+      peer::RdmaEnd n;
+      if (peer::parse({m.data, static_cast<size_t>(m.len)}, n)) rdma_ended.push_back(n);
+      peer::RdmaMirror i;
+      if (peer::parse({m.data, static_cast<size_t>(m.len)}, i)) rdma_mirrors.push_back(i);
       peer::LaneRefused r;
       peer::SubAck a;
       if (peer::parse({m.data, static_cast<size_t>(m.len)}, r)) refused.push_back(r);
@@ -151,6 +155,8 @@ class HostilePeer {
   std::vector<peer::LaneRefused> refused;
   std::vector<uint64_t> acknowledged;
   std::vector<peer::RdmaEndpoint> rdma;  // its answers
+  std::vector<peer::RdmaEnd> rdma_ended;
+  std::vector<peer::RdmaMirror> rdma_mirrors;
 
  private:
   struct Taken {
@@ -198,6 +204,8 @@ class HostilePeer {
     refused.clear();
     acknowledged.clear();
     rdma.clear();
+    rdma_ended.clear();
+    rdma_mirrors.clear();
   }
 
   SimPort& port_;

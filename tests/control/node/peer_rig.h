@@ -25,7 +25,7 @@ struct PeerRigConfig {
   SimPortConfig port;
   uint32_t workers = 1;
   uint64_t node = HostilePeer::kNode;  // its id; the peer has the other
-  bool rdma = false;                   // each worker has a device
+  uint32_t devices = 0;                // for RDMA, that each worker has
   uint32_t max_lanes = 1024;           // of the node's link on path 0, each way
 };
 
@@ -58,8 +58,8 @@ class PeerRig : public ::testing::Test {
       add_port(*net_port_1_, 1);
     }
     link = &paths[0].path->link;
-    for (uint32_t w = 0; c.rdma && w < c.workers; w++)
-      node->add_fabric("sim", w, fabrics.add(), 1'000'000'000);
+    for (uint32_t w = 0; w < c.devices * c.workers; w++)
+      node->add_fabric("sim", w % c.workers, fabrics.add(), 1'000'000'000);
     node->add_peer(3 - c.node, "hostile", std::move(paths));
     for (int i = 0; i < 500 && !peer.up(); i++)
       settle(1);

@@ -1,6 +1,7 @@
 // Sessions that end and begin faster than the control thread looks.
 #include <array>
 #include <gtest/gtest.h>
+#include <set>
 
 #include "tests/control/node/peer_rig.h"
 
@@ -150,18 +151,19 @@ TEST_F(TwoPathSessions, ALaneIsOfferedForTheSessionOfItsPath) {
 // The node is called for RDMA, as its id is the higher.
 class RdmaSessions : public test::PeerRig {
  protected:
-  RdmaSessions() : PeerRig({.port = {}, .workers = 1, .node = 2, .rdma = true}) {}
-  void call(uint64_t session, uint32_t life) {
+  RdmaSessions() : PeerRig({.port = {}, .workers = 1, .node = 2, .devices = 2}) {}
+  void call(uint64_t session, uint32_t life, uint32_t rail = 0) {
     SimFabric& device = fabrics.add();
     ends_.push_back(std::move(*device.create_endpoint()));
-    say(peer::RdmaCall{.end = {.life = life,
+    say(peer::RdmaCall{.end = {.rail = rail,
+                               .life = life,
                                .session = session,
                                .window = 8,
                                .landing_bytes = sizeof(Landing),
                                .address = ends_.back()->address()}});
-    settle(200);
   }
   std::vector<uint32_t> answered() {
+    settle(200);
     std::vector<uint32_t> lives;
     for (const peer::RdmaEndpoint& e : peer.rdma)
       lives.push_back(e.life);
@@ -185,9 +187,36 @@ TEST_F(RdmaSessions, ACallWaitsForTheSessionThatItIsMeantFor) {
 // joined: the next one begins without.
 TEST_F(RdmaSessions, WhoCallsAnewNeverJoinedTheOneBefore) {
   call(peer.session(), 1);
+  settle(200);
   call(peer.session(), 2);
   EXPECT_EQ(answered(), (std::vector<uint32_t>{1, 2}));
   EXPECT_EQ(show("links")[0]["state"], "up");
+}
+
+// Whatever comes first of all that a session begins with.
+TEST_F(RdmaSessions, EachRailIsOfferedEachMirror) {
+  call(peer.session(), 1, 0);
+  say(topic(1, 0, "t"));
+  call(peer.session(), 1, 1);
+  settle(200);
+  std::set<uint32_t> rails;
+  for (const peer::RdmaMirror& m : peer.rdma_mirrors)
+    rails.insert(m.rail);
+  EXPECT_EQ(rails, (std::set<uint32_t>{0, 1}));
+}
+
+class RdmaCaller : public test::PeerRig {
+ protected:
+  RdmaCaller() : PeerRig({.port = {}, .workers = 1, .devices = 1}) {}
+};
+
+// The answer came too late, or this end cannot join: the other is not to wait for what landed here.
+TEST_F(RdmaCaller, WhoAnswersAConnectionThatWasGivenUpIsTold) {
+  say(peer::RdmaAnswer{.end = {.life = 77, .session = peer.session()}});
+  settle(8);
+  ASSERT_EQ(peer.rdma_ended.size(), 1u);
+  EXPECT_EQ(peer.rdma_ended[0].life, 77u);
+  EXPECT_EQ(peer.rdma_ended[0].taken, 0u);
 }
 
 }  // namespace
