@@ -1,5 +1,6 @@
 // Which lanes go by RDMA: mirrors are offered to their sources, forwards given what they need.
 #include <algorithm>
+#include <bit>
 #include <fmt/format.h>
 
 #include "control/node/node.h"
@@ -102,23 +103,30 @@ void Node::put_forward(ForwardRecord& f, RdmaRecord& r) {
 }
 
 // Nothing of the forward is under way by RDMA any more: then `then`. Until then the lane holds what
-// the device may read.
+// the device may read. All rails let go of it at once; that they have is heard of one after the
+// other, as a rail that is free is not to be asked again: it would see to what others have sent
+// since.
 void Node::off_rdma(ForwardRecord& f, uint64_t since, std::function<void()> then) {
-  if (std::ranges::all_of(f.puts, [](const PutWay& way) { return way.memory == nullptr; }))
-    return then();
   PathRecord& path = f.peer->paths[f.path_index];
+  uint32_t held = 0;  // rails, a bit each
+  for (const auto& r : path.rdma)
+    held |= f.puts[r->rail].memory != nullptr ? 1u << r->rail : 0;
+  if (held == 0) return then();
+  const auto first = static_cast<uint32_t>(std::countr_zero(held));
   errands(path.worker)
       .ask(
-          [&path, out = out_of(f)](Worker&, uint64_t) {
-            bool free = true;
+          [&path, out = out_of(f), held, first](Worker&, uint64_t) {
+            bool free = false;
             for (auto& r : path.rdma)
-              free = r->path.remove_lane(*out) && free;
+              if ((held >> r->rail & 1) != 0 && r->path.remove_lane(*out) && r->rail == first)
+                free = true;
             return free ? Errc::kOk : Errc::kWouldBlock;
           },
-          [this, &f, since, then = std::move(then)](Errc e) {
+          [this, &f, first, since, then = std::move(then)](Errc e) {
             if (e != Errc::kOk) return leaving_rdma_.push_back({&f, since, then});
-            release_puts(f);
-            then();
+            RdmaRecord& r = *f.peer->paths[f.path_index].rdma[first];
+            r.fabric.sources.release(std::exchange(f.puts[first].memory, nullptr));
+            off_rdma(f, since, then);
           });
 }
 
@@ -135,7 +143,7 @@ void Node::look_at_leaving_rdma() {
   for (auto& [f, since, then] : std::exchange(leaving_rdma_, {})) {
     if (now_ >= since + kMostNs)
       for (auto& r : f->peer->paths[f->path_index].rdma)
-        stop_rdma(*r);
+        if (f->puts[r->rail].memory != nullptr) stop_rdma(*r);
     off_rdma(*f, since, std::move(then));
   }
 }
