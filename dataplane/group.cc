@@ -14,6 +14,21 @@ uint64_t room_share(const LaneWriter& inbox) {
   return used >= size ? 0 : ((size - used) << 16) / size;
 }
 
+// Who takes the messages of this key: one of the members here, or a peer that takes the topic.
+// Nobody does: one past the last.
+size_t keyed(const Message& m, size_t here, const std::vector<RemoteMember*>& remotes) {
+  const auto takes = [&](const RemoteMember* r) { return r->takes(m.topic); };
+  const auto takers = here + static_cast<size_t>(std::ranges::count_if(remotes, takes));
+  if (takers == 0) return remotes.size();
+  size_t nth = std::hash<uint64_t>{}(m.key * 0x9e3779b97f4a7c15u >> 32) % takers;
+  if (nth < here) return nth;
+  nth -= here;
+  size_t i = 0;
+  while (!takes(remotes[i]) || nth-- != 0)
+    i++;
+  return here + i;
+}
+
 }  // namespace
 
 RemoteMember::RemoteMember(LaneReader& reader, LinkPath* path, uint32_t alias, uint32_t epoch,
@@ -85,7 +100,7 @@ void GroupSource::remove_remote(RemoteMember* remote) {
 }
 
 // The member with most room takes it; among equals the next in turn. A message with a key goes to
-// the same member as long as the members stay the same.
+// the same member as long as those that take its topic stay the same.
 bool GroupSource::dispatch(const Message& m, uint32_t topic) {
   const size_t here = group_.members_.size();
   const size_t all = here + remotes_.size();
@@ -95,9 +110,8 @@ bool GroupSource::dispatch(const Message& m, uint32_t topic) {
   }
   size_t best = all;
   uint64_t most = 0;
-  if (m.key != 0) best = std::hash<uint64_t>{}(m.key * 0x9e3779b97f4a7c15u >> 32) % all;
-  if (m.key == 0 || (best >= here && remotes_[best - here]->refuses(m.topic))) {
-    best = all;
+  if (m.key != 0) best = keyed(m, here, remotes_);
+  if (best == all) {
     bool refused = here == 0;
     for (size_t k = 0; k < all; k++) {
       const size_t i = (group_.turn_ + k) % all;

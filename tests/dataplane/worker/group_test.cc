@@ -7,75 +7,20 @@
 #include <vector>
 
 #include "dataplane/link/in_lane.h"
+#include "tests/dataplane/worker/group_rig.h"
 #include "tests/dataplane/worker/link_pair.h"
 #include "tests/support/test_lane.h"
 
 namespace penstock {
 namespace {
 
+using test::GroupTest;
+using test::Inbox;
+using test::kInbox;
+using test::kLane;
 using test::LinkPair;
+using test::Numbers;
 using test::TestLane;
-using Numbers = std::vector<uint64_t>;
-
-constexpr LaneGeometry kLane{.ring_log2 = 5, .arena_log2 = 16, .topics = 4};
-constexpr LaneGeometry kInbox{.ring_log2 = 3, .arena_log2 = 13, .topics = 4};
-
-// A member here: an inbox and the client that reads it.
-struct Inbox {
-  explicit Inbox(const LaneGeometry& g = kInbox) : lane(g), reader(lane.read()) {
-    member.inbox = &lane.writer();
-  }
-  // The numbers of what has come, up to `most`, which is let go of.
-  Numbers take(size_t most = SIZE_MAX) {
-    Numbers all;
-    Message m;
-    while (all.size() < most && reader.next(m) == LaneReader::Next::kMessage) {
-      uint64_t n = 0;
-      std::memcpy(&n, m.data, sizeof n);
-      all.push_back(n);
-      topic = m.topic;
-      key = m.key;
-    }
-    reader.release();
-    return all;
-  }
-
-  TestLane lane;
-  LaneReader reader;
-  GroupMember member;
-  uint32_t topic = 0;  // of the last message taken
-  uint64_t key = 0;
-};
-
-class GroupTest : public ::testing::Test {
- protected:
-  GroupTest() { source.set_topic(0, 0); }
-
-  void join(std::initializer_list<Inbox*> inboxes) {
-    for (Inbox* i : inboxes)
-      group.add(&i->member);
-  }
-  // Messages that say their numbers. Returns how many the lane took.
-  uint32_t push(uint32_t count, const Meta& meta = {}) {
-    uint32_t done = 0;
-    while (done < count &&
-           lane.writer().send(meta, std::as_bytes(std::span(&next, 1))) == Errc::kOk) {
-      next++;
-      done++;
-    }
-    return done;
-  }
-  void push_bytes(uint64_t len, const Meta& meta = {}) {
-    const std::vector<std::byte> bytes(len);
-    ASSERT_EQ(lane.writer().send(meta, bytes), Errc::kOk);
-  }
-  uint32_t poll() { return source.poll(0); }
-
-  TestLane lane{kLane};
-  Group group;
-  GroupSource source{lane.read().join(), group};
-  uint64_t next = 0;
-};
 
 TEST_F(GroupTest, AmongEqualsTheNextInTurnTakesIt) {
   Inbox a, b, c;
@@ -157,6 +102,22 @@ TEST_F(GroupTest, AKeyWaitsForItsMemberAndTheRestWaitBehindIt) {
   full.take();
   EXPECT_EQ(poll(), 2u);
   EXPECT_EQ(full.take().front(), 8u);
+}
+
+// It is not ready yet, or ends and waits for its device: its keys are the others' meanwhile.
+TEST_F(GroupTest, AKeyDoesNotWaitForAPeerThatTakesNothing) {
+  Inbox a;
+  join({&a});
+  RemoteMember leaving(source.reader(), nullptr, 5, 1, kInbox, nullptr);
+  source.add_remote(&leaving);
+  leaving.allow(0);
+  leaving.take_no_more();
+  for (uint64_t key = 1; key <= 16; key++) {
+    push(1, {.key = key});
+    EXPECT_EQ(poll(), 1u) << "key " << key;
+    EXPECT_EQ(a.take(), Numbers{key - 1});
+  }
+  source.remove_remote(&leaving);
 }
 
 TEST_F(GroupTest, FullOrWithoutMembersTheMessagesStayWithThePusher) {
