@@ -4,6 +4,8 @@
 #include <cmath>
 #include <gtest/gtest.h>
 #include <random>
+#include <set>
+#include <string>
 
 namespace penstock {
 namespace {
@@ -55,6 +57,26 @@ TEST_F(MetricsTest, APeerIsAsWellAsItsBestPath) {
   EXPECT_EQ(value("peers", "up"), 1);
   EXPECT_EQ(value("peers", "suspect"), 1);
   EXPECT_EQ(value("peers", "down"), 1);
+}
+
+// Which takes a device: the manual has the same names (tests/e2e compares the others with it).
+TEST_F(MetricsTest, ARailSaysWhatTheManualNames) {
+  const auto rails = [&] {
+    std::set<std::string> names;
+    for (const auto& f : metrics.collect(n, events))
+      if (f.name.starts_with("penstock_rdma_")) names.insert(f.name);
+    return names;
+  };
+  EXPECT_TRUE(rails().empty());
+  n.rails = {{.peer = "b", .peer_id = 2, .device = "mlx5_0", .up = true, .bytes_sent = 7}};
+  EXPECT_EQ(value("rdma_up", "b"), 1);
+  EXPECT_EQ(value("rdma_sent_bytes_total", "b"), 7);
+  EXPECT_EQ(rails(),
+            (std::set<std::string>{
+                "penstock_rdma_up", "penstock_rdma_bytes_per_second", "penstock_rdma_errors_total",
+                "penstock_rdma_copied_bytes_total", "penstock_rdma_sent_messages_total",
+                "penstock_rdma_sent_bytes_total", "penstock_rdma_received_messages_total",
+                "penstock_rdma_received_bytes_total"}));
 }
 
 TEST_F(MetricsTest, DelaysAddUpToTheirNumber) {
