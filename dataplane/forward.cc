@@ -18,11 +18,18 @@ Forward::Forward(const Config& config)
       use_(config.join.geometry.topics, config.every_topic ? TopicUse::kSend : TopicUse::kUnknown),
       out_(config.alias, config.epoch, config.mirror, *this) {
   taken_.store(config.join.start);
+  out_.hold_for_puts(shed_.hold_from);
   if (config.chain != nullptr) out_.set_seat(&seat_.emplace(*config.chain, out_));
 }
 
 void Forward::set_topic(uint32_t topic, TopicUse use) {
   if (topic < use_.size()) use_[topic] = use;
+}
+
+void Forward::set_shed(const Shed& shed) {
+  shed_ = shed;
+  out_.hold_for_puts(shed.hold_from);
+  path_->link.wake(&out_);
 }
 
 // The link asks for messages when it has room and stops asking when it found none; all there is to

@@ -34,11 +34,12 @@ enum class TopicUse : uint8_t {
 class Forward final : public LaneTask, public Feed {
  public:
   // What may be passed over: nothing, or what exceeds so many messages or bytes (0: a quarter of
-  // the lane).
+  // the lane). And from which size on messages rather wait for RDMA than go by frames.
   struct Shed {
     bool may = false;
     uint64_t messages = 0;
     uint64_t bytes = 0;
+    uint64_t hold_from = ~uint64_t{0};
 
     bool operator==(const Shed&) const = default;
   };
@@ -62,7 +63,7 @@ class Forward final : public LaneTask, public Feed {
 
   // Between turns, or by a command.
   void set_topic(uint32_t topic, TopicUse use);
-  void set_shed(const Shed& shed) { shed_ = shed; }
+  void set_shed(const Shed& shed);
 
   // LaneTask
   uint32_t poll(uint64_t now) override;

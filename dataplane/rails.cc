@@ -30,6 +30,7 @@ void Rails::join(OutLane& lane, uint64_t from_bytes) {
   if (std::ranges::find(lanes_, &lane, &Lane::lane) == lanes_.end())
     lanes_.push_back({&lane, false});
   lane.set_puts(this, from_bytes);
+  link_.puts_again(lane);
 }
 
 void Rails::leave(OutLane& lane) {
@@ -39,7 +40,8 @@ void Rails::leave(OutLane& lane) {
   lane.set_puts(nullptr, 0);
 }
 
-PutPath::Take Rails::put(OutLane& lane, const FragmentHeader& m, const std::byte* bytes) {
+PutPath::Take Rails::put(OutLane& lane, const FragmentHeader& m, const std::byte* bytes,
+                         uint64_t len) {
   std::array<RailLoad, kMostRails> loads;
   bool any = false;
   bool room = false;
@@ -51,8 +53,8 @@ PutPath::Take Rails::put(OutLane& lane, const FragmentHeader& m, const std::byte
     loads[i] = rails_[i]->load();
   }
   if (!any) {
-    stats_.by_frames.add(1);
-    return Take::kNo;
+    if (!lane.waits_for_puts(m.message_len)) stats_.by_frames.add(1);
+    return Take::kLater;
   }
   if (!room) {
     for (Lane& l : lanes_)
@@ -61,19 +63,23 @@ PutPath::Take Rails::put(OutLane& lane, const FragmentHeader& m, const std::byte
     stats_.full.add(1);
     return Take::kFull;
   }
-  const RailShares shares = m.message_len < stripe_from_
-                                ? by_one_rail(loads, m.message_len)
-                                : by_all_rails(loads, m.message_len, grain_);
+  const RailShares shares =
+      len < stripe_from_ ? by_one_rail(loads, len) : by_all_rails(loads, len, grain_);
   FragmentHeader part = m;
   for (size_t i = 0; i < count_; i++) {
     if (shares[i] == 0) continue;
     rails_[i]->put(lane, part, bytes + part.offset, shares[i]);
     part.offset += shares[i];
   }
-  assert(part.offset == m.message_len);
+  assert(part.offset == m.offset + len);
   if (std::ranges::count(shares, 0U) < static_cast<ptrdiff_t>(kMostRails) - 1)
     stats_.striped.add(1);
   return Take::kTaken;
+}
+
+void Rails::up() {
+  for (const Lane& l : lanes_)
+    link_.puts_again(*l.lane);
 }
 
 void Rails::room() {

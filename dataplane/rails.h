@@ -40,12 +40,15 @@ class Rails final : public PutPath {
 
   // --- the worker ---
 
-  PutPath::Take put(OutLane& lane, const FragmentHeader& m, const std::byte* bytes) override;
+  PutPath::Take put(OutLane& lane, const FragmentHeader& m, const std::byte* bytes,
+                    uint64_t len) override;
   // A rail takes this lane's messages from `from_bytes` on, or no longer does.
   void join(OutLane& lane, uint64_t from_bytes);
   void leave(OutLane& lane);
   // A transfer is done, or a rail has stopped: who waits for that may try again.
   void room();
+  // A rail takes messages from now on: so may those that wait for one.
+  void up();
 
   Link& link() { return link_; }
 

@@ -114,6 +114,7 @@ bool RdmaPath::poll(uint64_t now, bool emptied, uint32_t& work) {
     work += connection_->poll(*this);
     if (!proven_ && connection_->proven()) {
       proven_ = true;
+      rails_.up();
       stats_.bytes_per_s.store(static_cast<uint64_t>(rate_.bytes_per_s()));
     }
     if (connection_->failed()) stop();
@@ -156,8 +157,10 @@ void RdmaPath::resolve(uint64_t taken, std::span<const UnfinishedTransfer> unfin
       link_.put_landed(lane, position, offset + at, bytes);
       rest -= bytes;
     }
-    stats_.again.add(rest != 0 ? 1 : 0);
-    stats_.again_bytes.add(rest);
+    if (!lane.waits_for_puts(put.message.message_len)) {
+      stats_.again.add(rest != 0 ? 1 : 0);
+      stats_.again_bytes.add(rest);
+    }
     link_.put_ended(lane, position, offset, put.bytes);
   });
   off();

@@ -27,6 +27,7 @@ namespace penstock {
   row(kTooSlow, "too_slow", "message: its subscription was ended, too slow for its policy") \
   row(kConflated, "conflated", "message: a newer one of its topic was there already") \
   row(kOverLimit, "over_limit", "message: too many waited already for a reader that drops the newest") \
+  row(kNotZeroCopy, "not_zero_copy", "message: its subscription was ended, since one came by frames that required zero copy") \
   row(kNoCookie, "no_cookie", "frame: a HELLO whose sender has not shown that it can be reached") \
   row(kBadFrame, "bad_frame", "frame: truncated or malformed") \
   row(kBadChecksum, "bad_checksum", "frame: checksum wrong") \

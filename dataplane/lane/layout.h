@@ -27,7 +27,7 @@
 namespace penstock {
 
 inline constexpr uint64_t kLaneMagic = 0x314b4c4e45505350;  // "PSPENLK1", little-endian
-inline constexpr uint32_t kLaneVersion = 4;
+inline constexpr uint32_t kLaneVersion = 5;
 inline constexpr uint32_t kMaxReaders = 128;     // per lane, on one host
 inline constexpr uint32_t kMaxTopicName = 255;   // bytes
 inline constexpr uint32_t kPositionSlots = 512;  // lanes that one client can read at once
@@ -91,8 +91,10 @@ static_assert(sizeof(Topic) == 320 && offsetof(Topic, name) == 8);
 
 // Flags of a message.
 //   gap: no message: `key` messages will not come, for reason `parts` (a Drop)
+//   copied: only in a mirror: it is large, and came by frames, so it was copied on its way here
 //   extra: only in a descriptor: there is more in the Extra of the same slot
 inline constexpr uint16_t kFlagGap = 1;
+inline constexpr uint16_t kFlagCopied = 2;
 inline constexpr uint16_t kFlagExtra = 128;
 
 // One message. The writer clears the stamp, writes the rest, then stamps; a reader copies between

@@ -43,8 +43,9 @@ LaneReader::LaneReader(const Join& join)
 Drop LaneReader::eviction() const {
   const uint64_t state = mark_->state.load();
   const bool ours = mark_generation(state) == join_.generation;
-  return ours && mark_why(state) == static_cast<uint8_t>(Drop::kTooSlow) ? Drop::kTooSlow
-                                                                         : Drop::kEvicted;
+  for (const Drop why : {Drop::kTooSlow, Drop::kNotZeroCopy})
+    if (ours && mark_why(state) == static_cast<uint8_t>(why)) return why;
+  return Drop::kEvicted;
 }
 
 bool LaneReader::copy(const Message& m, std::byte* to) {
@@ -68,7 +69,8 @@ bool LaneReader::take_any(const Descriptor& d, uint64_t position, Message& m) co
     m.parts = static_cast<uint16_t>(e.parts.get());
   }
   keep_order();
-  return plain && d.stamp.load_relaxed() == position + 1 && m.flags == 0 && m.parts != 0;
+  const bool message = (m.flags & static_cast<uint16_t>(~kFlagCopied)) == 0 && m.parts != 0;
+  return plain && message && d.stamp.load_relaxed() == position + 1;
 }
 
 bool LaneReader::look(uint64_t position, Message& m) const {

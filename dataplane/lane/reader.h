@@ -167,7 +167,7 @@ class LaneReader {
     const uint64_t state = mark_->state.load();
     return mark_generation(state) != join_.generation || mark_state(state) == ReaderState::kEvicted;
   }
-  // Why it has: kTooSlow, or kEvicted.
+  // Why it has: kTooSlow, kNotZeroCopy, or kEvicted.
   Drop eviction() const;
   // False: perhaps.
   bool surely_not_evicted() const { return mark_->state.load() == joined_state_; }

@@ -150,7 +150,7 @@ Drop InLane::place_waiting(uint64_t position, uint64_t arena, uint64_t span, con
   reach_ = std::max(reach_, arena_next(arena, span));
   if (!r.gap && r.len != 0) copy_short(mirror_.at(arena, r.len), r.bytes, r.len);
   const Meta m = meta_of(r);
-  w = {arena, span, m.time_ns, m.key, r.source, m.topic, 0, m.parts, m.flags, State::kWhole};
+  w = {arena, span, m.time_ns, m.key, r.source, m.topic, 0, m.parts, m.flags, State::kWhole, true};
   if (position != head_) stats_.out_of_order.add(1);
   publish_waiting();
   return Drop::kNone;
@@ -176,7 +176,8 @@ Drop InLane::begin_pieces(const FragmentHeader& h, Waiting*& waiting) {
          static_cast<uint32_t>(BlockMap::blocks(h.message_len)),
          h.parts,
          0,
-         State::kPieces};
+         State::kPieces,
+         false};
     digest(w) = {};
     waiting_++;
     reach_ = std::max(reach_, h.arena_position + h.message_len);
@@ -233,6 +234,7 @@ bool InLane::store_piece(Waiting& w, uint64_t offset, std::span<const std::byte>
   }
   std::memcpy(mirror_.at(arena, piece.size()), piece.data(), piece.size());
   w.left -= static_cast<uint32_t>(BlockMap::blocks(piece.size()));
+  w.framed = true;
   if (w.len > kDigestFrom) digest(w).add(offset, piece.size(), part, w.len);
   return true;
 }
@@ -287,7 +289,21 @@ void InLane::publish_waiting() {
       overrule(w);
       w.arena = std::max(w.arena, arena_place(fill_, w.len, arena_size_));
     }
+    if ((w.flags & kFlagGap) == 0) count_way(w);
     publish({w.topic, w.parts, w.flags, w.time, w.key}, w.arena, w.len, w.source);
+  }
+}
+
+// Which way it came. Its readers are told when it is large and was copied, be it in part.
+void InLane::count_way(Waiting& w) {
+  if (!w.framed) {
+    stats_.put.add(1);
+    stats_.put_bytes.add(w.len);
+  } else if (w.len >= large_from_) {
+    w.flags |= kFlagCopied;
+    stats_.copied.add(1);
+    stats_.copied_bytes.add(w.len);
+    stats_.copied_topic.store(w.topic);
   }
 }
 

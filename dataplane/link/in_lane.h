@@ -20,6 +20,7 @@
 #include "dataplane/base/counter.h"
 #include "dataplane/base/drop.h"
 #include "dataplane/base/line.h"
+#include "dataplane/base/shared_word.h"
 #include "dataplane/lane/layout.h"
 #include "dataplane/lane/writer.h"
 #include "dataplane/link/block_map.h"
@@ -37,12 +38,15 @@ struct Relayed;
 
 // Written by the worker, read by metrics.
 struct alignas(kPair) InLaneStats {
-  Counter delivered;     // published in the mirror: messages and gaps
-  Counter bytes;         // of these messages
-  Counter gaps;          // of `delivered`, notices that messages will not come
-  Counter duplicates;    // messages and pieces that were there already
-  Counter out_of_order;  // whole messages that had to wait for one before them
-  Counter malformed;     // whole, with a place or a digest that made no sense: published as gaps
+  Counter delivered;       // published in the mirror: messages and gaps
+  Counter bytes;           // of these messages
+  Counter gaps;            // of `delivered`, notices that messages will not come
+  Counter duplicates;      // messages and pieces that were there already
+  Counter out_of_order;    // whole messages that had to wait for one before them
+  Counter malformed;       // whole, with a place or a digest that made no sense: published as gaps
+  Counter put, put_bytes;  // of `delivered`, such as came by a PutPath alone
+  Counter copied, copied_bytes;  // of the rest, such as are large
+  SharedWord copied_topic;       // of the last of these
 };
 
 class InLane {
@@ -56,6 +60,10 @@ class InLane {
   uint32_t alias() const { return alias_; }
   uint32_t epoch() const { return epoch_; }
   const InLaneStats& stats() const { return stats_; }
+
+  // Before it is added: a message is large from so many bytes on. One that came by frames, and so
+  // was copied, is counted then and marked for its readers (kFlagCopied). Not said: none is large.
+  void set_large_from(uint64_t bytes) { large_from_ = bytes; }
 
   // The worker: from now on the peer may put into the mirror's arena, wherever it has credit for.
   void let_put();
@@ -82,6 +90,7 @@ class InLane {
     uint16_t parts;
     uint16_t flags;
     State state;
+    bool framed;  // some of it came by frames
   };
   static_assert(sizeof(Waiting) == 56);
 
@@ -132,6 +141,7 @@ class InLane {
   void overrule(Waiting& w);
   void publish(const Meta& meta, uint64_t arena, uint64_t span, uint64_t source);
   void publish_waiting();
+  void count_way(Waiting& w);
   void look();
 
   const uint32_t alias_;
@@ -148,6 +158,7 @@ class InLane {
   uint64_t ring_mask_;
   uint64_t arena_size_;
   uint32_t topics_;
+  uint64_t large_from_ = ~uint64_t{0};
   LaneWriter& mirror_;
   const uint64_t origin_;
   std::vector<Waiting> ring_;

@@ -159,7 +159,8 @@ size_t Link::send_lane(OutLane& lane, std::span<TxFrame> frames, uint64_t now) {
   size_t n = 0;
   while (n < frames.size() && may_send(now)) {
     TxFrame& f = frames[n];
-    switch (lane.peek()) {
+    const OutLane::Next next = lane.peek();
+    switch (next) {
       case OutLane::Next::kDry:
         lane.state_ = OutLane::State::kDry;
         if (lane.seat_ != nullptr) lane.seat_->stopped();
@@ -194,16 +195,18 @@ size_t Link::send_lane(OutLane& lane, std::span<TxFrame> frames, uint64_t now) {
         send_contents(f, lane.write_put_rest(f, body_room()), false, now);
         break;
       case OutLane::Next::kPut:
-        switch (lane.put_next()) {
-          case PutPath::Take::kTaken:
-            continue;
-          case PutPath::Take::kFull:
-            lane.state_ = OutLane::State::kDry;
-            return n;
-          case PutPath::Take::kNo:
-            break;
+      case OutLane::Next::kPutAgain: {
+        const bool again = next == OutLane::Next::kPutAgain;
+        const PutPath::Take take = again ? lane.put_again() : lane.put_next();
+        if (take == PutPath::Take::kTaken) continue;
+        if (take == PutPath::Take::kFull) {
+          lane.state_ = OutLane::State::kDry;
+          return n;
         }
-        send_contents(f, lane.write_piece(f, body_room()), false, now);
+        const Sent what =
+            again ? lane.write_put_rest(f, body_room()) : lane.write_piece(f, body_room());
+        send_contents(f, what, false, now);
+      }
     }
     n++;
   }

@@ -116,14 +116,14 @@ OutLane::Next OutLane::peek() {
     if (const Next next = peek_urgent(); next != Next::kDry) return next;
   }
   if (!rests_.empty() && find_rest()) [[unlikely]]
-    return Next::kPutRest;
+    return put_rest_waits() ? Next::kPutAgain : Next::kPutRest;
   if (staged_at_ == staged_end_ && !refill()) return Next::kDry;
   const Message& m = staged_[staged_at_];
   if (piece_at_ != 0) return Next::kPiece;
   const uint64_t end = arena_next(arena_place(fill_, m.len, arena_size_), m.len);
   if (!has_room(next_, end, consumed_)) return Next::kBlocked;
   if (fits_batch(m)) return Next::kBatch;
-  if (m.len >= puts_from_) return Next::kPut;
+  if (m.len >= puts_from_ || waits_for_puts(m.len)) return Next::kPut;
   return seat_ == nullptr ? Next::kPiece : peek_large(m);
 }
 

@@ -18,6 +18,7 @@
 
 #include "dataplane/base/counter.h"
 #include "dataplane/base/line.h"
+#include "dataplane/base/shared_word.h"
 #include "dataplane/lane/layout.h"
 #include "dataplane/lane/message.h"
 #include "dataplane/link/block_map.h"
@@ -44,6 +45,7 @@ struct alignas(kPair) OutLaneStats {
   Counter too_big;        // larger than the mirror's arena: went as a gap
   Counter broken;         // could not be read again for a retransmission: went as a gap
   Counter blocked;        // times it had to wait for credit
+  SharedWord held;        // a message waits for the PutPath now: its position + 1, else 0
 
   uint64_t in_flight() const { return sent.read() - delivered.read(); }
 };
@@ -79,6 +81,12 @@ class OutLane {
     puts_from_ = path == nullptr ? ~uint64_t{0} : from_bytes;
     rests_.reserve(kRests);
   }
+
+  // Messages from `from_bytes` on do not go by frames as long as the path may take them later, or
+  // there may be one later. The default: none waits. As set_puts(); what waits looks again when the
+  // lane is woken.
+  void hold_for_puts(uint64_t from_bytes) { hold_from_ = from_bytes; }
+  bool waits_for_puts(uint64_t bytes) const { return bytes >= hold_from_; }
 
   // Everything that the feed gave is at the peer.
   bool idle() const { return stats_.in_flight() == 0; }
@@ -126,6 +134,7 @@ class OutLane {
     kPass,
     kRest,
     kPut,
+    kPutAgain,
     kPutRest
   };
 
@@ -152,9 +161,16 @@ class OutLane {
 
   // --- out_lane_puts.cc: what goes by another way (put_path.h) ---
   PutPath::Take put_next();
+  PutPath::Take put_again();
+  PutPath::Take offer(const Message& m, uint64_t position, uint64_t arena, uint64_t offset,
+                      uint64_t len);
   void put_landed(uint64_t position, uint64_t offset, uint64_t bytes);
   void put_ended(uint64_t position, uint64_t offset, uint64_t bytes);
   bool find_rest();
+  bool put_rest_waits() {
+    const Rest& r = rests_.front();
+    return !r.framed && waits_for_puts(record(r.position).len);
+  }
   Sent write_put_rest(TxFrame& frame, uint32_t body_room);
 
   // The peer has it. Then settle() once for each lane that was touched.
@@ -194,12 +210,14 @@ class OutLane {
   ChainSeat* seat_ = nullptr;
   PutPath* puts_ = nullptr;
   uint64_t puts_from_ = ~uint64_t{0};
+  uint64_t hold_from_ = ~uint64_t{0};
   // Of messages that began to go by it, what did not get there, as far as it was not looked
   // through.
   struct Rest {
     uint64_t position;
     uint64_t at;
     uint64_t end;
+    bool framed;  // some of it went by frames: so does the rest
   };
   static constexpr size_t kRests = 256;  // as many as a put path has under way
   std::vector<Rest> rests_;

@@ -5,28 +5,55 @@
 
 namespace penstock {
 
-// The message at next_, which is large, goes that way, or not.
+// The message at next_, which is large, goes that way, or not; or waits until it can.
 PutPath::Take OutLane::put_next() {
   const Message& m = staged_[staged_at_];
   const uint64_t arena = arena_place(fill_, m.len, arena_size_);
   // Only where its place is granted: an empty mirror takes more, but by frames.
   if (arena_next(arena, m.len) - consumed_.arena > arena_size_) return PutPath::Take::kNo;
-  const PutPath::Take take = puts_->put(*this,
-                                        {.alias = alias_,
-                                         .epoch = epoch_,
-                                         .position = next_,
-                                         .arena_position = arena,
-                                         .message_len = m.len,
-                                         .time = m.time_ns,
-                                         .key = m.key,
-                                         .source = m.source,
-                                         .topic = m.topic,
-                                         .parts = m.parts},
-                                        m.data);
+  const PutPath::Take take = offer(m, next_, arena, 0, m.len);
   if (take != PutPath::Take::kTaken) return take;
   record(next_) = {m.position,    arena, m.len, static_cast<uint32_t>(BlockMap::blocks(m.len)),
                    Kind::kPieces, 0};
   finish_pieces();
+  return take;
+}
+
+// `len` bytes of the message, from `offset` on. kFull, too: it waits until there is a path.
+PutPath::Take OutLane::offer(const Message& m, uint64_t position, uint64_t arena, uint64_t offset,
+                             uint64_t len) {
+  PutPath::Take take = PutPath::Take::kLater;
+  if (m.len >= puts_from_)
+    take = puts_->put(*this,
+                      {.alias = alias_,
+                       .epoch = epoch_,
+                       .position = position,
+                       .arena_position = arena,
+                       .message_len = m.len,
+                       .offset = offset,
+                       .time = m.time_ns,
+                       .key = m.key,
+                       .source = m.source,
+                       .topic = m.topic,
+                       .parts = m.parts},
+                      m.data, len);
+  const bool waits = take == PutPath::Take::kLater && waits_for_puts(m.len);
+  stats_.held.store(waits ? position + 1 : 0);
+  return waits ? PutPath::Take::kFull : take;
+}
+
+// What did not get there goes that way once more, and no byte that did: the message would be whole,
+// and be given away, before the last of the put has landed.
+PutPath::Take OutLane::put_again() {
+  Rest& r = rests_.front();
+  const SentMessage& s = record(r.position);
+  Message m;
+  if (!feed_.look(s.source, m) || m.len != s.len) return PutPath::Take::kNo;
+  uint64_t len = r.end - r.at;
+  while (blocks_.count(s.arena + r.at, len) != 0)
+    len = (len / 2 + kArenaAlign - 1) & ~(kArenaAlign - 1);
+  const PutPath::Take take = offer(m, r.position, s.arena, r.at, len);
+  if (take == PutPath::Take::kTaken) r.at += len;
   return take;
 }
 
@@ -40,7 +67,7 @@ void OutLane::put_landed(uint64_t position, uint64_t offset, uint64_t bytes) {
 
 void OutLane::put_ended(uint64_t position, uint64_t offset, uint64_t bytes) {
   if (position >= delivered_ && record(position).left != 0)
-    rests_.push_back({position, offset, offset + bytes});
+    rests_.push_back({position, offset, offset + bytes, false});
 }
 
 // The first of them with something left to send is in front.
@@ -67,6 +94,7 @@ Sent OutLane::write_put_rest(TxFrame& frame, uint32_t body_room) {
             true};
   rewrite(what, frame, body_room);
   r.at += what.count;
+  r.framed = true;
   return what;
 }
 

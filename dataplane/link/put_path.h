@@ -23,6 +23,7 @@ class PutPath {
     kTaken,  // until it has landed or put_ended() its bytes stay where they are
     kFull,   // not now: Link::puts_again() says when
     kNo,     // not this way
+    kLater,  // not now, and nobody knows when: by frames, unless the lane waits for it
   };
 
   PutPath() = default;
@@ -30,9 +31,10 @@ class PutPath {
   PutPath& operator=(const PutPath&) = delete;
   virtual ~PutPath() = default;
 
-  // The lane's next message: `m` says what it is and where it goes, and has no piece. It does not
-  // call back from here.
-  virtual Take put(OutLane& lane, const FragmentHeader& m, const std::byte* bytes) = 0;
+  // Of the message at `bytes` so many from m.offset on: `m` says what it is and where it goes, and
+  // has no piece. It does not call back from here.
+  virtual Take put(OutLane& lane, const FragmentHeader& m, const std::byte* bytes,
+                   uint64_t len) = 0;
 };
 
 }  // namespace penstock

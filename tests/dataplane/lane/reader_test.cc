@@ -181,6 +181,19 @@ TEST(LaneReader, AGapNoticeComesAsAGapWithoutBytes) {
 }
 
 // Each row is one thing that a publisher could write and that makes no sense.
+TEST(LaneReader, AMessageThatWasCopiedSaysSo) {
+  TestLane t(kTiny);
+  LaneReader r = t.join();
+  t.send(1);
+  t.descriptor(0).shape.set(pack_shape(shape_len(t.descriptor(0).shape.get()), 0, kFlagCopied));
+  LaneReader::Plain plain;
+  EXPECT_FALSE(r.next_plain(0, plain)) << "so that nobody takes it for one of many";
+  Message m;
+  ASSERT_EQ(r.next(m), Next::kMessage);
+  EXPECT_EQ(m.flags, kFlagCopied);
+  EXPECT_EQ(value_of(m), 1u);
+}
+
 TEST(LaneReader, ADescriptorThatMakesNoSenseIsAGapOfOne) {
   const auto spoil = std::to_array<void (*)(Descriptor&, Extra&)>({
       [](Descriptor& d, Extra&) { d.shape.set(pack_shape(4097, 0, 0)); },
@@ -192,7 +205,7 @@ TEST(LaneReader, ADescriptorThatMakesNoSenseIsAGapOfOne) {
       [](Descriptor& d, Extra& e) {
         d.shape.set(pack_shape(1, 0, kFlagExtra)), e.parts.set(1 << 16);
       },
-      [](Descriptor& d, Extra&) { d.shape.set(pack_shape(1, 0, 2)); },
+      [](Descriptor& d, Extra&) { d.shape.set(pack_shape(1, 0, 4)); },
       [](Descriptor& d, Extra& e) {
         d.shape.set(pack_shape(1, 0, kFlagGap | kFlagExtra)), e.parts.set(kDrops);
       },

@@ -18,7 +18,8 @@ using test::TestLane;
 constexpr LaneGeometry kLane{.ring_log2 = 3, .arena_log2 = 14, .topics = 2};
 
 struct TakesNothing final : PutPath {
-  Take put(OutLane& /*lane*/, const FragmentHeader& /*m*/, const std::byte* /*bytes*/) override {
+  Take put(OutLane& /*lane*/, const FragmentHeader& /*m*/, const std::byte* /*bytes*/,
+           uint64_t /*len*/) override {
     return Take::kNo;
   }
 };

@@ -81,6 +81,56 @@ TEST(RdmaPath, LargeMessagesGoByPutsAndNothingOfThemByFrames) {
   EXPECT_EQ(r.fabric(1).stats().receiver_not_ready.read(), 0u);
 }
 
+// What came by frames is counted and marked, but for what is small.
+TEST(RdmaPath, WithoutAConnectionLargeOnesGoByFramesAndAreMarked) {
+  RdmaRig r(plain());
+  ASSERT_TRUE(r.rig.connect());
+  Flow& f = r.add_flow(0, large(1 << 18, 100));
+  f.in.set_large_from(16384);
+  uint64_t marked = 0;
+  uint64_t many = 0;
+  r.application = [&] {
+    f.publish(8);
+    for (Message m; f.reader.next(m) == LaneReader::Next::kMessage;) {
+      EXPECT_EQ(m.flags, m.len < 16384 ? 0 : kFlagCopied);
+      many += m.len < 16384 ? 0 : 1;
+      marked += m.flags != 0 ? 1 : 0;
+      f.ledger.got(m);
+    }
+    f.reader.release();
+  };
+  ASSERT_TRUE(r.rig.run_until([&] { return all_done(r); }, 20 * kSecond)) << f.ledger.text();
+  EXPECT_GT(many, 20u);
+  EXPECT_EQ(marked, many);
+  EXPECT_EQ(f.in.stats().copied.read(), many);
+  EXPECT_EQ(f.in.stats().put.read(), 0u);
+  EXPECT_EQ(f.ledger.wrong(), 0u);
+}
+
+// Held back, and all behind it, until there is a connection; and once more when that fails.
+TEST(RdmaPath, WhoWaitsForAConnectionSendsNothingLargeByFrames) {
+  RdmaRig r(plain());
+  ASSERT_TRUE(r.rig.connect());
+  Flow& f = r.add_flow(0, large(1 << 18, 200));
+  f.in.set_large_from(16384);
+  f.out.hold_for_puts(16384);
+  hurry(r);
+  uint64_t first = 0;  // large one
+  while (f.ledger.length(first) < 16384)
+    first++;
+  r.rig.run_for(kSecond);
+  EXPECT_EQ(f.in.stats().delivered.read(), first);
+  EXPECT_EQ(f.out.stats().held.load(), first + 1);
+  r.join();
+  ASSERT_TRUE(r.rig.run_until([&] { return f.in.stats().put.read() > 20; }, 20 * kSecond));
+  EXPECT_EQ(f.out.stats().held.load(), 0u);
+  r.path(0).stop();
+  ASSERT_TRUE(r.rig.run_until([&] { return all_done(r); }, 20 * kSecond)) << f.ledger.text();
+  EXPECT_EQ(r.joins(), 2u);
+  EXPECT_EQ(f.in.stats().copied.read(), 0u);
+  EXPECT_EQ(f.ledger.wrong(), 0u);
+}
+
 TEST(RdmaPath, OneMessageOfManyChunks) {
   RdmaRig r(plain());
   ASSERT_TRUE(r.rig.connect());
@@ -110,6 +160,8 @@ struct Outcome {
   uint64_t puts = 0;
   uint64_t striped = 0;
   uint64_t again = 0;
+  uint64_t held_put = 0;     // of lanes that wait for RDMA: messages that came by it,
+  uint64_t held_copied = 0;  // and that did not, though their mirror always has room for one
   uint64_t errors = 0;
   uint64_t joins = 0;
   bool accounts = true;
@@ -164,6 +216,11 @@ Outcome run(uint64_t seed) {
   const uint64_t flows = 1 + r.below(4);
   for (uint32_t i = 0; i < flows; i++)
     rig.add_flow(r.below(2), random_flow(r, i));
+  const bool hold = seed % 3 == 0;
+  for (auto& f : rig.rig.flows()) {
+    f->in.set_large_from(c.put_from);
+    if (hold) f->out.hold_for_puts(c.put_from);
+  }
   const auto eager = static_cast<uint32_t>(5 + r.below(95));
   const uint64_t kills = r.chance(50) ? 1 + r.below(20'000) : 0;  // of a million turns
   uint64_t port_up_at = 0;
@@ -208,6 +265,9 @@ Outcome run(uint64_t seed) {
     o.accounts = o.accounts && f->out.idle() &&
                  f->out.stats().sent.read() == f->in.stats().delivered.read() &&
                  f->in.stats().delivered.read() == f->ledger.count();
+    o.held_put += hold ? f->in.stats().put.read() : 0;
+    if (hold && 2 * f->config().max_len <= f->config().mirror.arena_size())
+      o.held_copied += f->in.stats().copied.read();
     o.text += f->ledger.text() + "; ";
   }
   for (size_t i = 0; i < 2; i++)
@@ -226,12 +286,13 @@ class RdmaFaults : public ::testing::TestWithParam<uint64_t> {
     std::cout << "lanes over RDMA under faults: " << sum.messages << " messages, " << sum.puts
               << " by puts, striped " << sum.striped << ", connections that failed " << sum.errors
               << ", messages sent on by frames " << sum.again << ", joined anew " << sum.joins
-              << "\n";
+              << "\nof lanes that wait: " << sum.held_put << " by puts\n";
     // Each of these must have happened, or the seeds show nothing.
     EXPECT_GT(sum.puts, 1000u);
     EXPECT_GT(sum.striped, 500u);
     EXPECT_GT(sum.errors, 100u);
     EXPECT_GT(sum.again, 100u);
+    EXPECT_GT(sum.held_put, 300u);
     EXPECT_GT(sum.joins, 50u);
   }
 };
@@ -247,11 +308,13 @@ TEST_P(RdmaFaults, LoseNothing) {
   sum.errors += o.errors;
   sum.joins += o.joins - 1;
   sum.again += o.again;
+  sum.held_put += o.held_put;
   EXPECT_TRUE(o.done) << replay;
   EXPECT_EQ(o.wrong, 0u) << replay;
   EXPECT_EQ(o.gaps, 0u) << replay;
   EXPECT_EQ(o.misuse, 0u) << replay;
   EXPECT_EQ(o.not_ready, 0u) << replay;
+  EXPECT_EQ(o.held_copied, 0u) << replay;
   EXPECT_TRUE(o.accounts) << replay;
 }
 
