@@ -70,14 +70,15 @@ std::string topics(const json& answer) {
 }
 
 std::string subscriptions(const json& answer) {
-  Table table({"FILTER", "MODE", "POLICY", "FROM", ">ID", "NAME", ">LANES", ">MESSAGES", ">BYTES",
-               ">BLOCKS FOR", "STATE"});
+  Table table({"FILTER", "MODE", "POLICY", "PATH", "FROM", ">ID", "NAME", ">LANES", ">MESSAGES",
+               ">BYTES", ">BLOCKS FOR", ">BY RDMA", ">BY FRAMES", ">COPIED", "STATE"});
   for (const json& s : list(answer, "subscriptions")) {
     const uint64_t bytes = num(s, "limit_bytes"), block = num(s, "block_ns");
-    table.add({str(s, "filter"), str(s, "mode"), str(s, "policy"), str(s, "from"), count(s, "id"),
-               str(s, "name"), known(s, "lanes"), known(s, "limit_messages"),
+    table.add({str(s, "filter"), str(s, "mode"), str(s, "policy"), str(s, "path"), str(s, "from"),
+               count(s, "id"), str(s, "name"), known(s, "lanes"), known(s, "limit_messages"),
                bytes == 0 ? "" : human_bytes(static_cast<double>(bytes)),
-               block == 0 ? "" : human_ns(static_cast<double>(block)),
+               block == 0 ? "" : human_ns(static_cast<double>(block)), known(s, "by_rdma"),
+               known(s, "by_frames"), known(s, "copied"),
                s.value("pending", false) ? "pending" : ""});
   }
   return table.empty() ? "no subscriptions\n" : table.text() + more(answer);

@@ -115,6 +115,12 @@ class Program {
             {"disconnect", PENSTOCK_DISCONNECT}};
   }
 
+  static std::map<std::string, penstock_path> paths() {
+    return {{"any", PENSTOCK_ANY_PATH},
+            {"prefer", PENSTOCK_PREFER_ZERO_COPY},
+            {"require_zero_copy", PENSTOCK_REQUIRE_ZERO_COPY}};
+  }
+
   // A subcommand; `command` runs once its arguments are read.
   CLI::App* add(CLI::App& to, const std::string& name, const std::string& text,
                 std::function<Exit()> command) {
@@ -198,6 +204,11 @@ class Program {
                       "conflate (only the newest of each topic), disconnect")
           ->transform(CLI::CheckedTransformer(policies()))
           ->type_name("POLICY");
+      sub->add_option("--path", s.path,
+                      "how large messages of other nodes may come: any, prefer (RDMA; else the "
+                      "node complains), require_zero_copy (wait for RDMA, else end)")
+          ->transform(CLI::CheckedTransformer(paths()))
+          ->type_name("PATH");
       sub->add_option("--limit-messages", s.limit_messages,
                       "so many of one publisher may wait; else what its lane holds");
       add_size(sub, "--limit-bytes", "so many bytes of one publisher may wait",

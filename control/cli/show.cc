@@ -83,11 +83,11 @@ std::string rails(const json& answer) {
 }
 
 std::string links(const json& answer) {
-  Table table({"PEER",       ">PATH",      ">WORKER",    "PORT",       "STATE",
-               "LOCAL",      "REMOTE",     ">RTT",       ">UP",        ">PACKETS OUT",
-               ">IN",        ">BYTES OUT", ">IN",        ">RESENT",    ">LOST",
-               ">DUPLICATE", ">CORRUPT",   ">IN FLIGHT", ">WINDOW",    ">FRAME",
-               ">LANES OUT", ">IN",        "RDMA",       ">BYTES OUT", ">IN"});
+  Table table({"PEER",    ">PATH",   ">WORKER",    "PORT",         "STATE",    "LOCAL",
+               "REMOTE",  ">RTT",    ">UP",        ">PACKETS OUT", ">IN",      ">BYTES OUT",
+               ">IN",     ">RESENT", ">LOST",      ">DUPLICATE",   ">CORRUPT", ">IN FLIGHT",
+               ">WINDOW", ">FRAME",  ">LANES OUT", ">IN",          "RDMA",     ">BYTES OUT",
+               ">IN",     ">COPIED"});
   for (const json& link : answer) {
     const bool by_rdma = link.contains("rdma") && str(link["rdma"], "state") != "none";
     table.add({str(link, "peer"),
@@ -114,7 +114,8 @@ std::string links(const json& answer) {
                count(link, "lanes_in"),
                by_rdma ? str(link["rdma"], "state") : "",
                by_rdma ? bytes(link["rdma"], "bytes_sent") : "",
-               by_rdma ? bytes(link["rdma"], "bytes_received") : ""});
+               by_rdma ? bytes(link["rdma"], "bytes_received") : "",
+               bytes(link, "copied_bytes")});
   }
   return table.empty() ? "no links\n" : table.text() + rails(answer);
 }

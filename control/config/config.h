@@ -75,6 +75,7 @@ struct RdmaOptions {
   uint32_t rails = 0;
   uint64_t from_bytes = 0;
   uint64_t stripe_from_bytes = 0;
+  uint64_t wait_ns = 0;
   uint64_t timeout_ns = 0;
 };
 

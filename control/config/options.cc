@@ -140,6 +140,10 @@ constexpr Option kOptions[] = {
     {"rdma.stripe_from", Kind::kSize, "2MiB", 4 * kKiB, 64 * kGiB, "", kRestart,
      "Messages from this size on are cut in parts that go by several devices at once.",
      [](Target t) -> Slot { return &t.config->rdma.stripe_from_bytes; }},
+    {"rdma.wait", Kind::kDuration, "10s", 0, 3600 * kSecond, "", kRestart,
+     "For so long large messages wait for RDMA to come back, where a subscriber requires zero "
+     "copy.",
+     [](Target t) -> Slot { return &t.config->rdma.wait_ns; }},
     {"rdma.timeout", Kind::kDuration, "67ms", 10 * kUs, 100 * kSecond, "", kRestart,
      "A device that hears nothing for so long sends a request again; after six times its "
      "connection has failed.",

@@ -99,6 +99,7 @@ NodeConfig node_config(const Config& c, uint64_t epoch, const Plan& plan) {
   n.chain_from_bytes = c.link.chain_from_bytes;
   n.put_from_bytes = c.rdma.from_bytes;
   n.stripe_from_bytes = c.rdma.stripe_from_bytes;
+  n.put_wait_ns = c.rdma.wait_ns;
   n.huge_pages = c.memory.hugepages != HugePages::kNever;
   IdleConfig idle;
   idle.mode = c.workers.idle;

@@ -21,6 +21,7 @@ enum class Severity : uint8_t { kInfo, kWarning, kError };
   row(kPeerRefused, "peer_refused", kError, true, "a peer refuses this node, and says why") \
   row(kPeerCut, "peer_cut", kError, true, "a peer costs more than it may: its links stay closed") \
   row(kRdmaDown, "rdma_down", kWarning, true, "large messages to a peer go without an RDMA device that is there") \
+  row(kSlowPath, "slow_path", kWarning, true, "large messages are copied for who prefers that they are not, or wait for RDMA where it is required") \
   row(kPortDown, "port_down", kError, true, "a port cannot send or receive") \
   row(kMemoryLow, "memory_low", kWarning, true, "a port finds no free buffer for frames that go") \
   row(kSlowReader, "slow_reader", kWarning, true, "a reader has held its publisher back for a second, and moves no more") \
@@ -31,7 +32,7 @@ enum class Severity : uint8_t { kInfo, kWarning, kError };
   row(kWorkerStuck, "worker_stuck", kError, true, "a worker has not come round for seconds") \
   row(kClientDetached, "client_detached", kWarning, false, "a client was cut off") \
   row(kReaderEvicted, "reader_evicted", kWarning, false, "a client lied about its position in a lane") \
-  row(kSubscriptionEnded, "subscription_ended", kWarning, false, "the node ended a subscription: too slow for its policy, or without a right by now") \
+  row(kSubscriptionEnded, "subscription_ended", kWarning, false, "the node ended a subscription: too slow for its policy, without a right by now, or not served as it requires") \
   row(kDenied, "denied", kWarning, false, "a client or a peer was refused something by the rules") \
   row(kSubscriptionLate, "subscription_late", kWarning, false, "a peer did not acknowledge a filter in time") \
   row(kLaneRefused, "lane_refused", kWarning, false, "a lane does not get to who wants it") \

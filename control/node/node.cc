@@ -175,6 +175,7 @@ void Node::tick(uint64_t now) {
   }
   look_at_rdma();
   look_at_leaving_rdma();
+  look_at_waiting();
   see_off(now);
   look_at_drain(now);
 }

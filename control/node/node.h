@@ -102,8 +102,7 @@ class Node {
   // All that metrics are made of. What was counted stays counted when its lane ends.
   NodeNumbers numbers() const;
 
-  // The answer to a question, as JSON; see node_show.cc.
-  std::string show(std::string_view question);
+  std::string show(std::string_view question);  // the answer, as JSON; see node_show.cc
   // Topics that `filter` takes (empty: all), and subscriptions that take `topic` (empty: all): at
   // most `limit` of them, as JSON; see node_show_topics.cc.
   std::string show_topics(std::string_view filter, size_t limit);
@@ -129,15 +128,9 @@ class Node {
   uint32_t poll_workers(uint64_t now);
   uint32_t poll_clients(uint64_t now);
   void tick(uint64_t now);
-  void note(EventName name, std::string text) const {
-    log_({.name = name, .change = Change::kNoted, .subject = {}, .text = std::move(text)});
-  }
-  void raise(EventName name, std::string subject, std::string text) const {
-    log_({name, Change::kRaised, std::move(subject), std::move(text)});
-  }
-  void clear(EventName name, std::string subject, std::string text) const {
-    log_({name, Change::kCleared, std::move(subject), std::move(text)});
-  }
+  void note(EventName name, std::string text) const;
+  void raise(EventName name, std::string subject, std::string text) const;
+  void clear(EventName name, std::string subject, std::string text) const;
   Errands& errands(uint32_t worker) { return workers_[worker]->errands; }
 
   // node_clients.cc: what clients ask for
@@ -220,8 +213,7 @@ class Node {
   void read_mirrors(GroupRecord& g);
   bool adopt_inbox(GroupRecord& g, LaneRecord& inbox, ReaderRecord& r);
 
-  // node_peers.cc: what peers ask for; node_forwards.cc, node_forward_end.cc: what we forward to
-  // them
+  // node_peers.cc, node_interests.cc: what peers ask for; node_forwards.cc: what goes to them
   void on_notice(const LinkNotice& notice, uint64_t now);
   void fence(PeerRecord& p, uint64_t epoch);
   void path_up(PeerRecord& p, uint32_t path, uint64_t session, uint64_t now);
@@ -322,6 +314,19 @@ class Node {
   LaneRecord* find_mirror(PeerRecord& p, uint32_t path, uint32_t alias);
   Result<LaneRecord*> make_mirror(PeerRecord& p, const peer::LaneTopic& m);
   void close_mirror(LaneRecord& lane, CloseReason why);
+
+  // node_paths.cc: which way messages come, and what subscriptions say to that
+  std::pair<Errc, const char*> bad_path(const attach::Subscribe& m) const;
+  attach::PathPolicy shared_path(Mode mode, const std::string& filter) const;
+  static bool goes_by_rdma(const ForwardRecord& f);
+  static bool waits_for_rdma(const ForwardRecord& f);
+  void look_at_waiting();
+  void tell_waiting(ForwardRecord& f, bool waits) const;
+  static bool stands_at_copied(const LaneRecord& lane, const ReaderRecord& r);
+  void look_at_slow_paths();
+  void tell_slow_path(ReaderRecord& r, bool slow) const;
+  static Came came(const ReaderRecord& r);
+  static std::string why_copied(const LaneRecord& mirror);
 
   // node_look.cc
   void look_at_workers();

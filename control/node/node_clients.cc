@@ -260,6 +260,7 @@ bool Node::on_subscribe(ClientRecord& c, const attach::Subscribe& m) {
     return refuse(c, m.header, Errc::kInvalid,
                   "overflow policy with an option it has no use for: see "
                   "penstock_subscriber_options");
+  if (const auto [e, why] = bad_path(m); e != Errc::kOk) return refuse(c, m.header, e, why);
   const LaneGeometry inbox = is_zero(m.inbox) ? config_.inbox : m.inbox;
   if (group && !inbox.valid())
     return refuse(c, m.header, Errc::kInvalid,
@@ -276,6 +277,7 @@ bool Node::on_subscribe(ClientRecord& c, const attach::Subscribe& m) {
   s->mode = m.mode;
   s->filter = *filter;
   if (!group) s->overflow = m.overflow;
+  s->path = m.path;
   if (const auto why = no_room_for(*s); !why.empty()) return refuse(c, m.header, Errc::kFull, why);
   s->news = Fd(epoll_create1(EPOLL_CLOEXEC));
   if (!s->news) return refuse(c, m.header, Errc::kSystem, "out of descriptors");

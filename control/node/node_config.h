@@ -22,7 +22,8 @@ struct NodeConfig {
   uint64_t max_arena_bytes = uint64_t{1} << 30;
   uint64_t chain_from_bytes = 0;    // messages from this size on go down a chain; 0: none
   uint64_t put_from_bytes = 16384;  // messages from this size on go by RDMA, where there is a way
-  uint64_t stripe_from_bytes = 2 << 20;  // and from this on by all such ways at once
+  uint64_t stripe_from_bytes = 2 << 20;   // and from this on by all such ways at once
+  uint64_t put_wait_ns = 10'000'000'000;  // how long they wait for it where it is required
   bool huge_pages = false;
   uint32_t max_clients = 1024;
   uint32_t max_lanes = 256;          // of one client

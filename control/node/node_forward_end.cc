@@ -18,6 +18,7 @@ void Node::note_missed(LaneRecord& lane, const ForwardRecord& f) {
 void Node::end_forward(ForwardRecord& f, Drop undelivered, bool tell) {
   if (f.ending) return;
   f.ending = true;
+  tell_waiting(f, false);
   f.lost = undelivered == Drop::kPeerDown;
   for (auto& [key, interest] : f.peer->interests)
     if (std::erase_if(interest.waiting, [&](const auto& w) { return w.first == f.alias; }) != 0 &&

@@ -11,7 +11,9 @@ namespace penstock {
 
 void Node::on_sub_add(PeerRecord& p, const peer::SubAdd& m) {
   const std::string_view filter = peer::text(m.filter);
-  if (m.mode > Mode::kGroup || !valid_tenant_filter(filter) || !m.overflow.valid()) return;
+  if (m.mode > Mode::kGroup || !valid_tenant_filter(filter) || !m.overflow.valid() ||
+      m.path > attach::PathPolicy::kRequireZeroCopy)
+    return;
   const bool known = p.interests.contains(m.key) || p.denied.contains(m.key);
   if (p.interests.size() + p.denied.size() >= kMostInterests && !known)
     return cut(p, fmt::format("it wants more than {} filters", kMostInterests));
@@ -25,6 +27,7 @@ void Node::on_sub_add(PeerRecord& p, const peer::SubAdd& m) {
   interest = {.mode = m.mode,
               .filter = std::string(filter),
               .overflow = m.overflow,
+              .path = m.path,
               .waiting = {},
               .acknowledged = false};
   if (m.mode == Mode::kGroup) {
@@ -37,8 +40,12 @@ void Node::on_sub_add(PeerRecord& p, const peer::SubAdd& m) {
   } else {
     for (auto& [id, lane] : lanes_) {
       offer(p, *lane, interest);
-      for (auto& f : lane->forwards)
-        if (f->peer == &p && f->group == nullptr && !f->ending) set_shed(*lane, *f, &interest);
+      for (auto& f : lane->forwards) {
+        if (f->peer != &p || f->group != nullptr || f->ending) continue;
+        // Who comes now has not waited yet.
+        if (m.path == attach::PathPolicy::kRequireZeroCopy) f->gave_up = false;
+        set_shed(*lane, *f, &interest);
+      }
     }
   }
   if (interest.waiting.empty()) acknowledge(p, m.key, interest);
@@ -94,16 +101,19 @@ void Node::on_sub_del(PeerRecord& p, const peer::SubDel& m) {
 }
 
 // What the forward may pass over: nothing as long as one who reads the lane there must miss
-// nothing; that one, `waiting` if not null, hears that it is joined when that is so.
+// nothing; and whether large messages wait for RDMA. That one, `waiting` if not null, hears that it
+// is joined when that is so.
 void Node::set_shed(LaneRecord& lane, ForwardRecord& f, Interest* waiting) {
   Forward::Shed shed{.may = true};
   bool first = true;
+  f.zero_copy = false;
   for (const auto& [key, i] : f.peer->interests) {
     if (i.mode != Mode::kBroadcast) continue;
     if (std::ranges::none_of(
             lane.topics, [&](const std::string& t) { return !t.empty() && matches(i.filter, t); }))
       continue;
     shed.may = shed.may && !i.overflow.holds_back();
+    f.zero_copy = f.zero_copy || i.path == attach::PathPolicy::kRequireZeroCopy;
     const auto wider = [&](uint64_t a, uint64_t b) {
       return first ? b : a == 0 || b == 0 ? 0 : std::max(a, b);
     };
@@ -112,6 +122,7 @@ void Node::set_shed(LaneRecord& lane, ForwardRecord& f, Interest* waiting) {
     first = false;
   }
   if (first || !shed.may) shed = {};
+  if (f.zero_copy && waits_for_rdma(f)) shed.hold_from = config_.put_from_bytes;
   const bool changes = std::exchange(f.shed, shed) != shed && f.forward != nullptr;
   if (waiting != nullptr && (changes || *f.shedding != 0))
     waiting->waiting.insert({f.alias, kShedding});

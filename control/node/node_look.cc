@@ -21,6 +21,24 @@ bool grows(Growth& g, uint64_t count, uint64_t now) {
 
 }  // namespace
 
+void Node::note(EventName name, std::string text) const {
+  log_({.name = name, .change = Change::kNoted, .subject = {}, .text = std::move(text)});
+}
+
+void Node::raise(EventName name, std::string subject, std::string text) const {
+  log_({.name = name,
+        .change = Change::kRaised,
+        .subject = std::move(subject),
+        .text = std::move(text)});
+}
+
+void Node::clear(EventName name, std::string subject, std::string text) const {
+  log_({.name = name,
+        .change = Change::kCleared,
+        .subject = std::move(subject),
+        .text = std::move(text)});
+}
+
 // Subjects of events: by number, since names may be shared.
 std::string Node::path_name(const PeerRecord& p, uint32_t path) {
   return fmt::format("node {} path {}", p.id, path);
@@ -46,6 +64,7 @@ void Node::look_around(uint64_t now) {
   look_at_ports();
   look_at_links();
   look_at_readers();
+  look_at_slow_paths();
   look_at_drops();
 }
 

@@ -83,6 +83,7 @@ Result<LaneRecord*> Node::make_mirror(PeerRecord& p, const peer::LaneTopic& m) {
   if (m.mode == Mode::kGroup) lane.group = peer::text(m.group);
   lane.in = std::make_unique<InLane>(m.alias, m.epoch, *lane.writer, m.lane_id);
   lane.in->set_region(&lane.region);
+  lane.in->set_large_from(config_.put_from_bytes);
   const PathRecord& path = p.paths[m.path];
   errands(lane.worker)
       .ask(

@@ -28,7 +28,10 @@ uint64_t Node::stalls(const ForwardRecord& f) {
 
 void Node::count_ended(const LaneRecord& lane) {
   count_published(lane, ended_);
-  if (lane.in != nullptr) ended_.gaps += lane.in->stats().gaps.read();
+  if (lane.in == nullptr) return;
+  ended_.gaps += lane.in->stats().gaps.read();
+  ended_.came.add(lane.came());
+  lane.peer->paths[lane.path].came.add(lane.came());
 }
 
 void Node::count_delays(const ClientRecord& c, Counted& sum) {
@@ -54,6 +57,7 @@ NodeNumbers Node::numbers() const {
     (lane->memory.huge() ? n.lane_huge_bytes : n.lane_bytes) += lane->geometry.total_bytes();
     count_published(*lane, n.counted);
     if (lane->in != nullptr) n.counted.gaps += lane->in->stats().gaps.read();
+    n.counted.came.add(lane->came());
     for (const auto& f : lane->forwards)
       n.counted.stalls += stalls(*f);
     for (const auto& [index, r] : lane->readers) {

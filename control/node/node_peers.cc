@@ -146,6 +146,7 @@ void Node::path_up(PeerRecord& p, uint32_t index, uint64_t session, uint64_t now
     m.mode = what.first;
     m.key = wish.key;
     m.overflow = shared_overflow(what.first, what.second);
+    m.path = shared_path(what.first, what.second);
     peer::set_text(m.filter, what.second);
     send(p, m);
   }

@@ -93,12 +93,14 @@ void Node::put_forward(ForwardRecord& f, RdmaRecord& r) {
   errands(r.fabric.worker)
       .ask([&r, out, source = way.memory->pieces()[0], to = way.to, from = config_.put_from_bytes](
                Worker&, uint64_t) { return r.path.add_lane(*out, source, to, from); },
-           [this, &peer = *f.peer, alias = f.alias](Errc e) {
-             if (e == Errc::kInvalid)
-               note(EventName::kPeerNonsense,
-                    fmt::format("node {} offers a mirror of another size than it has said: lane "
-                                "alias {} goes by frames",
-                                peer.id, alias));
+           [this, &r, path = f.path_index, alias = f.alias](Errc e) {
+             if (e != Errc::kInvalid) return;
+             if (ForwardRecord* known = find_forward(r.peer, path, alias))
+               known->puts[r.rail].life = 0;
+             note(EventName::kPeerNonsense,
+                  fmt::format("node {} offers a mirror of another size than it has said: lane "
+                              "alias {} goes by frames",
+                              r.peer.id, alias));
            });
 }
 

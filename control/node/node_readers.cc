@@ -41,6 +41,7 @@ void Node::join_subscription(LaneRecord& lane, Subscription& s) {
   }
   ReaderRecord& r = **joined;
   r.subscription = &s;
+  r.before = r.seen = lane.came();
   s.lanes[lane.id] = &r;
   // Only the writer of this lane gets the event, and only into this subscription's epoll: nobody
   // can fill up or block what wakes somebody else.
@@ -218,6 +219,7 @@ void Node::part(ReaderRecord& r, Drop undelivered) {
   LaneRecord& lane = *r.lane;
   turn(false, r.slow, EventName::kSlowReader, reader_name(r), {},
        fmt::format("a reader of {} (lane {}) that held it back is gone", lane.name, lane.id));
+  tell_slow_path(r, false);
   Totals t = totals(r);
   lane.parted = std::max(lane.parted, r.start + t.sent);
   if (r.evicted) undelivered = r.why;
@@ -231,7 +233,10 @@ void Node::part(ReaderRecord& r, Drop undelivered) {
   lane.left.add(t);
   ended_.delivered[static_cast<size_t>(taker(r))] += t.delivered;
   lane.desk.leave(r.index);
-  if (r.subscription != nullptr) r.subscription->lanes.erase(lane.id);
+  if (r.subscription != nullptr) {
+    r.subscription->came.add(came(r));
+    r.subscription->lanes.erase(lane.id);
+  }
 
   auto node = lane.readers.extract(r.index);
   std::shared_ptr<ReaderRecord> gone(std::move(node.mapped()));
@@ -278,6 +283,7 @@ void Node::check_readers(LaneRecord& lane) {
     if (!r->lossy && !r->evicted) slowest = std::min(slowest, r->let_go());
   tell_held(lane, head, slowest);
   std::vector<std::pair<Subscription*, std::string>> slow;
+  std::vector<Subscription*> copied;
   for (auto& [index, r] : lane.readers) {
     if (r->subscription == nullptr || r->evicted) continue;
     const uint64_t said = r->let_go();
@@ -286,6 +292,7 @@ void Node::check_readers(LaneRecord& lane) {
       if (said >= r->last_seen) {
         if (said != r->last_seen) r->held_since = 0;
         r->last_seen = said;
+        if (stands_at_copied(lane, *r)) copied.push_back(r->subscription);
         if (auto why = too_slow(lane, *r, slowest); !why.empty())
           slow.emplace_back(r->subscription, std::move(why));
         continue;
@@ -304,6 +311,11 @@ void Node::check_readers(LaneRecord& lane) {
       lane.desk.evict(index);
     }
   }
+  for (Subscription* s : copied)
+    end_by_node(*s, Drop::kNotZeroCopy,
+                fmt::format("a message of {} for the subscription to {}, which requires zero copy, "
+                            "came by frames: {}",
+                            lane.name, bare_name(s->filter), why_copied(lane)));
   for (const auto& [s, why] : slow)
     disconnect(*s, why);
 }

@@ -176,11 +176,12 @@ std::string Node::show_lanes() {
     if (lane->peer != nullptr) row["origin"] = lane->origin_lane;
     if (lane->in != nullptr) {
       const InLaneStats& s = lane->in->stats();
-      row["link"] = {{"delivered", s.delivered.read()},
-                     {"gaps", s.gaps.read()},
-                     {"duplicates", s.duplicates.read()},
-                     {"out_of_order", s.out_of_order.read()},
-                     {"malformed", s.malformed.read()}};
+      row["link"] = {
+          {"delivered", s.delivered.read()},      {"gaps", s.gaps.read()},
+          {"duplicates", s.duplicates.read()},    {"out_of_order", s.out_of_order.read()},
+          {"malformed", s.malformed.read()},      {"by_rdma", s.put.read()},
+          {"by_rdma_bytes", s.put_bytes.read()},  {"copied", s.copied.read()},
+          {"copied_bytes", s.copied_bytes.read()}};
     }
     all.push_back(std::move(row));
   }
@@ -197,8 +198,11 @@ std::string Node::show_links() {
       const RelayStats& r = l.link.relay_stats();
       json drops = json::object();
       size_t out = 0, in = 0;
+      Came came = path.came;
       for (const auto& [lane_id, lane] : lanes_) {
-        in += lane->peer == p.get() && lane->path == i ? 1 : 0;
+        const bool ours = lane->peer == p.get() && lane->path == i;
+        in += ours ? 1 : 0;
+        if (ours) came.add(lane->came());
         for (const auto& f : lane->forwards)
           out += f->peer == p.get() && f->path_index == i ? 1 : 0;
       }
@@ -245,6 +249,7 @@ std::string Node::show_links() {
                      {"rdma", rdma_row(path)},
                      {"corrupt", s.drops.read(Drop::kBadChecksum)},
                      {"drops", drops}});
+      tell(all.back(), came);
     }
   }
   return write(all);

@@ -19,16 +19,20 @@ struct Named {
 };
 
 json row(const char* from, uint64_t id, const std::string& name, Mode mode,
-         const std::string& filter, const attach::Overflow& overflow) {
-  return {{"from", from},
-          {"id", id},
-          {"name", clean(name)},
-          {"filter", clean(filter)},
-          {"mode", mode == Mode::kGroup ? "group" : "broadcast"},
-          {"policy", text(overflow.policy)},
-          {"limit_messages", overflow.limit_messages},
-          {"limit_bytes", overflow.limit_bytes},
-          {"block_ns", overflow.block_ns}};
+         const std::string& filter, const attach::Overflow& overflow, attach::PathPolicy path,
+         const Came& came) {
+  json r = {{"from", from},
+            {"id", id},
+            {"name", clean(name)},
+            {"filter", clean(filter)},
+            {"mode", mode == Mode::kGroup ? "group" : "broadcast"},
+            {"policy", text(overflow.policy)},
+            {"limit_messages", overflow.limit_messages},
+            {"limit_bytes", overflow.limit_bytes},
+            {"block_ns", overflow.block_ns},
+            {"path", text(path)}};
+  tell(r, came);
+  return r;
 }
 
 }  // namespace
@@ -85,7 +89,10 @@ std::string Node::show_subscriptions(std::string_view topic, size_t limit) {
   for (const auto& [id, c] : clients_) {
     for (const auto& [sid, s] : c->subscriptions) {
       if (more || !wanted(s->filter)) continue;
-      json r = row("client", id, c->name, s->mode, s->filter, s->overflow);
+      Came sum = s->came;
+      for (const auto& [lane, r] : s->lanes)
+        sum.add(came(*r));
+      json r = row("client", id, c->name, s->mode, s->filter, s->overflow, s->path, sum);
       r["pending"] = s->waiting.has_value();
       r["lanes"] = s->lanes.size();
       rows.push_back(std::move(r));
@@ -94,7 +101,7 @@ std::string Node::show_subscriptions(std::string_view topic, size_t limit) {
   for (const auto& [id, p] : peers_) {
     for (const auto& [key, i] : p->interests) {
       if (more || !wanted(i.filter)) continue;
-      json r = row("node", id, p->name, i.mode, i.filter, i.overflow);
+      json r = row("node", id, p->name, i.mode, i.filter, i.overflow, i.path, {});
       r["pending"] = !i.acknowledged;
       r["lanes"] = 0;
       rows.push_back(std::move(r));

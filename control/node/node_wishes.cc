@@ -66,6 +66,7 @@ void Node::wish(Mode mode, const std::string& filter, Subscription& s) {
     m.mode = mode;
     m.key = w.key;
     m.overflow = shared_overflow(mode, filter);
+    m.path = shared_path(mode, filter);
     peer::set_text(m.filter, filter);
     send(*p, m);
     s.waiting->peers.insert(id);

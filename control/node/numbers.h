@@ -1,6 +1,7 @@
 // NodeNumbers: what a node counts, read at one time, as plain numbers. Metrics are made of it.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -18,11 +19,31 @@ enum class Taker : uint8_t { kClient, kLink, kGroup };
 inline constexpr size_t kTakers = 3;
 inline constexpr const char* kTakerText[kTakers] = {"client", "link", "group"};
 
+// Messages from peers, by their way here.
+struct Came {
+  uint64_t put = 0, put_bytes = 0;        // by RDMA, straight to where readers find them
+  uint64_t framed = 0, framed_bytes = 0;  // by frames: copied once
+  uint64_t copied = 0, copied_bytes = 0;  // of these, large ones, for which RDMA is meant
+
+  void add(const Came& o) { add(o, Came()); }
+  // Without what was there before. What is derived of several counters may seem to shrink
+  // for a moment.
+  void add(const Came& o, const Came& before) {
+    const auto grow = [](uint64_t& n, uint64_t now, uint64_t then) {
+      n += now - std::min(now, then);
+    };
+    grow(put, o.put, before.put), grow(put_bytes, o.put_bytes, before.put_bytes);
+    grow(framed, o.framed, before.framed), grow(framed_bytes, o.framed_bytes, before.framed_bytes);
+    grow(copied, o.copied, before.copied), grow(copied_bytes, o.copied_bytes, before.copied_bytes);
+  }
+};
+
 // Sums that only grow, whatever ends.
 struct Counted {
   uint64_t published = 0;        // messages of clients here
   uint64_t published_bytes = 0;  // that they take in arenas, where each begins at a multiple of 64
-  std::array<uint64_t, kTakers> delivered{};     // messages
+  std::array<uint64_t, kTakers> delivered{};  // messages
+  Came came;
   uint64_t gaps = 0;                             // notices in place of messages, from peers
   uint64_t stalls = 0;                           // times a forward waited for room in a mirror
   std::array<uint64_t, kDelayBuckets> delays{};  // stamped messages, by how long they took

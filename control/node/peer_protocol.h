@@ -66,6 +66,8 @@ struct SubAdd {
   Mode mode = Mode::kBroadcast;
   uint64_t key = 0;           // names this interest until SubDel; unique on the sender
   attach::Overflow overflow;  // of all who share it: whether they hold a publisher back, and limits
+  attach::PathPolicy path = attach::PathPolicy::kAny;  // the strictest of theirs
+  uint32_t reserved = 0;
   char filter[kTopicBytes] = {};
 };
 

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "control/node/numbers.h"
 #include "control/node/peer_protocol.h"
 #include "control/node/rdma_records.h"
 #include "control/node/tables.h"
@@ -38,7 +39,8 @@ struct Interest {
   Mode mode = Mode::kBroadcast;
   std::string filter;
   attach::Overflow overflow = {};
-  std::set<std::pair<uint32_t, uint32_t>> waiting;  // alias, topic or kNoTopic or kShedding
+  attach::PathPolicy path = attach::PathPolicy::kAny;  // the strictest of all who share it
+  std::set<std::pair<uint32_t, uint32_t>> waiting;     // alias, topic or kNoTopic or kShedding
   bool acknowledged = false;
 };
 
@@ -53,6 +55,7 @@ struct PathRecord {
   uint64_t session = 0;  // that is up: errands for it act in no other
   bool refused = false;  // the peer does, and the log says so
   bool suspect = false;
+  Came came;                                      // by mirrors that are no more
   std::unique_ptr<Rails> rails;                   // beside it
   std::vector<std::unique_ptr<RdmaRecord>> rdma;  // these: one for each device of its worker
 };

@@ -106,6 +106,9 @@ struct ReaderRecord {
   uint64_t last_seen = 0;     // position at the last check
   uint64_t held_since = 0;    // it holds a full publisher back there; 0: it does not
   bool slow = false;          // and is said to
+  Came before;                // of a mirror: what had come when it joined
+  Came seen;                  // and when it was last looked at,
+  bool slow_path = false;     // since when it is said that large ones are copied
   uint64_t mark = 0;          // what lies before it was there at the time that follows
   uint64_t marked_at = 0;
   PositionTableRecord* table = nullptr;
@@ -200,6 +203,19 @@ struct LaneRecord {
     const auto* ring = reinterpret_cast<const Descriptor*>(map.data() + geometry.ring_at());
     return ring[position & (geometry.ring_size() - 1)].stamp.load() == position + 1;
   }
+  // A mirror: its messages, by their way here.
+  Came came() const {
+    if (in == nullptr) return {};
+    const InLaneStats& s = in->stats();
+    Came c{.put = s.put.read(),
+           .put_bytes = s.put_bytes.read(),
+           .copied = s.copied.read(),
+           .copied_bytes = s.copied_bytes.read()};
+    // Gaps are no messages.
+    c.framed = s.delivered.read() - std::min(s.delivered.read(), s.gaps.read() + c.put);
+    c.framed_bytes = s.bytes.read() - std::min(s.bytes.read(), c.put_bytes);
+    return c;
+  }
   // What lies in the arena from the message at `position` on; at most all of it.
   uint64_t bytes_from(uint64_t position) const;
   // The furthest that somebody has been seen: what a lane holds whose header was scribbled on.
@@ -245,7 +261,9 @@ struct Subscription {
   Mode mode = Mode::kBroadcast;
   std::string filter;
   attach::Overflow overflow;
-  bool over = false;                        // too slow for it: the node has ended it
+  attach::PathPolicy path = attach::PathPolicy::kAny;
+  Came came;                                // of mirrors that it reads no more
+  bool over = false;                        // the node has ended it
   Fd news;                                  // the epoll instance that the client waits on
   std::map<uint64_t, ReaderRecord*> lanes;  // by lane id
   GroupRecord* group = nullptr;
@@ -320,6 +338,10 @@ struct ForwardRecord {
   std::unique_ptr<RemoteMember> remote;  // group, once the peer is ready
   Forward::Shed shed;                    // broadcast
   PutWays puts;                          // by rail
+  bool zero_copy = false;                // somebody there requires it:
+  uint64_t held_since = 0;               // a message waits for RDMA; 0: none does
+  bool gave_up = false;                  // one did for too long: none does before there is RDMA
+  bool waits = false;                    // and the log says so
   // Changes of it that the worker has not made: nobody is told before the last of them is.
   std::shared_ptr<uint32_t> shedding = std::make_shared<uint32_t>(0);
   bool held = false;  // the peer was told that the publisher waits for it

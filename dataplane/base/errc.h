@@ -18,12 +18,12 @@ enum class Errc : uint8_t {
   kClosed = 5,      // the other side closed, or the node went away
   kInvalid = 6,     // an argument makes no sense
   kNoMemory = 7,
-  kNoDevice = 8,  // reserved: nothing answers it
+  kNoDevice = 8,  // this node has no RDMA device
   kBusy = 9,      // in use by somebody else
   kTimeout = 10,
   kDenied = 11,   // not permitted
   kVersion = 12,  // the other side speaks another version
-  kEvicted = 13,  // the subscription was ended, too slow for its policy
+  kEvicted = 13,  // the subscription was ended by the node
   kFull = 14,     // a table of fixed size has no room
   kNotFound = 15,
   kSystem = 16,  // the kernel refused; errno says why

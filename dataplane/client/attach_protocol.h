@@ -28,7 +28,7 @@
 
 namespace penstock::attach {
 
-inline constexpr uint32_t kProtocolVersion = 3;
+inline constexpr uint32_t kProtocolVersion = 4;
 inline constexpr size_t kMaxPacket = 4096;
 inline constexpr size_t kMaxDescriptors = 40;
 inline constexpr uint32_t kMaxWorkers = 32;
@@ -166,11 +166,17 @@ struct Overflow {
   }
 };
 
+// How large messages of other nodes may come to a subscription. The numbers are those of
+// penstock_path.
+enum class PathPolicy : uint32_t { kAny = 0, kPrefer = 1, kRequireZeroCopy = 2 };
+
 struct Subscribe {
   Header header{Type::kSubscribe, 0};
   Mode mode = Mode::kBroadcast;
   LaneGeometry inbox;  // group only; {0, 0, 0}: the node's default
-  Overflow overflow;   // broadcast only
+  Overflow overflow;   // broadcast only, as is the next
+  PathPolicy path = PathPolicy::kAny;
+  uint32_t reserved = 0;
   char filter[kTopicBytes] = {};
 };
 

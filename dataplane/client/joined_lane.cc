@@ -23,7 +23,8 @@ Errc check(const attach::Join& j, const Packet& packet) {
 Result<std::unique_ptr<JoinedLane>> JoinedLane::open(const attach::Join& join, const Packet& packet,
                                                      PositionTable* positions,
                                                      const std::string& filter,
-                                                     const attach::Overflow& overflow) {
+                                                     const attach::Overflow& overflow,
+                                                     bool zero_copy) {
   if (const Errc e = check(join, packet); e != Errc::kOk) return e;
   auto lane = Mapping::open(packet.fds[0].get(), join.geometry.total_bytes(), Access::kRead);
   if (!lane.ok()) return lane.error();
@@ -46,6 +47,7 @@ Result<std::unique_ptr<JoinedLane>> JoinedLane::open(const attach::Join& join, c
   l->reader_ = LaneReader(j);
   l->released_ = join.start;
   l->lossy_ = j.lossy;
+  l->zero_copy_ = zero_copy;
   l->set_policy(overflow, join.geometry);
   l->everything_ = join.inbox != 0;
   const bool watched = overflow.policy == attach::Policy::kDisconnect || overflow.block_ns != 0;
@@ -109,6 +111,10 @@ JoinedLane::Next JoinedLane::other(const penstock_message*& out) {
       show_gap(m);
       return Next::kGap;
     }
+    if (zero_copy_ && stands_at_copied()) {
+      release();
+      return Next::kNothing;
+    }
     switch (reader_.next(m)) {
       case LaneReader::Next::kEmpty:
         release();
@@ -143,6 +149,15 @@ JoinedLane::Next JoinedLane::other(const penstock_message*& out) {
   return Next::kMore;
 }
 
+// The next message is wanted, and came in a way that it must not. The node sees that nobody but
+// this reader stands in front of it, and ends the subscription here.
+bool JoinedLane::stands_at_copied() {
+  Message m;
+  stalled_ = reader_.look(reader_.position(), m) && (m.flags & kFlagCopied) != 0 &&
+             row_of(m.topic)->use == Use::kWanted;
+  return stalled_;
+}
+
 void JoinedLane::count_delay(uint64_t sent_ns) {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
@@ -163,6 +178,7 @@ void JoinedLane::show(const Message& m, const TopicRow& row) {
   other_.time_ns = m.time_ns;
   other_.key = m.key;
   other_.parts = m.parts;
+  other_.copied = (m.flags & kFlagCopied) != 0 ? 1 : 0;
   if (m.parts == 1) return;
   const auto first = part(m, 0);
   if (!first.empty()) other_.data = first.data();

@@ -33,7 +33,7 @@ class JoinedLane {
   static Result<std::unique_ptr<JoinedLane>> open(const attach::Join& join, const Packet& packet,
                                                   PositionTable* positions,
                                                   const std::string& filter,
-                                                  const attach::Overflow& overflow);
+                                                  const attach::Overflow& overflow, bool zero_copy);
 
   enum class Next : uint8_t {
     kMessage,
@@ -92,7 +92,7 @@ class JoinedLane {
   // The node wants the slot back: read what is left.
   void leave() { leaving_ = true; }
   // After next() said kNothing: true when nothing will come any more.
-  bool finished() const { return leaving_ || over_; }
+  bool finished() const { return (leaving_ && !stalled_) || over_; }
 
   bool is(uint64_t lane_id, uint32_t slot, uint32_t generation) const {
     return lane_id_ == lane_id && slot_ == slot && reader_.join().generation == generation;
@@ -128,6 +128,7 @@ class JoinedLane {
   const TopicRow* learn(uint32_t topic);
   bool copy_out(Message& m);
   Next other(const penstock_message*& out);
+  bool stands_at_copied();
   void show(const Message& m, const TopicRow& row);
   void count_delay(uint64_t sent_ns);
 
@@ -169,6 +170,8 @@ class JoinedLane {
   std::vector<uint64_t> newest_of_;  // by topic: position + 1
   bool over_ = false;
   bool leaving_ = false;
+  bool zero_copy_ = false;  // nothing that was copied on its way here is shown:
+  bool stalled_ = false;    // such a message is next, and the node will end the subscription
   bool end_told_ = false;
   bool everything_ = false;
   uint32_t slot_ = 0;

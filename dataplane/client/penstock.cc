@@ -197,11 +197,13 @@ penstock_code penstock_subscriber(penstock_client* client, const char* filter,
                                   penstock_receiver** receiver) {
   if (const Errc e = usable(in(client)); e != Errc::kOk) return out(e);
   Receiver::Options o;
-  if (options != nullptr)
+  if (options != nullptr) {
     o.overflow = {.policy = static_cast<penstock::attach::Policy>(options->policy),
                   .limit_messages = options->limit_messages,
                   .limit_bytes = options->limit_bytes,
                   .block_ns = options->block_ns};
+    o.path = static_cast<penstock::attach::PathPolicy>(options->path);
+  }
   return give(Receiver::subscribe(*in(client), filter, o), receiver);
 }
 

@@ -46,12 +46,13 @@ typedef enum penstock_code {
   PENSTOCK_CLOSED = 5,      /* the node went away, or the client was closed */
   PENSTOCK_INVALID = 6,     /* an argument makes no sense */
   PENSTOCK_NO_MEMORY = 7,
-  PENSTOCK_NO_DEVICE = 8, /* reserved: no call answers it */
+  PENSTOCK_NO_DEVICE = 8, /* the node has no RDMA device */
   PENSTOCK_BUSY = 9,      /* reserved */
   PENSTOCK_TIMEOUT = 10,  /* nothing came in time */
   PENSTOCK_DENIED = 11,   /* not permitted */
   PENSTOCK_VERSION = 12,  /* the node speaks another version */
-  PENSTOCK_EVICTED = 13,  /* the subscription has ended: too slow, or no right to it by now */
+  PENSTOCK_EVICTED = 13,  /* the subscription has ended: too slow, no right to it by now, or not
+                           * served as it requires */
   PENSTOCK_FULL = 14,     /* a table of fixed size has no room */
   PENSTOCK_NOT_FOUND = 15,
   PENSTOCK_SYSTEM = 16 /* the kernel refused; errno says why */
@@ -209,6 +210,23 @@ typedef enum penstock_policy {
   PENSTOCK_DROP_NEWEST = 4
 } penstock_policy;
 
+/* How messages of other nodes may come to a subscriber. Those of its own host it reads where they
+ * were written. Messages of the node's option rdma.from or larger go by RDMA where both nodes have
+ * it, straight into memory that the subscriber reads; else by frames, and are copied once at the
+ * receiver, as all smaller ones are. penstock_message.copied says which did. */
+typedef enum penstock_path {
+  PENSTOCK_ANY_PATH = 0,
+  /* The same, but the node raises "slow_path" while large messages are copied. */
+  PENSTOCK_PREFER_ZERO_COPY = 1,
+  /* No large message that was copied is shown. While there is no connection by RDMA the publisher's
+   * node keeps them back, and what is behind them, up to its option rdma.wait; that holds for all
+   * subscribers of this node that read the publisher. When one is copied after all, because time
+   * was up or it cannot go by RDMA, the subscription ends there: a gap "not_zero_copy", then
+   * penstock_recv answers PENSTOCK_EVICTED. Only with BLOCK and DISCONNECT: the others copy
+   * whatever they show. */
+  PENSTOCK_REQUIRE_ZERO_COPY = 2
+} penstock_path;
+
 /* The node looks at those with BLOCK and DISCONNECT every 50 ms: who is too far behind for less may
  * go unnoticed, and a full publisher is held back for up to so much longer. The others look for
  * themselves, before each message: one that is larger than limit_bytes is still shown. Bytes are
@@ -216,7 +234,7 @@ typedef enum penstock_policy {
  * wrapped. */
 typedef struct penstock_subscriber_options {
   uint32_t policy;         /* a penstock_policy */
-  uint32_t reserved;       /* 0 */
+  uint32_t path;           /* a penstock_path */
   uint64_t limit_messages; /* of one publisher, may wait; 0: what its lane holds (DROP_NEWEST: half
                             * of that). Not with BLOCK and CONFLATE */
   uint64_t limit_bytes;    /* the same in bytes */
@@ -227,7 +245,7 @@ typedef struct penstock_subscriber_options {
  * When it returns, every present publisher on every node has been joined: what is sent from then on
  * arrives. The caller gives *out to penstock_receiver_close. BAD_TOPIC: not a filter. INVALID: an
  * option that its policy has no use for. FULL: the client has as many subscriptions as the node
- * allows. */
+ * allows. NO_DEVICE: it requires zero copy, and this node has no RDMA device. */
 PENSTOCK_API penstock_code penstock_subscriber(penstock_client* client, const char* filter,
                                                const penstock_subscriber_options* options,
                                                penstock_receiver** out);
@@ -256,8 +274,8 @@ PENSTOCK_API void penstock_receiver_close(penstock_receiver* receiver);
  * (PENSTOCK_GAP_UNKNOWN: nobody knows) from `position` on will not come, for gap_reason. The notice
  * comes in order, before the next message of that lane. "evicted" is the last of a lane: the node
  * has removed this receiver from it, because the position that it claims cannot be. So is
- * "too_slow", and the subscription ends; and "peer_down" with PENSTOCK_GAP_UNKNOWN: the sender's
- * node was lost, and nobody here knows whether it had more. */
+ * "too_slow" or "not_zero_copy", and the subscription ends; and "peer_down" with
+ * PENSTOCK_GAP_UNKNOWN: the sender's node was lost, and nobody here knows whether it had more. */
 #define PENSTOCK_GAP_UNKNOWN UINT64_MAX
 typedef struct penstock_message {
   const void* data;      /* the first part, never NULL */
@@ -273,7 +291,7 @@ typedef struct penstock_message {
   uint32_t gap_reason; /* for penstock_reason_text */
   uint32_t topic_len;
   uint32_t parts;
-  uint32_t reserved;
+  uint32_t copied;   /* 1: large, and came by frames, not by RDMA: see penstock_path */
   const void* whole; /* for penstock_part, when there are several: all parts and their table */
   size_t whole_len;
 } penstock_message;

@@ -93,6 +93,7 @@ struct SenderOptions {
 
 struct SubscriberOptions {
   penstock_policy policy = PENSTOCK_BLOCK;
+  penstock_path path = PENSTOCK_ANY_PATH;
   uint64_t limit_messages = 0;
   uint64_t limit_bytes = 0;
   uint64_t block_ns = 0;
@@ -270,6 +271,7 @@ class Client {
   Result<Subscriber> subscriber(const char* filter, const SubscriberOptions& options = {}) {
     penstock_subscriber_options o{};
     o.policy = options.policy;
+    o.path = options.path;
     o.limit_messages = options.limit_messages;
     o.limit_bytes = options.limit_bytes;
     o.block_ns = options.block_ns;

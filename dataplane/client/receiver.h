@@ -29,6 +29,7 @@ class Receiver {
   struct Options {
     attach::Mode mode = attach::Mode::kBroadcast;
     attach::Overflow overflow;
+    attach::PathPolicy path = attach::PathPolicy::kAny;
     LaneGeometry inbox{0, 0, 0};
   };
 
@@ -118,6 +119,7 @@ class Receiver {
   Errc failed_ = Errc::kOk;  // a lane that could not be mapped
   std::string ended_;        // why the node ended the subscription
   attach::Overflow overflow_;
+  bool zero_copy_ = false;  // its path policy
   Pacer pacer_{kFewCalls};
   uint64_t spin_ns_ = 0;  // halves when spinning does not pay
   uint32_t waits_ = 0;

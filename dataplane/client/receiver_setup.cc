@@ -40,6 +40,8 @@ Errc Receiver::start(const Options& options) {
   attach::Subscribe ask;
   ask.mode = options.mode;
   ask.overflow = overflow_ = options.overflow;
+  ask.path = options.path;
+  zero_copy_ = options.path == attach::PathPolicy::kRequireZeroCopy;
   ask.inbox = options.inbox;
   std::memcpy(ask.filter, filter_.data(), filter_.size());
   Packet answer;
@@ -86,7 +88,7 @@ void Receiver::say_goodbye() const {
 
 bool Receiver::join(const attach::Join& join, const Packet& packet) {
   nudge();
-  auto lane = JoinedLane::open(join, packet, client_.positions(), filter_, overflow_);
+  auto lane = JoinedLane::open(join, packet, client_.positions(), filter_, overflow_, zero_copy_);
   if (lane.ok()) {
     lanes_.push_back(std::move(*lane));
     armed_ = false;  // it is not

@@ -158,6 +158,7 @@ class Game {
         s.mode = static_cast<attach::Mode>(how % 2);
         s.overflow.policy = static_cast<attach::Policy>(how / 2 % 2 != 0 ? i.byte() % 6 : 0);
         if (how / 4 % 8 == 0) s.inbox = odd_geometry(i);
+        s.path = static_cast<attach::PathPolicy>(how / 32 % 4);
         set_text(s.filter, i);
         g.say(s, i);
         break;

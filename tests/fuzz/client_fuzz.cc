@@ -83,6 +83,7 @@ class Game {
     penstock_subscriber_options o{};
     o.policy = i_.byte() % 6;
     o.limit_messages = o.policy % 2 == 0 ? 0 : i_.byte() % 4;
+    o.path = i_.byte() % 4;
     (void)penstock_subscriber(client_, i_.byte() % 2 == 0 ? "#" : "a", &o, &r);
   }
   void query() {

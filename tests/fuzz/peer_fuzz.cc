@@ -161,7 +161,9 @@ class Game {
       case 2: {
         attach::Subscribe s;
         s.inbox = kNodesChoice;
-        s.mode = static_cast<attach::Mode>(i.byte() % 2);
+        const uint8_t how = i.byte();
+        s.mode = static_cast<attach::Mode>(how % 2);
+        s.path = static_cast<attach::PathPolicy>(how / 2 % 4);
         peer::set_text(s.filter, text(i));
         g.say(s);
         break;
@@ -278,6 +280,7 @@ class Game {
         const uint8_t how = i.byte();
         m.mode = static_cast<attach::Mode>(how % 2);
         m.key = how / 2 % 4;
+        m.path = static_cast<attach::PathPolicy>(how / 8 % 4);
         peer::set_text(m.filter, text(i));
         say(m, i);
         break;

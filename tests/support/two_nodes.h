@@ -3,6 +3,7 @@
 // the product is the real one but for the NIC.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <functional>
@@ -15,6 +16,7 @@
 #include "control/attach/listener.h"
 #include "control/node/node.h"
 #include "dataplane/base/clock.h"
+#include "drivers/sim/sim_fabric.h"
 #include "drivers/sim/sim_net.h"
 
 namespace penstock {
@@ -23,7 +25,9 @@ struct TwoNodesConfig {
   uint64_t seed = 1;
   uint32_t workers = 1;
   uint64_t dead_after_ns = 10'000'000'000;
-  bool maps = true;  // lanes can be shown to the ports
+  bool maps = true;            // lanes can be shown to the ports
+  std::array<bool, 2> rdma{};  // whose workers have a device
+  uint64_t put_wait_ns = 10'000'000'000;
   LaneGeometry lane{.ring_log2 = 6, .arena_log2 = 18, .topics = 64};
   LaneGeometry mirror{.ring_log2 = 6, .arena_log2 = 18, .topics = 64};
   LaneGeometry inbox{.ring_log2 = 6, .arena_log2 = 18, .topics = 64};
@@ -32,7 +36,8 @@ struct TwoNodesConfig {
 class TwoNodes {
  public:
   explicit TwoNodes(const TwoNodesConfig& config = {})
-      : config_(config), net_(config.seed), dir_(make_dir()) {
+      : config_(config), net_(config.seed), fabrics_(config.seed + 1), dir_(make_dir()) {
+    fabrics_.advance(Clock::raw_ns());
     latest = this;
     for (int i = 0; i < 2; i++) {
       sides_[i].listener = std::make_unique<Listener>(
@@ -66,6 +71,7 @@ class TwoNodes {
   }
   // For what runs between turns.
   Node& node(int side) { return *sides_[side].node; }
+  SimFabric& fabric(int side) { return *sides_[side].fabrics.back(); }
   std::string show(int side, const char* question) {
     std::string answer;
     between_turns([&] { answer = sides_[side].node->show(question); });
@@ -88,6 +94,15 @@ class TwoNodes {
     });
   }
   const std::vector<std::string>& log() const { return log_; }
+  // Lines of it so far that say this.
+  size_t logged(std::string_view text) {
+    size_t n = 0;
+    between_turns([&] {
+      n = static_cast<size_t>(std::ranges::count_if(
+          log_, [&](const std::string& line) { return line.find(text) != std::string::npos; }));
+    });
+    return n;
+  }
 
   // All there is to know, for the message of a test that fails.
   std::string describe() {
@@ -107,6 +122,7 @@ class TwoNodes {
     std::unique_ptr<Listener> listener;
     std::vector<SimPort*> ports;
     std::vector<std::unique_ptr<NetPort>> nets;
+    std::vector<SimFabric*> fabrics;
     std::unique_ptr<Node> node;
     // The node's lanes go before the ports that know them.
     Side& operator=(Side&&) = default;
@@ -133,6 +149,7 @@ class TwoNodes {
     c.lane = config_.lane;
     c.mirror = config_.mirror;
     c.inbox = config_.inbox;
+    c.put_wait_ns = config_.put_wait_ns;
     c.workers.assign(config_.workers, IdleConfig{});
     std::string error;
     s.node = Node::create(
@@ -155,6 +172,10 @@ class TwoNodes {
                         .worker = w,
                         .queue = w,
                         .net = s.nets.back().get()});
+      if (config_.rdma[i]) {
+        s.fabrics.push_back(&fabrics_.add());
+        s.node->add_fabric("sim", w, *s.fabrics.back(), 1'000'000'000);
+      }
       LinkPath::Config l;
       l.link.self_id = c.id;
       l.link.self_epoch = epoch;
@@ -182,6 +203,7 @@ class TwoNodes {
         const std::scoped_lock lock(mutex_);
         const uint64_t now = Clock::raw_ns();
         net_.advance(now);
+        fabrics_.advance(now);
         for (Side& s : sides_) {
           while (auto session = s.listener->accept())
             s.node->add_client(std::move(session), now);
@@ -196,6 +218,7 @@ class TwoNodes {
 
   TwoNodesConfig config_;
   SimNet net_;
+  SimFabricNet fabrics_;
   std::string dir_;
   Side sides_[2];
   std::mutex mutex_;

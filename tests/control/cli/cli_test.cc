@@ -72,6 +72,7 @@ TEST(Cli, AnswersTwoToWrongUsage) {
       {"sub", "a", "--raw", "--json"},
       {"pull", "a", "--policy", "block"},
       {"sub", "a", "--policy", "lossy"},
+      {"sub", "a", "--path", "rdma"},
       {"show", "lnes"},
       {"match", "a"},
       {"bench", "--size", "2GiB"},

@@ -148,15 +148,20 @@ TEST(SteerSubscriptions, TellWhoWantsWhatAndHow) {
   Node node;
   node.answer = R"({"subscriptions":[
       {"from":"client","id":3,"name":"t","filter":"a.#","mode":"broadcast","policy":"block",
-       "limit_messages":9,"limit_bytes":2048,"block_ns":5000000000,"pending":true,"lanes":2},
+       "limit_messages":9,"limit_bytes":2048,"block_ns":5000000000,"pending":true,"lanes":2,
+       "path":"prefer","by_rdma":7,"by_rdma_bytes":70000,"by_frames":30,"by_frames_bytes":40000,
+       "copied":1,"copied_bytes":20000},
       {"from":"node","id":2,"name":"b","filter":"jobs","mode":"group","policy":"block",
-       "limit_messages":0,"limit_bytes":0,"block_ns":0,"pending":false,"lanes":0}]})";
-  EXPECT_EQ(ran(node, {"subscriptions"}).out,
-            "FILTER  MODE       POLICY  FROM    ID  NAME  LANES  MESSAGES     BYTES  BLOCKS FOR  "
-            "STATE\n"
-            "a.#     broadcast  block   client   3  t         2         9  2.00 KiB      5.00 s  "
-            "pending\n"
-            "jobs    group      block   node     2  b\n");
+       "limit_messages":0,"limit_bytes":0,"block_ns":0,"pending":false,"lanes":0,"path":"any",
+       "by_rdma":0,"by_rdma_bytes":0,"by_frames":0,"by_frames_bytes":0,"copied":0,
+       "copied_bytes":0}]})";
+  EXPECT_EQ(
+      ran(node, {"subscriptions"}).out,
+      "FILTER  MODE       POLICY  PATH    FROM    ID  NAME  LANES  MESSAGES     BYTES  BLOCKS "
+      "FOR  BY RDMA  BY FRAMES  COPIED  STATE\n"
+      "a.#     broadcast  block   prefer  client   3  t         2         9  2.00 KiB      "
+      "5.00 s        7         30       1  pending\n"
+      "jobs    group      block   any     node     2  b\n");
 }
 
 TEST(SteerNodes, HaveARowEach) {

@@ -310,6 +310,11 @@ void MiniNode::join_node(Lane& lane) {
 
 void MiniNode::subscribe(Client& c, const Packet& p) {
   const auto& ask = *p.as<attach::Subscribe>();
+  if (ask.path == attach::PathPolicy::kRequireZeroCopy) {
+    c.session->refuse(ask.header.request, static_cast<uint32_t>(Errc::kNoDevice),
+                      "no RDMA device: see rdma.device");
+    return;
+  }
   auto s = std::make_unique<Subscription>();
   s->id = next_id_++;
   s->client = &c;

@@ -87,6 +87,16 @@ class PythonClient(unittest.TestCase):
         self.assertEqual(publisher.stats()["would_block"], 2)
         self.assertIsNotNone(subscriber.recv())
 
+    def test_zero_copy_is_required_in_vain_without_a_device(self):
+        with self.assertRaises(ValueError):
+            self.client.subscriber("t", path="rdma")
+        with self.assertRaisesRegex(penstock.Error, "see rdma.device") as refused:
+            self.client.subscriber("t", path="require_zero_copy")
+        self.assertEqual(refused.exception.code, 8)
+        subscriber = self.client.subscriber("t", path="prefer")
+        self.client.publisher().send("t", b"x")
+        self.assertFalse(subscriber.recv().copied)
+
     def test_lossy_subscriber_learns_of_gaps(self):
         subscriber = self.client.subscriber("t", policy="drop_oldest")
         publisher = self.client.publisher(ring_entries=4)

@@ -26,6 +26,7 @@ __all__ = ["Client", "Publisher", "Pusher", "Subscriber", "Puller", "Message", "
 
 _OK, _WOULD_BLOCK, _NO_ROUTE, _CLOSED, _TIMEOUT, _EVICTED = 0, 1, 2, 5, 10, 13
 POLICIES = {"block": 0, "drop_oldest": 1, "conflate": 2, "disconnect": 3, "drop_newest": 4}
+PATHS = {"any": 0, "prefer": 1, "require_zero_copy": 2}
 _SLICE_NS = 100_000_000  # how long a call stays in C, so that ^C gets through
 
 
@@ -50,7 +51,7 @@ class Closed(Error):
 
 
 class Evicted(Error):
-    """The node ended the subscription: it was too slow for its policy."""
+    """The node ended the subscription: too slow for its policy, or not served as it requires."""
 
 
 _KINDS = {_WOULD_BLOCK: WouldBlock, _NO_ROUTE: NoRoute, _CLOSED: Closed, _EVICTED: Evicted}
@@ -123,11 +124,12 @@ class Message:
                receiver; take bytes(message.data) to keep it
     parts      list of memoryviews, one a part; empty for a gap
     topic, publisher, position, lane, key, origin_node, time_ns   as in penstock.h
+    copied     True: large, and came by frames, not by RDMA: see the path of a subscriber
     gap        (count, reason) or None; the count is None when nobody here knows it
     """
 
     __slots__ = ("data", "topic", "publisher", "position", "lane", "key", "origin_node", "time_ns",
-                 "gap", "_view")
+                 "copied", "gap", "_view")
 
     def __init__(self, view):
         self._view = view
@@ -139,6 +141,7 @@ class Message:
         self.key = view.key
         self.origin_node = view.origin_node
         self.time_ns = view.time_ns
+        self.copied = bool(view.copied)
         self.gap = None
         if view.gap_count:
             count = None if view.gap_count == GAP_UNKNOWN else view.gap_count
@@ -330,17 +333,24 @@ class Client(_Owner):
                                 int(timestamps))
         return self._make(lib.pusher, Pusher, ctypes.byref(options))
 
-    def subscriber(self, filter, policy="block", limit_messages=0, limit_bytes=0, block_for=0):
+    def subscriber(self, filter, policy="block", limit_messages=0, limit_bytes=0, block_for=0,
+                   path="any"):
         """A Subscriber to a topic, in which * stands for one word and # for any number.
 
         The policy says what becomes of it when it is behind. "block" holds publishers back, for up
         to `block_for` seconds (0: for ever); "drop_oldest" and "drop_newest" miss what is beyond
         limit_messages or limit_bytes of a publisher (0: what its lane holds); "conflate" gets the
         newest of each topic; "disconnect" ends the subscription beyond its limits (Evicted). What
-        it missed it is told as a gap."""
+        it missed it is told as a gap.
+
+        The path says how large messages of other nodes may come: with "prefer" the node complains
+        when they do not come by RDMA; "require_zero_copy" waits for RDMA a while, and then the
+        subscription ends (Evicted) rather than show one that was copied."""
         if policy not in POLICIES:
             raise ValueError(f"policy is one of {', '.join(POLICIES)}, not {policy!r}")
-        options = SubscriberOptions(POLICIES[policy], 0, limit_messages, limit_bytes,
+        if path not in PATHS:
+            raise ValueError(f"path is one of {', '.join(PATHS)}, not {path!r}")
+        options = SubscriberOptions(POLICIES[policy], PATHS[path], limit_messages, limit_bytes,
                                     round(block_for * 1e9))
         return self._make(lib.subscriber, Subscriber, filter.encode(), ctypes.byref(options))
 

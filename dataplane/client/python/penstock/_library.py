@@ -13,7 +13,7 @@ class SenderOptions(ctypes.Structure):
 
 
 class SubscriberOptions(ctypes.Structure):
-    _fields_ = [("policy", c_uint32), ("reserved", c_uint32), ("limit_messages", c_uint64),
+    _fields_ = [("policy", c_uint32), ("path", c_uint32), ("limit_messages", c_uint64),
                 ("limit_bytes", c_uint64), ("block_ns", c_uint64)]
 
 
@@ -30,7 +30,7 @@ class MessageView(ctypes.Structure):
                 ("lane", c_uint64), ("time_ns", c_uint64), ("key", c_uint64),
                 ("origin_node", c_uint64), ("publisher", c_char_p), ("gap_count", c_uint64),
                 ("gap_reason", c_uint32), ("topic_len", c_uint32), ("parts", c_uint32),
-                ("reserved", c_uint32), ("whole", c_void_p), ("whole_len", c_size_t)]
+                ("copied", c_uint32), ("whole", c_void_p), ("whole_len", c_size_t)]
 
 
 class SenderStats(ctypes.Structure):
