@@ -43,6 +43,7 @@ class Cluster : public ::testing::TestWithParam<uint64_t> {
       EXPECT_NE(sum.put, 0u);
       EXPECT_NE(sum.striped, 0u);
       EXPECT_NE(sum.relayed, 0u);
+      EXPECT_NE(sum.counts.not_zero_copy, 0u);
     }
   }
 };

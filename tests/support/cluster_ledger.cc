@@ -38,16 +38,16 @@ void ClusterLedger::Counts::add(const Counts& o) {
   published += o.published, delivered += o.delivered, gaps += o.gaps;
   lost += o.lost, duplicated += o.duplicated, reordered += o.reordered;
   corrupted += o.corrupted, phantom += o.phantom;
-  unreported += o.unreported, untaken += o.untaken;
+  unreported += o.unreported, untaken += o.untaken, not_zero_copy += o.not_zero_copy;
 }
 
 std::string ClusterLedger::Counts::text() const {
   char line[320];
   std::snprintf(line, sizeof line,
                 "published %lu, delivered %lu, gaps %lu, lost %lu, duplicated %lu, reordered %lu, "
-                "corrupted %lu, phantom %lu, unreported %lu, untaken %lu",
+                "corrupted %lu, phantom %lu, unreported %lu, untaken %lu, not zero copy %lu",
                 published, delivered, gaps, lost, duplicated, reordered, corrupted, phantom,
-                unreported, untaken);
+                unreported, untaken, not_zero_copy);
   return line;
 }
 

@@ -40,6 +40,8 @@ class ClusterLedger {
     uint64_t unreported = 0;  // missing without a gap, when a node had lost another
     // What members of a group could not get, because one left or a node was lost.
     uint64_t untaken = 0;
+    // Subscriptions that required zero copy, and were ended before one that was copied.
+    uint64_t not_zero_copy = 0;
 
     uint64_t wrong() const {
       return lost + duplicated + reordered + corrupted + phantom + unreported;
@@ -81,6 +83,11 @@ class ClusterLedger {
   // A member let go of it: nobody else may get it now.
   void released(uint64_t subscription, const Name& name);
   void ended(uint64_t subscription, bool died);
+  // The node has ended it. Nothing is owed to it any more.
+  void not_zero_copy(uint64_t subscription) {
+    counts_.not_zero_copy++;
+    ended(subscription, false);
+  }
   // Whether a group's member that is the first, at this node, finds something that is still for
   // those before it. Until their nodes, and all that send there, know that they are no more, it
   // goes to them, and is dropped and counted if no other is left there: not owed to who came since.

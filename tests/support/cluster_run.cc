@@ -24,13 +24,18 @@ struct Plan {
   uint32_t network;     // percent of the faults: of the net, of nodes; the rest are of clients
   uint32_t nodes;
   bool partitions;
-  uint32_t removals;  // percent: so often besides the faults
+  uint32_t removals;   // percent: so often besides the faults
+  uint32_t zero_copy;  // percent of those who may require it
 };
 
 class Run {
  public:
   explicit Run(uint64_t seed)
-      : r_(seed * 7 + 1), members_(seed * 7 + 2), devices_(seed * 7 + 3), cluster_(config(seed)) {}
+      : r_(seed * 7 + 1),
+        members_(seed * 7 + 2),
+        devices_(seed * 7 + 3),
+        paths_(seed * 7 + 4),
+        cluster_(config(seed)) {}
 
   ClusterOutcome run() {
     begin();
@@ -63,6 +68,7 @@ class Run {
   Random r_;
   Random members_;  // so that the others are as without
   Random devices_;
+  Random paths_;
   Plan plan_{};
   SimCluster::Config config_;
   SimCluster cluster_;
@@ -118,6 +124,8 @@ SimCluster::Config Run::config(uint64_t seed) {
   c.fabric.send_depth = pick(devices_, {32U, 256U});
   c.fabric.faults.jitter_ns = devices_.below(20'000);
   c.fabric.faults.swapped = static_cast<uint32_t>(devices_.below(40 * kPercent));
+  c.put_wait_ns = pick(paths_, {0U, 20U, 200U}) * kMs;
+  plan_.zero_copy = c.rails != 0 ? pick(paths_, {0U, 30U, 100U}) : 0;
   config_ = c;
   return c;
 }
@@ -150,11 +158,16 @@ void Run::add_client() {
         c.subscribe(ClusterLedger::Mode::kMember, pick(r_, {"w.#", "w.0", "*.1"}));
         break;
       case 3:
-        c.subscribe(r_.chance(30) ? ClusterLedger::Mode::kLossy : ClusterLedger::Mode::kReliable,
-                    pick(r_, {"w.*", "t.1"}));
+        if (r_.chance(30)) {
+          c.subscribe(ClusterLedger::Mode::kLossy, pick(r_, {"w.*", "t.1"}));
+        } else {
+          c.subscribe(ClusterLedger::Mode::kReliable, pick(r_, {"w.*", "t.1"}),
+                      paths_.chance(plan_.zero_copy));
+        }
         break;
       default:
-        c.subscribe(ClusterLedger::Mode::kReliable, pick(r_, {"#", "t.#", "t.0"}));
+        c.subscribe(ClusterLedger::Mode::kReliable, pick(r_, {"#", "t.#", "t.0"}),
+                    paths_.chance(plan_.zero_copy));
     }
   }
 }

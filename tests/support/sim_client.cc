@@ -28,8 +28,11 @@ void SimClient::declare(bool pusher) {
   wishes_.push_back({.kind = Wish::kDeclare, .pusher = pusher, .filter = {}});
 }
 
-void SimClient::subscribe(ClusterLedger::Mode mode, std::string_view filter) {
-  wishes_.push_back({.kind = Wish::kSubscribe, .mode = mode, .filter = std::string(filter)});
+void SimClient::subscribe(ClusterLedger::Mode mode, std::string_view filter, bool zero_copy) {
+  wishes_.push_back({.kind = Wish::kSubscribe,
+                     .zero_copy = zero_copy,
+                     .mode = mode,
+                     .filter = std::string(filter)});
 }
 
 void SimClient::leave_one() {
@@ -89,6 +92,8 @@ void SimClient::handle(Heard& heard) {
       if (!r->lanes.empty() && r->lanes.back()->join.lane_id == m->lane_id &&
           r->lanes.back()->join.generation == m->generation)
         r->lanes.back()->standing = heard.standing;
+  } else if (const auto* end = packet.as<attach::Ended>()) {
+    ended(*end);
   } else if (const auto* e = packet.as<attach::Error>()) {
     fault(e->text);
     request_ = 0;
@@ -128,6 +133,8 @@ void SimClient::ask() {
   wishes_.pop_front();
   if (wish.kind == Wish::kLeave) {
     leave_now();
+  } else if (wish.kind == Wish::kEnded) {
+    if (Receiver* r = find(wish.subscription)) say_goodbye(*r);
   } else if (wish.kind == Wish::kDeclare) {
     auto s = std::make_unique<Sender>();
     s->id = ledger_.add_publisher(where_.index, where_.life);
@@ -142,11 +149,13 @@ void SimClient::ask() {
     auto r = std::make_unique<Receiver>();
     r->mode = wish.mode;
     r->filter = wish.filter;
+    r->zero_copy = wish.zero_copy;
     r->id = ledger_.add_subscription(where_.index, where_.life, wish.mode, wish.filter);
     attach::Subscribe m;
     m.mode =
         wish.mode == ClusterLedger::Mode::kMember ? attach::Mode::kGroup : attach::Mode::kBroadcast;
     if (wish.mode == ClusterLedger::Mode::kLossy) m.overflow.policy = attach::Policy::kDropOldest;
+    if (wish.zero_copy) m.path = attach::PathPolicy::kRequireZeroCopy;
     peer::set_text(m.filter, wish.filter);
     receivers_.push_back(std::move(r));
     request_ = guest_.say(m);
@@ -156,16 +165,29 @@ void SimClient::ask() {
 // Lets go of what it has read, and says goodbye.
 void SimClient::leave_now() {
   if (!receivers_.empty() && (senders_.empty() || random_.chance(50))) {
-    Receiver& r = *receivers_.front();
-    for (auto& lane : r.lanes)
-      let_go(ledger_, r, *lane);
-    ledger_.ended(r.id, false);
-    request_ = guest_.say(attach::Unsubscribe{.subscription = r.subscription});
-    receivers_.erase(receivers_.begin());
+    say_goodbye(*receivers_.front());
   } else if (!senders_.empty()) {
     request_ = guest_.say(attach::CloseLane{.lane_id = senders_.front()->lane});
     senders_.erase(senders_.begin());
   }
+}
+
+void SimClient::say_goodbye(Receiver& r) {
+  for (auto& lane : r.lanes)
+    let_go(ledger_, r, *lane);
+  ledger_.ended(r.id, false);
+  request_ = guest_.say(attach::Unsubscribe{.subscription = r.subscription});
+  std::erase_if(receivers_, [&](const auto& other) { return other.get() == &r; });
+}
+
+// The node may do that to those only who required zero copy. What they stood in front of may be
+// overwritten by now.
+void SimClient::ended(const attach::Ended& m) {
+  Receiver* r = find(m.subscription);
+  if (r == nullptr) return;  // it has left meanwhile
+  if (!r->zero_copy) fault("ended: " + std::string(m.text));
+  ledger_.not_zero_copy(r->id);
+  wishes_.push_front({.kind = Wish::kEnded, .subscription = m.subscription, .filter = {}});
 }
 
 void SimClient::declared(Guest::Heard& packet) {

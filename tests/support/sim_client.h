@@ -48,7 +48,7 @@ class SimClient {
 
   // What it will ask for, one after the other. A geometry of {0, 0, 0}: the node's default.
   void declare(bool pusher);
-  void subscribe(ClusterLedger::Mode mode, std::string_view filter);
+  void subscribe(ClusterLedger::Mode mode, std::string_view filter, bool zero_copy = false);
   void leave_one();  // a subscription or a publisher, if it has one
 
   // Takes what the node has said. Whoever plays the node calls this whenever it has spoken.
@@ -89,6 +89,7 @@ class SimClient {
     uint64_t id = 0;
     ClusterLedger::Mode mode;
     std::string filter;
+    bool zero_copy = false;     // required
     uint64_t subscription = 0;  // the node's name for it
     std::vector<std::unique_ptr<Reading>> lanes;
   };
@@ -97,8 +98,10 @@ class SimClient {
     uint64_t standing = 0;
   };
   struct Wish {
-    enum Kind : uint8_t { kDeclare, kSubscribe, kLeave } kind;
+    enum Kind : uint8_t { kDeclare, kSubscribe, kLeave, kEnded } kind;
     bool pusher = false;
+    bool zero_copy = false;
+    uint64_t subscription = 0;  // that was ended
     ClusterLedger::Mode mode = ClusterLedger::Mode::kReliable;
     std::string filter;
   };
@@ -113,6 +116,9 @@ class SimClient {
   void join(Guest::Heard& packet, const attach::Join& m);
   void ask();
   void leave_now();
+  void say_goodbye(Receiver& r);
+  void ended(const attach::Ended& m);
+  static bool stands_at_copied(const Receiver& r, const Reading& lane);
   uint32_t publish(Sender& s, const Pace& pace);
   uint32_t read(Receiver& r, const Pace& pace);
   uint32_t read(Receiver& r, Reading& lane, const Pace& pace);

@@ -34,12 +34,31 @@ void SimClient::tell_overrun(Receiver& r, Reading& lane, uint64_t source) {
   ledger_.gap(r.id, lane.publisher, n);
 }
 
+// As the library does: it is not shown, and the node sees who stands there.
+bool SimClient::stands_at_copied(const Receiver& r, const Reading& lane) {
+  Message m;
+  if (!r.zero_copy || !lane.reader.look(lane.reader.position(), m)) return false;
+  std::array<char, kMaxTopicName> buffer;
+  return (m.flags & kFlagCopied) != 0 &&
+         slow_match(r.filter, lane.reader.topic_name(m.topic, buffer));
+}
+
 uint32_t SimClient::read(Receiver& r, Reading& lane, const Pace& pace) {
+  if (lane.reader.evicted()) {
+    if (r.zero_copy && lane.reader.eviction() == Drop::kNotZeroCopy) return 0;
+    fault("evicted from lane of " + std::string(lane.join.publisher));
+    lane.over = true;
+    return 0;
+  }
   if (!std::exchange(lane.begun, true) && lane.publisher != 0)
     ledger_.joined(r.id, lane.publisher, lane.standing);
   uint32_t n = 0;
   bool empty = false;
   for (; n < pace.read; n++) {
+    if (stands_at_copied(r, lane)) {
+      let_go(ledger_, r, lane);
+      return n;
+    }
     Message m;
     const LaneReader::Next next = lane.reader.next(m);
     empty = next == LaneReader::Next::kEmpty;
@@ -80,8 +99,6 @@ uint32_t SimClient::read(Receiver& r, Reading& lane, const Pace& pace) {
     const auto name = ledger_.got(r.id, topic, {m.data, static_cast<size_t>(m.len)});
     if (lane.join.inbox != 0) lane.held.push_back(name);
   }
-  if (lane.reader.evicted() && !lane.over)
-    fault("evicted from lane of " + std::string(lane.join.publisher));
   const bool done = empty && lane.reader.finished();
   if (done || random_.chance(pace.release)) let_go(ledger_, r, lane);
   if (done) {

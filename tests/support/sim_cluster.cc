@@ -99,6 +99,7 @@ std::unique_ptr<SimCluster::Host> SimCluster::make(uint32_t i, uint32_t life) {
   c.chain_from_bytes = config_.chain_from_bytes;
   c.put_from_bytes = config_.put_from_bytes;
   c.stripe_from_bytes = config_.stripe_from_bytes;
+  c.put_wait_ns = config_.put_wait_ns;
   c.workers.assign(config_.workers, IdleConfig{});
   const auto log = [this, h = host.get()](std::string_view line) {
     if (!h->old) ledger_.heard(h->index, line);

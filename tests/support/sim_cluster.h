@@ -42,6 +42,7 @@ class SimCluster {
     SimFabricConfig fabric;
     uint64_t put_from_bytes = 1'500;
     uint64_t stripe_from_bytes = 2'000;
+    uint64_t put_wait_ns = 100'000'000;
     bool strangers = false;  // nobody runs, and nobody is called, until somebody says so
   };
 
