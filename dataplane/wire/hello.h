@@ -35,7 +35,7 @@
 
 namespace penstock {
 
-inline constexpr uint16_t kProtocol = 6;  // what frames mean; the hop header has its own version
+inline constexpr uint16_t kProtocol = 7;  // what frames mean; the hop header has its own version
 inline constexpr size_t kHelloSize = 64;  // body of HELLO_ACK
 inline constexpr size_t kRetrySize = 16;
 inline constexpr size_t kHelloFrameSize = 1200;  // of a whole HELLO frame, hop header included
