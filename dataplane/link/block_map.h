@@ -33,17 +33,10 @@ class BlockMap {
   bool all(uint64_t arena_pos, uint64_t len) const { return count(arena_pos, len) == blocks(len); }
 
   // How many of its first blocks have arrived, before one that has not.
-  uint64_t run(uint64_t arena_pos, uint64_t len) const {
-    uint64_t n = 0;
-    bool all = true;
-    each_word(arena_pos, len, [&](uint64_t word, uint64_t bits) {
-      if (!all) return;
-      const uint64_t missing = ~words_[word] & bits;
-      all = missing == 0;
-      const uint64_t before = all ? bits : bits & ((missing & (~missing + 1)) - 1);
-      n += static_cast<uint64_t>(std::popcount(before));
-    });
-    return n;
+  uint64_t run(uint64_t arena_pos, uint64_t len) const { return alike(arena_pos, len, 0); }
+  // How many of its first blocks have not, before one that has.
+  uint64_t gap(uint64_t arena_pos, uint64_t len) const {
+    return alike(arena_pos, len, ~uint64_t{0});
   }
 
   // They have. Returns how many of them had not before.
@@ -80,6 +73,20 @@ class BlockMap {
   }
 
  private:
+  // How many of its first blocks have another bit than those of `end`, which are all alike.
+  uint64_t alike(uint64_t arena_pos, uint64_t len, uint64_t end) const {
+    uint64_t n = 0;
+    bool all = true;
+    each_word(arena_pos, len, [&](uint64_t word, uint64_t bits) {
+      if (!all) return;
+      const uint64_t other = (~words_[word] ^ end) & bits;
+      all = other == 0;
+      const uint64_t before = all ? bits : bits & ((other & (~other + 1)) - 1);
+      n += static_cast<uint64_t>(std::popcount(before));
+    });
+    return n;
+  }
+
   template <class F>
   void each_word(uint64_t arena_pos, uint64_t len, F&& f) const {
     uint64_t block = arena_pos / kArenaAlign & mask_;

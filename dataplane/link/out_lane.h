@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "dataplane/base/counter.h"
@@ -85,7 +86,9 @@ class OutLane {
   // Messages from `from_bytes` on do not go by frames as long as the path may take them later, or
   // there may be one later. The default: none waits. As set_puts(); what waits looks again when the
   // lane is woken.
-  void hold_for_puts(uint64_t from_bytes) { hold_from_ = from_bytes; }
+  void hold_for_puts(uint64_t from_bytes) {
+    if (std::exchange(hold_from_, from_bytes) != from_bytes) stats_.held.store(0);
+  }
   bool waits_for_puts(uint64_t bytes) const { return bytes >= hold_from_; }
 
   // Everything that the feed gave is at the peer.
@@ -162,6 +165,7 @@ class OutLane {
   // --- out_lane_puts.cc: what goes by another way (put_path.h) ---
   PutPath::Take put_next();
   PutPath::Take put_again();
+  PutPath::Take by_frames();
   PutPath::Take offer(const Message& m, uint64_t position, uint64_t arena, uint64_t offset,
                       uint64_t len);
   void put_landed(uint64_t position, uint64_t offset, uint64_t bytes);

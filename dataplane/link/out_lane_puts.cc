@@ -4,19 +4,30 @@
 #include "dataplane/link/out_lane.h"
 
 namespace penstock {
+namespace {
+
+// So many bytes of a message are looked through at a time.
+constexpr uint64_t kStretch = 1 << 20;
+
+}  // namespace
 
 // The message at next_, which is large, goes that way, or not; or waits until it can.
 PutPath::Take OutLane::put_next() {
   const Message& m = staged_[staged_at_];
   const uint64_t arena = arena_place(fill_, m.len, arena_size_);
   // Only where its place is granted: an empty mirror takes more, but by frames.
-  if (arena_next(arena, m.len) - consumed_.arena > arena_size_) return PutPath::Take::kNo;
+  if (arena_next(arena, m.len) - consumed_.arena > arena_size_) return by_frames();
   const PutPath::Take take = offer(m, next_, arena, 0, m.len);
   if (take != PutPath::Take::kTaken) return take;
   record(next_) = {m.position,    arena, m.len, static_cast<uint32_t>(BlockMap::blocks(m.len)),
                    Kind::kPieces, 0};
   finish_pieces();
   return take;
+}
+
+PutPath::Take OutLane::by_frames() {
+  stats_.held.store(0);
+  return PutPath::Take::kNo;
 }
 
 // `len` bytes of the message, from `offset` on. kFull, too: it waits until there is a path.
@@ -48,10 +59,9 @@ PutPath::Take OutLane::put_again() {
   Rest& r = rests_.front();
   const SentMessage& s = record(r.position);
   Message m;
-  if (!feed_.look(s.source, m) || m.len != s.len) return PutPath::Take::kNo;
-  uint64_t len = r.end - r.at;
-  while (blocks_.count(s.arena + r.at, len) != 0)
-    len = (len / 2 + kArenaAlign - 1) & ~(kArenaAlign - 1);
+  if (!feed_.look(s.source, m) || m.len != s.len) return by_frames();
+  const uint64_t most = std::min(r.end - r.at, kStretch);
+  const uint64_t len = std::min(most, blocks_.gap(s.arena + r.at, most) * kArenaAlign);
   const PutPath::Take take = offer(m, r.position, s.arena, r.at, len);
   if (take == PutPath::Take::kTaken) r.at += len;
   return take;
@@ -72,7 +82,6 @@ void OutLane::put_ended(uint64_t position, uint64_t offset, uint64_t bytes) {
 
 // The first of them with something left to send is in front.
 bool OutLane::find_rest() {
-  constexpr uint64_t kStretch = 1 << 20;
   for (; !rests_.empty(); rests_.erase(rests_.begin())) {
     Rest& r = rests_.front();
     if (r.position < delivered_) continue;
@@ -84,6 +93,7 @@ bool OutLane::find_rest() {
       r.at += std::min(left, run * kArenaAlign);
     }
   }
+  stats_.held.store(0);
   return false;
 }
 

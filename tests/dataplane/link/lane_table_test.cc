@@ -97,6 +97,8 @@ TEST(BlockMap, LikeASetOfBlocks) {
     const auto had = static_cast<uint64_t>(std::count(begin, end, true));
     ASSERT_EQ(m.count(arena, len), had);
     ASSERT_EQ(m.all(arena, len), had == n);
+    ASSERT_EQ(m.run(arena, len), std::find(begin, end, false) - begin);
+    ASSERT_EQ(m.gap(arena, len), std::find(begin, end, true) - begin);
     if (r.chance(50)) {
       ASSERT_EQ(m.set(arena, len), n - had);
       std::fill(begin, end, true);
