@@ -43,7 +43,10 @@ void Node::on_sub_add(PeerRecord& p, const peer::SubAdd& m) {
       for (auto& f : lane->forwards) {
         if (f->peer != &p || f->group != nullptr || f->ending) continue;
         // Who comes now has not waited yet.
-        if (m.path == attach::PathPolicy::kRequireZeroCopy) f->gave_up = false;
+        if (m.path == attach::PathPolicy::kRequireZeroCopy) {
+          f->gave_up = false;
+          f->held_since = 0;
+        }
         set_shed(*lane, *f, &interest);
       }
     }

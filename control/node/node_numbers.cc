@@ -31,7 +31,7 @@ void Node::count_ended(const LaneRecord& lane) {
   if (lane.in == nullptr) return;
   ended_.gaps += lane.in->stats().gaps.read();
   ended_.came.add(lane.came());
-  lane.peer->paths[lane.path].came.add(lane.came());
+  if (!lane.peer->off) lane.peer->paths[lane.path].came.add(lane.came());
 }
 
 void Node::count_delays(const ClientRecord& c, Counted& sum) {

@@ -50,7 +50,7 @@ PathPolicy Node::shared_path(Mode mode, const std::string& filter) const {
 bool Node::goes_by_rdma(const ForwardRecord& f) {
   return std::ranges::any_of(f.peer->paths[f.path_index].rdma, [&](const auto& r) {
     const PutWay& way = f.puts[r->rail];
-    return r->state == RdmaRecord::State::kUp && way.life == r->life && way.memory != nullptr;
+    return r->works() && way.life == r->life && way.memory != nullptr;
   });
 }
 
@@ -68,15 +68,17 @@ void Node::look_at_waiting() {
   constexpr uint64_t kTellNs = 1'000'000'000;
   for (auto& [id, lane] : lanes_) {
     for (auto& f : lane->forwards) {
-      if (!f->zero_copy || f->forward == nullptr || f->ending) continue;
-      const bool waits = f->forward->out().stats().held.load() != 0;
+      if (f->forward == nullptr || f->ending) continue;
+      const bool waits = f->zero_copy && f->forward->out().stats().held.load() != 0;
       if (!waits) f->held_since = 0;
       if (waits && f->held_since == 0) f->held_since = now_;
       const uint64_t waited = waits ? now_ - f->held_since : 0;
+      tell_waiting(*f, waited >= kTellNs);
+      if (!f->zero_copy) continue;
       if (!waits && goes_by_rdma(*f)) f->gave_up = false;
       if (waits && waited >= config_.put_wait_ns) f->gave_up = true;
-      tell_waiting(*f, waited >= kTellNs);
-      set_shed(*lane, *f, nullptr);
+      const bool held_back = f->shed.hold_from == config_.put_from_bytes;
+      if (waits_for_rdma(*f) != held_back) set_shed(*lane, *f, nullptr);
     }
   }
 }
@@ -109,6 +111,8 @@ bool Node::stands_at_copied(const LaneRecord& lane, const ReaderRecord& r) {
 std::string Node::why_copied(const LaneRecord& mirror) {
   if (mirror.peer == nullptr) return "its publisher says so";
   const PeerRecord& p = *mirror.peer;
+  if (p.off)
+    return fmt::format("node {} ({}), which is no peer any more, sent it so", p.id, p.name);
   const auto& rails = p.paths[mirror.path].rdma;
   if (rails.empty()) return "this node has no RDMA device there, see rdma.device";
   if (std::ranges::all_of(rails, [](const auto& r) { return r->refused; }))
@@ -152,12 +156,14 @@ void Node::tell_slow_path(ReaderRecord& r, bool slow) const {
   const uint64_t topic = lane.in->stats().copied_topic.load();
   const std::string who =
       fmt::format("client {}, subscribed to {},", s.client->name, bare_name(s.filter));
-  turn(slow, r.slow_path, EventName::kSlowPath, reader_name(r),
-       fmt::format(
-           "{} gets large messages of {} by frames, topic {} of its lane {} on node {} ({}): {}",
-           who, lane.name, topic < lane.topics.size() ? bare_name(lane.topics[topic]) : "",
-           lane.origin_lane, lane.peer->id, lane.peer->name, why_copied(lane)),
-       fmt::format("{} no longer gets large messages of {} by frames", who, lane.name));
+  const std::string what =
+      slow ? fmt::format(
+                 "{} reads {}, whose large messages come by frames, topic {} of its lane {} on "
+                 "node {} ({}): {}",
+                 who, lane.name, topic < lane.topics.size() ? bare_name(lane.topics[topic]) : "",
+                 lane.origin_lane, lane.peer->id, lane.peer->name, why_copied(lane))
+           : fmt::format("{} no longer gets large messages of {} by frames", who, lane.name);
+  turn(slow, r.slow_path, EventName::kSlowPath, reader_name(r), what, what);
 }
 
 }  // namespace penstock

@@ -197,7 +197,8 @@ TEST_F(Paths, WhatCannotBeIsRefused) {
 TEST_F(Paths, WhatIsPreferredIsSaidOnceEachTimeThatItIsNotSo) {
   begin({true, true}, kLong);
   auto s = b.subscriber("x", kPrefer);
-  constexpr const char* kBad = "client b, subscribed to x, gets large messages of a by frames";
+  constexpr const char* kBad =
+      "client b, subscribed to x, reads a, whose large messages come by frames";
   constexpr const char* kGood = "client b, subscribed to x, no longer gets large messages";
   set_rdma(false);
   for (uint32_t i = 0; i < 3; i++) {

@@ -27,6 +27,8 @@ struct PeerRigConfig {
   uint64_t node = HostilePeer::kNode;  // its id; the peer has the other
   uint32_t devices = 0;                // for RDMA, that each worker has
   uint32_t max_lanes = 1024;           // of the node's link on path 0, each way
+  uint64_t put_from = 16384;
+  uint64_t put_wait_ns = 10'000'000'000;
 };
 
 class PeerRig : public ::testing::Test {
@@ -192,6 +194,8 @@ class PeerRig : public ::testing::Test {
     c.epoch = 1;
     c.name = "node";
     c.lane = c.mirror = c.inbox = HostilePeer::kLane;
+    c.put_from_bytes = config_.put_from;
+    c.put_wait_ns = config_.put_wait_ns;
     c.workers.assign(config_.workers, IdleConfig{});
     return c;
   }
