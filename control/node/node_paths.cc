@@ -34,7 +34,7 @@ std::pair<Errc, const char*> Node::bad_path(const attach::Subscribe& m) const {
 }
 
 // What a peer is asked for: what the strictest of ours with this filter wants. When that one goes
-// the peer is not told before the next one comes; it waits for RDMA once more at most.
+// the peer is not told before the next one comes; until then it waits whenever RDMA fails.
 PathPolicy Node::shared_path(Mode mode, const std::string& filter) const {
   PathPolicy strictest = PathPolicy::kAny;
   for (const auto& [cid, c] : clients_)
