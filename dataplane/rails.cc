@@ -26,9 +26,17 @@ void Rails::add(RdmaPath& rail) {
   rails_[count_++] = &rail;
 }
 
+Rails::Lane* Rails::find(const OutLane& lane) {
+  const auto it = std::ranges::find(lanes_, &lane, &Lane::lane);
+  return it == lanes_.end() ? nullptr : &*it;
+}
+
+void Rails::done(const OutLane& lane, uint64_t bytes) {
+  if (Lane* l = find(lane)) l->under_way -= std::min(bytes, l->under_way);
+}
+
 void Rails::join(OutLane& lane, uint64_t from_bytes) {
-  if (std::ranges::find(lanes_, &lane, &Lane::lane) == lanes_.end())
-    lanes_.push_back({&lane, false});
+  if (find(lane) == nullptr) lanes_.push_back({&lane, false, 0});
   lane.set_puts(this, from_bytes);
   link_.puts_again(lane);
 }
@@ -43,22 +51,27 @@ void Rails::leave(OutLane& lane) {
 PutPath::Take Rails::put(OutLane& lane, const FragmentHeader& m, const std::byte* bytes,
                          uint64_t len) {
   std::array<RailLoad, kMostRails> loads;
+  // A slow way does not take on what others of the chain should: no more than keeps it busy, and a
+  // share beside other lanes.
+  constexpr uint64_t kAhead = 4 << 20;
+  Lane* known = find(lane);
+  const uint64_t own = known != nullptr && lane.leads(m.message_len) ? known->under_way : 0;
   bool any = false;
   bool room = false;
   for (size_t i = 0; i < count_; i++) {
     if (!rails_[i]->takes(lane, m, bytes)) continue;
     any = true;
-    if (rails_[i]->full()) continue;
+    const RailLoad load = rails_[i]->load();
+    if (rails_[i]->full() || (own >= kAhead && 2 * own >= load.under_way)) continue;
     room = true;
-    loads[i] = rails_[i]->load();
+    loads[i] = load;
   }
   if (!any) {
     if (!lane.waits_for_puts(m.message_len)) stats_.by_frames.add(1);
     return Take::kLater;
   }
   if (!room) {
-    for (Lane& l : lanes_)
-      l.waiting |= l.lane == &lane;
+    if (known != nullptr) known->waiting = true;
     waiting_ = true;
     stats_.full.add(1);
     return Take::kFull;
@@ -72,9 +85,21 @@ PutPath::Take Rails::put(OutLane& lane, const FragmentHeader& m, const std::byte
     part.offset += shares[i];
   }
   assert(part.offset == m.offset + len);
+  if (known != nullptr) known->under_way += len;
   if (std::ranges::count(shares, 0U) < static_cast<ptrdiff_t>(kMostRails) - 1)
     stats_.striped.add(1);
   return Take::kTaken;
+}
+
+uint64_t Rails::time_for(uint64_t bytes) const {
+  double least = 0;
+  for (const RdmaPath* r : rails()) {
+    if (!r->works()) continue;
+    const double ns =
+        static_cast<double>(r->load().under_way + bytes) * 1e9 / r->load().bytes_per_s;
+    least = least == 0 ? ns : std::min(least, ns);
+  }
+  return static_cast<uint64_t>(least);
 }
 
 void Rails::up() {

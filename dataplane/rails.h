@@ -11,11 +11,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "dataplane/base/counter.h"
 #include "dataplane/base/line.h"
 #include "dataplane/link/put_path.h"
+#include "dataplane/put_relay.h"
 #include "dataplane/rail_share.h"
 
 namespace penstock {
@@ -45,11 +47,26 @@ class Rails final : public PutPath {
   // A rail takes this lane's messages from `from_bytes` on, or no longer does.
   void join(OutLane& lane, uint64_t from_bytes);
   void leave(OutLane& lane);
+  // So many bytes of the lane's are not under way any more.
+  void done(const OutLane& lane, uint64_t bytes);
   // A transfer is done, or a rail has stopped: who waits for that may try again.
   void room();
   // A rail takes messages from now on: so may those that wait for one.
   void up();
 
+  // Messages that go down a chain: put_relay.h.
+  bool ask_for(Link& source, InLane& lane, uint64_t position) override {
+    return relay_.ask_for(source, lane, position);
+  }
+  bool pass(Link& source, InLane& lane, const Pass& p) override {
+    return relay_.pass(source, lane, p);
+  }
+  uint64_t time_for(uint64_t bytes) const override;
+  void forget(const InLane* lane) override { relay_.forget(lane); }
+  PutRelay& relay() { return relay_; }
+  const PutRelay& relay() const { return relay_; }
+
+  std::span<RdmaPath* const> rails() const { return {rails_.data(), count_}; }
   Link& link() { return link_; }
 
   // --- any core ---
@@ -59,7 +76,9 @@ class Rails final : public PutPath {
   struct Lane {
     OutLane* lane;
     bool waiting;
+    uint64_t under_way;  // bytes
   };
+  Lane* find(const OutLane& lane);
 
   Link& link_;
   const uint64_t stripe_from_;
@@ -68,6 +87,7 @@ class Rails final : public PutPath {
   size_t count_ = 0;
   std::array<RdmaPath*, kMostRails> rails_{};
   std::vector<Lane> lanes_;
+  PutRelay relay_{*this};
   RailsStats stats_;
 };
 

@@ -6,8 +6,8 @@
 
 namespace penstock {
 
-RdmaPath::RdmaPath(Rails& rails, uint64_t guess)
-    : rails_(rails), link_(rails.link()), rate_(guess) {
+RdmaPath::RdmaPath(Rails& rails, const void* device, uint64_t guess)
+    : rails_(rails), link_(rails.link()), device_(device), rate_(guess) {
   rails.add(*this);
 }
 
@@ -53,9 +53,12 @@ bool RdmaPath::remove_lane(OutLane& lane) {
   return free;
 }
 
+bool RdmaPath::works() const {
+  return state_ == State::kUp && proven_ && !connection_->failed() && link_.in_session(session_);
+}
+
 bool RdmaPath::takes(const OutLane& lane, const FragmentHeader& m, const std::byte* bytes) const {
-  if (state_ != State::kUp || !proven_ || connection_->failed() || !link_.in_session(session_))
-    return false;
+  if (!works()) return false;
   const Lane* l = find(lane);
   return l != nullptr && bytes >= l->source.base && m.message_len <= l->source.bytes &&
          static_cast<uint64_t>(bytes - l->source.base) <= l->source.bytes - m.message_len &&
@@ -78,23 +81,41 @@ void RdmaPath::put(OutLane& lane, const FragmentHeader& m, const std::byte* from
   stats_.put_bytes.add(bytes);
 }
 
+void RdmaPath::pass(const Connection::Put& put) {
+  [[maybe_unused]] const bool taken = connection_->put(put);
+  assert(taken);
+  rate_.begun(put.bytes, now_);
+  stats_.puts.add(1);
+  stats_.put_bytes.add(put.bytes);
+}
+
 void RdmaPath::arrived(const Connection::Put& put) {
   rate_.arrived(put.bytes, now_);
   stats_.bytes_per_s.store(static_cast<uint64_t>(rate_.bytes_per_s()));
-  link_.put_landed(*static_cast<OutLane*>(put.owner), put.message.position, put.message.offset,
-                   put.bytes);
+  if (put.owner != nullptr) {
+    auto& lane = *static_cast<OutLane*>(put.owner);
+    rails_.done(lane, put.bytes);
+    link_.put_landed(lane, put.message.position, put.message.offset, put.bytes);
+  }
   rails_.room();
 }
 
 // What nobody wants any more is taken and forgotten, as frames are.
-bool RdmaPath::begun(const FragmentHeader& message) {
+bool RdmaPath::begun(const PutRecord& transfer) {
   if (!link_.in_session(session_)) return true;
-  const Drop d = link_.on_put(message, now_);
+  if (transfer.connection != 0) return rails_.relay().begun(*this, transfer);
+  const Drop d = link_.on_put(transfer.message, now_);
   return d == Drop::kNone || d == Drop::kDuplicate || d == Drop::kNoLane;
 }
 
-void RdmaPath::landed(const FragmentHeader& message, uint64_t offset, uint64_t bytes) {
-  if (link_.in_session(session_)) link_.on_put_landed(message, offset, bytes, now_);
+void RdmaPath::landed(const PutRecord& transfer, uint64_t offset, uint64_t bytes) {
+  if (!link_.in_session(session_)) return;
+  if (transfer.connection != 0) return rails_.relay().landed(*this, transfer, offset, bytes, now_);
+  link_.on_put_landed(transfer.message, offset, bytes, now_);
+}
+
+bool RdmaPath::noted(const PassNote& note) {
+  return !link_.in_session(session_) || rails_.relay().noted(*this, note, now_);
 }
 
 void RdmaPath::on_immediate(const FabricImmediate& i, uint64_t now) {
@@ -112,6 +133,7 @@ bool RdmaPath::poll(uint64_t now, bool emptied, uint32_t& work) {
   if (state_ == State::kUp && !link_.in_session(session_)) stop();
   if (state_ == State::kUp) {
     work += connection_->poll(*this);
+    rails_.relay().turn(now);
     if (!proven_ && connection_->proven()) {
       proven_ = true;
       rails_.up();
@@ -124,6 +146,7 @@ bool RdmaPath::poll(uint64_t now, bool emptied, uint32_t& work) {
   if (stopped_at_ == 0) stopped_at_ = now;
   if (now - stopped_at_ < kDrainNs) return false;
   state_ = State::kStopped;
+  rails_.relay().stopped(*this);
   return true;
 }
 
@@ -144,6 +167,7 @@ void RdmaPath::resolve(uint64_t taken, std::span<const UnfinishedTransfer> unfin
   connection_->each_under_way([&](uint64_t number, const Connection::Put& put) {
     if (put.owner == nullptr) return;
     auto& lane = *static_cast<OutLane*>(put.owner);
+    rails_.done(lane, put.bytes);
     const uint64_t position = put.message.position;
     const uint64_t offset = put.message.offset;
     if (number <= taken) return link_.put_landed(lane, position, offset, put.bytes);

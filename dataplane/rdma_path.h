@@ -39,8 +39,9 @@ class RdmaPath final : private Connection::Sink {
  public:
   enum class State : uint8_t { kOff, kUp, kStopping, kStopped };
 
-  // Joins the rails, which outlive it. `guess`: bytes a second, until some were measured.
-  RdmaPath(Rails& rails, uint64_t guess);
+  // Joins the rails, which outlive it. `device`: whose it is, as in PutMemory. `guess`: bytes a
+  // second, until some were measured.
+  RdmaPath(Rails& rails, const void* device, uint64_t guess);
 
   // --- the worker ---
 
@@ -74,7 +75,8 @@ class RdmaPath final : private Connection::Sink {
   }
   // Something waits for the device or the peer.
   bool busy() const {
-    return state_ == State::kStopping || (state_ == State::kUp && connection_->busy());
+    return state_ == State::kStopping ||
+           (state_ == State::kUp && (connection_->busy() || rails_.relay().busy()));
   }
   const Connection* connection() const { return connection_; }
   Link& link() { return link_; }
@@ -91,6 +93,16 @@ class RdmaPath final : private Connection::Sink {
   RailLoad load() const { return {rate_.bytes_per_s(), rate_.under_way()}; }
   // So many bytes of it, from m.offset on, which lie at `from`. It takes it, and is not full.
   void put(OutLane& lane, const FragmentHeader& m, const std::byte* from, uint64_t bytes);
+
+  // --- PutRelay: for messages that are passed on ---
+
+  const void* device() const { return device_; }
+  // It carries messages now.
+  bool works() const;
+  // Null: it has none.
+  Connection* connection() { return connection_; }
+  // `put` has no owner: nobody hears of it.
+  void pass(const Connection::Put& put);
 
  private:
   // What lands after stop() has returned has landed before it: devices may take a moment to say so.
@@ -111,11 +123,13 @@ class RdmaPath final : private Connection::Sink {
 
   // Connection::Sink
   void arrived(const Connection::Put& put) override;
-  bool begun(const FragmentHeader& message) override;
-  void landed(const FragmentHeader& message, uint64_t offset, uint64_t bytes) override;
+  bool begun(const PutRecord& transfer) override;
+  void landed(const PutRecord& transfer, uint64_t offset, uint64_t bytes) override;
+  bool noted(const PassNote& note) override;
 
   Rails& rails_;
   Link& link_;
+  const void* device_;
   RailRate rate_;
   State state_ = State::kOff;
   Connection* connection_ = nullptr;

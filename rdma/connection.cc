@@ -43,15 +43,30 @@ bool Connection::possible(uint64_t bytes) const {
          uint64_t{1} << chunk_log2(bytes) <= config_.max_message;
 }
 
-bool Connection::put(const Put& put) {
-  if (failed() || !has_slot()) return false;
-  assert(possible(put.bytes));
+Connection::Out* Connection::begin_transfer() {
+  if (failed() || !has_slot()) return nullptr;
   begun_++;
-  Out& out = out_[begun_ % kTransferSlots];
-  out.put = put;
-  write_put_record({begun_, put.bytes, put.message}, out.record);
+  return &out_[begun_ % kTransferSlots];
+}
+
+bool Connection::put(const Put& put) {
+  assert(possible(put.bytes));
+  Out* out = begin_transfer();
+  if (out == nullptr) return false;
+  out->put = put;
+  write_put_record({begun_, put.bytes, put.message, put.connection}, out->record);
   stats_.puts.add(1);
   stats_.put_bytes.add(put.bytes);
+  return true;
+}
+
+bool Connection::note(const PassNote& note) {
+  Out* out = begin_transfer();
+  if (out == nullptr) return false;
+  out->put = {};
+  PassNote numbered = note;
+  numbered.number = begun_;
+  write_pass_note(numbered, out->record);
   return true;
 }
 
@@ -66,7 +81,7 @@ uint32_t Connection::poll(Sink& sink) {
   for (; arrived_ < done; work++) {
     const Put put = out_[(arrived_ + 1) % kTransferSlots].put;
     arrived_++;
-    stats_.arrived.add(1);
+    stats_.arrived.add(put.bytes != 0 ? 1 : 0);
     sink.arrived(put);
   }
   if (tell()) work++;
@@ -168,29 +183,36 @@ void Connection::wrong() {
 // The record has come; some chunks may have come before it.
 void Connection::begin(In& in, uint32_t slot, Sink& sink) {
   const auto bytes = copy(landing_.records[slot]);
-  const auto r = parse_put_record(std::span(bytes).first<kPutRecordSize>());
-  if (!r || in.begun || r->number != in.number) return wrong();
-  in.message = r->message;
-  in.bytes = r->bytes;
+  const auto record = std::span(bytes).first<kPutRecordSize>();
+  if (in.begun) return wrong();
+  if (const auto note = parse_pass_note(record)) {
+    if (note->number != in.number || in.landed != 0 || !sink.noted(*note)) return wrong();
+    in.record = {};
+    return finish(in);
+  }
+  const auto r = parse_put_record(record);
+  if (!r || r->number != in.number) return wrong();
+  in.record = *r;
   in.chunks = chunks(r->bytes);
   in.begun = true;
   const bool beyond = in.chunks < kTransferChunks && (in.bits >> in.chunks).any();
-  if (beyond || !sink.begun(in.message)) return wrong();
+  if (beyond || !sink.begun(in.record)) return wrong();
   for (uint32_t c = 0; c < in.chunks; c++)
     if (in.bits.test(c)) tell_landed(in, c, sink);
   if (in.landed == in.chunks) finish(in);
 }
 
 void Connection::tell_landed(const In& in, uint32_t chunk, Sink& sink) {
-  const uint64_t at = uint64_t{chunk} << chunk_log2(in.bytes);
-  const uint64_t bytes = std::min(in.bytes - at, uint64_t{1} << chunk_log2(in.bytes));
-  sink.landed(in.message, in.message.offset + at, bytes);
+  const PutRecord& r = in.record;
+  const uint64_t at = uint64_t{chunk} << chunk_log2(r.bytes);
+  const uint64_t bytes = std::min(r.bytes - at, uint64_t{1} << chunk_log2(r.bytes));
+  sink.landed(r, r.message.offset + at, bytes);
 }
 
 // Whole. All up to taken_ are; what comes after one that is not is told with it.
 void Connection::finish(In& in) {
-  stats_.taken.add(1);
-  stats_.taken_bytes.add(in.bytes);
+  stats_.taken.add(in.record.bytes != 0 ? 1 : 0);
+  stats_.taken_bytes.add(in.record.bytes);
   in.number += kTransferSlots;
   in.begun = false;
   in.chunks = in.landed = 0;

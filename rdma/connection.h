@@ -85,6 +85,7 @@ class Connection {
     uint64_t remote_address = 0;
     uint32_t remote_key = 0;
     FragmentHeader message;
+    uint32_t connection = 0;  // not 0: it is passed on, for the link that this names
   };
 
   // Who hears of it. Called from poll() and on_immediate().
@@ -94,10 +95,12 @@ class Connection {
     // All of it is at the peer.
     virtual void arrived(const Put& put) = 0;
     // The peer's: false when it makes no sense, and then the connection fails.
-    virtual bool begun(const FragmentHeader& message) = 0;
+    virtual bool begun(const PutRecord& transfer) = 0;
     // So many bytes of a message that was begun, from `offset` of it on, are in their place; each
     // is told once.
-    virtual void landed(const FragmentHeader& message, uint64_t offset, uint64_t bytes) = 0;
+    virtual void landed(const PutRecord& transfer, uint64_t offset, uint64_t bytes) = 0;
+    // The peer's, as begun().
+    virtual bool noted(const PassNote& note) = 0;
   };
 
   // All three outlive it. The endpoint is connected. What it has to put fits max_inline:
@@ -109,6 +112,12 @@ class Connection {
 
   // Begins a transfer. False: all slots are in use, or it has failed: nothing changed.
   bool put(const Put& put);
+  // The same for a transfer that brings no bytes; its number is not looked at.
+  bool note(const PassNote& note);
+  // The transfer that was begun last; all up to these are with the poster, and whole at the peer.
+  uint64_t begun() const { return begun_; }
+  uint64_t posted() const { return posted_; }
+  uint64_t arrived() const { return arrived_; }
   // Something of ours got to the peer: messages are not what finds out whether the way works.
   bool proven() const { return poster_.done() != 0; }
   // Whether a transfer of so many bytes can go at all.
@@ -173,13 +182,13 @@ class Connection {
   struct In {
     uint64_t number = 0;  // of the transfer that has, or will have, the slot
     bool begun = false;   // its record has come
-    uint64_t bytes = 0;   // of these
-    FragmentHeader message;
+    PutRecord record;
     uint32_t chunks = 0;
     uint32_t landed = 0;
     std::bitset<kTransferChunks> bits;
   };
 
+  Out* begin_transfer();
   bool pump();
   bool post_chunk(const Out& out, uint64_t number);
   bool post_record(const Out& out, uint64_t number);

@@ -9,6 +9,17 @@
 #include "control/node/node.h"
 
 namespace penstock {
+namespace {
+
+// A connection by RDMA is there, or not yet gone.
+bool has_rails(const PeerRecord& p) {
+  return std::ranges::any_of(p.paths, [](const PathRecord& path) {
+    return std::ranges::any_of(path.rdma,
+                               [](const auto& r) { return r->state != RdmaRecord::State::kNone; });
+  });
+}
+
+}  // namespace
 
 void Node::add_peer(uint64_t id, std::string name, std::vector<PathRecord> paths, uint64_t epoch) {
   assert(!has_peer(id));
@@ -96,12 +107,8 @@ void Node::take_off(PeerRecord& p) {
 
 // A device may still have something of it, or a forward that waited for that be on its way.
 bool Node::uses_rdma(const PeerRecord& p) const {
-  const auto busy = [](const PathRecord& path) {
-    return std::ranges::any_of(path.rdma,
-                               [](const auto& r) { return r->state != RdmaRecord::State::kNone; });
-  };
   const auto forward = [&](const auto& f) { return f->peer == &p; };
-  return std::ranges::any_of(p.paths, busy) || std::ranges::any_of(lanes_, [&](const auto& l) {
+  return has_rails(p) || std::ranges::any_of(lanes_, [&](const auto& l) {
            return std::ranges::any_of(l.second->forwards, forward);
          });
 }
@@ -112,7 +119,8 @@ void Node::see_off(uint64_t now) {
   std::vector<std::function<void()>> told;
   for (const auto& p : leaving_) {
     if (p->off) continue;
-    if (p->take_off_at != 0 && now >= p->take_off_at) {
+    // Its rails first: they look at lanes of other links of the worker until they are off.
+    if (p->take_off_at != 0 && now >= p->take_off_at && !has_rails(*p)) {
       p->take_off_at = 0;
       take_off(*p);
     }

@@ -55,7 +55,8 @@ void Node::offer_mirror(LaneRecord& lane, RdmaRecord& r) {
     if (memory == nullptr) return;
     known = lane.put_memory.emplace(&r.fabric, memory).first;
   }
-  const RemoteRegion region = remote_region(known->second->pieces()[0]);
+  const Registration& memory = known->second->pieces()[0];
+  const RemoteRegion region = remote_region(memory);
   peer::RdmaMirror m;
   m.path = lane.path;
   m.alias = lane.alias;
@@ -66,7 +67,9 @@ void Node::offer_mirror(LaneRecord& lane, RdmaRecord& r) {
   m.address = region.address;
   m.bytes = region.bytes;
   errands(lane.worker)
-      .send([in = lane.in.get()](Worker&, uint64_t) { in->let_put(); },
+      .send([in = lane.in.get(),
+             known = PutMemory{&r.fabric, region.address, region.key, memory.local_key}](
+                Worker&, uint64_t) { in->let_put(known); },
             [this, id = lane.id, m] {
               if (LaneRecord* mirror = open_mirror(id)) send(*mirror->peer, m);
             });

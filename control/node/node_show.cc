@@ -63,15 +63,18 @@ const char* state_of(const RdmaRecord& r) {
   return r.works() ? "up" : kStates[static_cast<size_t>(r.state)];
 }
 
-// What goes beside the link, in all and by rail. Up: by one at least; "none": its worker has no
-// device.
+// What goes beside the link, in all and by rail. Up: by one, at least; "none": it has no device.
 json rdma_row(const PathRecord& path) {
   const RailsStats& all = path.rails->stats();
+  const PutRelayStats& passed = path.rails->relay().stats();
   json sum = {{"state", "none"},
               {"device", ""},
               {"striped", all.striped.read()},
               {"by_frames", all.by_frames.read()},
               {"full", all.full.read()},
+              {"passed_on", passed.passed.read()},
+              {"passed_on_bytes", passed.passed_bytes.read()},
+              {"places_revoked", passed.revoked.read()},
               {"rails", json::array()}};
   std::map<std::string, uint64_t> total = {
       {"messages_sent", 0},  {"bytes_sent", 0}, {"messages_received", 0},

@@ -91,7 +91,7 @@ struct RdmaRecord {
   enum class State : uint8_t { kNone, kCalling, kUp, kEnding };
 
   RdmaRecord(PeerRecord& p, uint32_t i, uint32_t which, FabricRow& f, Rails& rails)
-      : peer(p), index(i), rail(which), fabric(f), path(rails, f.bytes_per_s) {}
+      : peer(p), index(i), rail(which), fabric(f), path(rails, &f, f.bytes_per_s) {}
   RdmaRecord(const RdmaRecord&) = delete;
   RdmaRecord& operator=(const RdmaRecord&) = delete;
   ~RdmaRecord() { free(); }

@@ -10,7 +10,7 @@ void ChainSeat::attach(Link* link) {
   chain_.seats_.push_back(this);
   id_ = chain_.next_id_++;
   link_ = link;
-  begun_ = next_source_ = landed_position_ = landed_ = avoid_until_ = 0;
+  begun_ = next_source_ = landed_position_ = landed_ = avoid_until_ = alone_until_ = 0;
   usual_ = nullptr;
   urgent_ = waiting_ = false;
   look_at_ = kNever;
@@ -63,14 +63,16 @@ bool ChainSeat::holds(const Large& l) const {
 }
 
 // Who has the message, or gets it, and passes it to fewest others: the same as ever, or the latest.
-ChainSeat::Large* ChainSeat::upstream(uint64_t source, uint64_t now, ChainSeat*& seat) const {
+// What is to be put on has to be in memory that its device knows.
+ChainSeat::Large* ChainSeat::upstream(const Message& m, bool puts, uint64_t now,
+                                      ChainSeat*& seat) const {
   constexpr uint32_t kChildren = 2;  // of one message
   Large* best = nullptr;
   for (ChainSeat* s : chain_.seats_) {
-    if (s == this || s->avoid_until_ > now) continue;
+    if (s == this || s->avoid_until_ > now || (puts && m.len < s->lane_.puts_from_)) continue;
     for (uint64_t i = s->begun_; i != s->first(); i--) {
       Large* l = s->in_ring(i - 1);
-      if (l->source != source) continue;
+      if (l->source != m.position) continue;
       const uint32_t most = best != nullptr ? best->children : kChildren - 1;
       if (l->children > most || !s->holds(*l)) break;
       best = l;
@@ -84,20 +86,20 @@ ChainSeat::Large* ChainSeat::upstream(uint64_t source, uint64_t now, ChainSeat*&
 
 bool ChainSeat::somebody_sends(uint64_t now) const {
   const ChainSeat* root = chain_.root_;
-  return root != nullptr && root != this && root->avoid_until_ <= now &&
-         root->lane_.state_ == OutLane::State::kActive;
+  return root != nullptr && root != this && root->avoid_until_ <= now && root->lane_.sending();
 }
 
 // One lane sends what none has sent, as long as it can: who gets from two sides at once is slowed
 // down by each of them. For the same reason a lane waits for its usual relay. But not for long.
-ChainSeat::Step ChainSeat::step(const Message& m) {
+ChainSeat::Step ChainSeat::step(const Message& m, bool puts) {
   if (link_ == nullptr || !large(m.len)) return Step::kSend;
   const uint64_t now = link_->last_call_;
+  if (puts && now < alone_until_) return Step::kSend;
   const bool room = begun_ < large_.size() || done(*in_ring(begun_));
   const bool patient = !waiting_ || now < waits_until_;
   if (patient && usual_ != nullptr && usual_->gets(m.position, now)) return wait(now);
   ChainSeat* from = nullptr;
-  if (room && upstream(m.position, now, from) != nullptr) {
+  if (room && upstream(m, puts, now, from) != nullptr) {
     waiting_ = false;
     return Step::kAnnounce;
   }
@@ -115,11 +117,11 @@ ChainSeat::Step ChainSeat::wait(uint64_t now) {
 
 // It has not come to that message, but will soon.
 bool ChainSeat::gets(uint64_t source, uint64_t now) const {
-  return source >= next_source_ && avoid_until_ <= now &&
-         (waiting_ || lane_.state_ == OutLane::State::kActive);
+  return source >= next_source_ && avoid_until_ <= now && (waiting_ || lane_.sending());
 }
 
-void ChainSeat::begun(const Message& m, uint64_t position, uint64_t arena, bool announced) {
+void ChainSeat::begun(const Message& m, uint64_t position, uint64_t arena, bool announced,
+                      bool puts) {
   if (link_ == nullptr || !large(m.len)) return;
   const uint64_t now = link_->last_call_;
   waiting_ = false;  // a message that could not be put has not asked
@@ -134,10 +136,11 @@ void ChainSeat::begun(const Message& m, uint64_t position, uint64_t arena, bool 
     l.position = position;
     l.arena = arena;
     l.len = m.len;
+    l.puts = puts;
     l.mine_since = l.theirs_since = l.ahead_since = l.lag_since = l.direct_since = now;
     if (announced) {
       ChainSeat* from = nullptr;
-      Large* up = upstream(m.position, now, from);
+      Large* up = upstream(m, puts, now, from);
       up->children++;
       l.mode = Mode::kOwed;
       l.from = usual_ = from;
@@ -160,9 +163,29 @@ void ChainSeat::wake_waiting() {
     if (s->waiting_) s->link_->wake(&s->lane_);
 }
 
-uint64_t ChainSeat::relay_of(uint64_t position) {
+const ChainSeat::Large* ChainSeat::relayed_at(uint64_t position) {
   const Large* l = find(position);
-  return l != nullptr && relayed(*l) ? l->from->link_->config().peer_id : 0;
+  return l != nullptr && relayed(*l) ? l : nullptr;
+}
+
+uint64_t ChainSeat::relay_of(const Large& l) const {
+  return l.from->link_->config().peer_id;
+}
+
+// Then the rest is put from here, and what comes after it for a while. Nothing else of it is on its
+// way: a put must bring no byte that may come otherwise.
+void ChainSeat::refused(uint64_t position, uint64_t landed) {
+  Large* l = find(position);
+  if (link_ == nullptr || l == nullptr || !relayed(*l) || !l->puts) return;
+  const uint64_t now = link_->last_call_;
+  leave_upstream(*l);
+  l->mode = Mode::kDirect;
+  l->direct_since = now;
+  alone_for_ = std::clamp(2 * alone_for_, kAloneNs, kAvoidNs);
+  alone_until_ = now + alone_for_;
+  stats_.fell_back.add(1);
+  lane_.put_rest(position, landed);
+  link_->rouse(&lane_);
 }
 
 void ChainSeat::gave_up(uint64_t position) {
@@ -222,7 +245,8 @@ bool ChainSeat::make_pass(uint64_t id, uint64_t position, Pass& out) {
              s->link_->peer_.connection,
              s->lane_.alias_,
              s->lane_.epoch_,
-             l.position};
+             l.position,
+             l.puts};
       return true;
     }
   }
@@ -248,7 +272,8 @@ ChainSeat::Large* ChainSeat::rest() {
 
 std::optional<uint32_t> ChainSeat::digest_of(uint64_t position) {
   const Large* mine = find(position);
-  if (mine == nullptr) return std::nullopt;
+  // The peer made none over what was put.
+  if (mine == nullptr || mine->puts) return std::nullopt;
   for (const ChainSeat* s : chain_.seats_) {
     for (uint64_t i = s->begun_; i != s->first(); i--) {
       const Large& l = s->large_[(i - 1) % s->large_.size()];
@@ -326,11 +351,17 @@ void ChainSeat::look_at(Large& l, uint64_t now) {
   const bool direct = upper != nullptr && !up->relayed(*upper);
   uint64_t since = std::max(l.mine_since, l.ahead_since);
   if (!ahead && direct) since = std::max({l.mine_since, l.theirs_since, upper->direct_since});
-  if ((ahead || direct) && now - since >= kStallNs) return fall_back_from(up, now);
+  // By RDMA it comes in large parts, and behind what else is under way.
+  uint64_t stall = kStallNs;
+  if (l.puts && up->lane_.puts_ != nullptr)
+    stall = std::max(stall, 8 * up->lane_.puts_->time_for(l.len));
+  if ((ahead || direct) && now - since >= stall) return fall_back_from(up, now);
   // Who is far behind has nobody behind it.
   if (theirs <= mine + kLag) l.lag_since = now;
-  if (now - l.lag_since < kStallNs) return;
+  if (now - l.lag_since < stall) return;
   avoid_until_ = now + kAvoidNs;
+  if (l.puts)
+    alone_until_ = avoid_until_;  // or its relay is: it costs less than the others' waiting
   fall_back_from(this, now);
 }
 

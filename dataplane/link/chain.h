@@ -73,6 +73,7 @@ class ChainSeat {
   static constexpr uint64_t kWaitNs = 3'000'000;       // for another lane to begin a message
   static constexpr uint64_t kStallNs = 10'000'000;     // without progress, and it goes from here
   static constexpr uint64_t kAvoidNs = 1'000'000'000;  // no relay for so long after a failure
+  static constexpr uint64_t kAloneNs = 20'000'000;     // none is asked after one could not put
   static constexpr uint64_t kSlack = 128 << 10;        // bytes that are on their way anyhow
   static constexpr uint64_t kLag = 1 << 20;            // bytes behind its relay: a slow node
 
@@ -94,6 +95,7 @@ class ChainSeat {
     ChainSeat* from = nullptr;  // the relay's seat
     uint64_t from_position = 0;
     Mode mode = Mode::kDirect;
+    bool puts = false;      // by RDMA, or not from there at all
     uint32_t children = 0;  // seats that get it from this one
     uint64_t rest_at = 0;   // how much of the rest was looked at
     // As of the last look: how far it is here, and at the relay, and since when.
@@ -117,14 +119,20 @@ class ChainSeat {
 
   // --- the lane ---
   bool large(uint64_t len) const { return len >= chain_.from_bytes_; }
-  // What to do with the next message, when it is large.
-  Step step(const Message& m);
+  bool followed(uint64_t len) const {
+    return link_ != nullptr && large(len) && chain_.seats_.size() > 1;
+  }
+  // What to do with the next message, when it is large; `puts`: it can go by RDMA.
+  Step step(const Message& m, bool puts);
   // It was begun, as step() said.
-  void begun(const Message& m, uint64_t position, uint64_t arena, bool announced);
+  void begun(const Message& m, uint64_t position, uint64_t arena, bool announced, bool puts);
   // The lane has nothing to send, or no credit.
   void stopped();
-  // Whether the announced message is still to come from a relay, and from which node.
-  uint64_t relay_of(uint64_t position);
+  // The announced message that is still to come from a relay, and from which node. Null, 0: none.
+  const Large* relayed_at(uint64_t position);
+  uint64_t relay_of(const Large& l) const;
+  // Its relay has brought so many bytes of it, and brings no more.
+  void refused(uint64_t position, uint64_t landed);
   // Sent before the next message: PASS for others, the rest of what fell back.
   bool urgent() const { return urgent_; }
   Urgent next_urgent();
@@ -139,7 +147,7 @@ class ChainSeat {
   bool done(const Large& l) const;
   uint64_t have(uint64_t position) const;
   bool holds(const Large& l) const;
-  Large* upstream(uint64_t source, uint64_t now, ChainSeat*& seat) const;
+  Large* upstream(const Message& m, bool puts, uint64_t now, ChainSeat*& seat) const;
   void look_at(Large& l, uint64_t now);
   bool relayed(const Large& l) const;
   Large* in_ring(uint64_t i) { return &large_[i % large_.size()]; }
@@ -163,12 +171,14 @@ class ChainSeat {
   uint64_t waits_until_ = 0;
   uint64_t look_at_ = kNever;
   uint64_t avoid_until_ = 0;
+  uint64_t alone_for_ = 0;        // the last time
+  uint64_t alone_until_ = 0;      // no relay can put to its peer
   ChainSeat* usual_ = nullptr;    // the last relay
   uint64_t next_source_ = 0;      // one past the last large message that was begun
   uint64_t landed_position_ = 0;  // how far the last LANDED was taken
   uint64_t landed_ = 0;
   uint64_t begun_ = 0;  // large messages so far; the last of them are known
-  std::array<Large, 32> large_;
+  std::array<Large, 64> large_;
   ChainStats stats_;
 };
 

@@ -317,15 +317,16 @@ void InLane::look() {
 
 Credit InLane::grant() {
   look();
-  granted_ = {seen_.position, grantable()};
+  granted_ = grantable();
   if (put_) mirror_.may_be_written(granted_.arena + arena_size_);
   return {alias_, epoch_, granted_.position, granted_.arena};
 }
 
 bool InLane::credit_grew(bool idle) {
   look();
-  const uint64_t positions = seen_.position - granted_.position;
-  const uint64_t bytes = grantable() - granted_.arena;
+  const LaneWriter::Tail next = grantable();
+  const uint64_t positions = next.position - granted_.position;
+  const uint64_t bytes = next.arena - granted_.arena;
   if (idle && seen_.position == head_) return positions != 0;
   return positions > ring_mask_ / kGoodPart || bytes >= arena_size_ / kGoodPart;
 }

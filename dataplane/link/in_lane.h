@@ -26,6 +26,7 @@
 #include "dataplane/link/block_map.h"
 #include "dataplane/link/digest.h"
 #include "dataplane/link/passing.h"
+#include "dataplane/link/put_path.h"
 #include "dataplane/wire/ack.h"
 #include "dataplane/wire/batch.h"
 #include "dataplane/wire/fragment.h"
@@ -66,7 +67,8 @@ class InLane {
   void set_large_from(uint64_t bytes) { large_from_ = bytes; }
 
   // The worker: from now on the peer may put into the mirror's arena, wherever it has credit for.
-  void let_put();
+  // `memory` is what a device of this worker knows the arena by.
+  void let_put(const PutMemory& memory);
 
   // Before it is added: what the mirror's memory is known by to the port (a Region), so that what
   // is passed on need not be copied. Null: it is.
@@ -75,6 +77,7 @@ class InLane {
  private:
   friend class Link;
   friend class LinkRelay;
+  friend class PutRelay;
 
   enum class State : uint8_t { kEmpty, kPieces, kWhole };
 
@@ -110,6 +113,13 @@ class InLane {
   void expect(uint64_t position, uint64_t node);
   // kNoLane: nobody said that it comes from there.
   Drop on_relayed(uint64_t node, const Relayed& r, uint32_t part);
+  // The message's beginning. Its piece does not count as copied: the rest is to be put.
+  Drop on_announced(const Fragment& f, uint32_t part);
+  // Until release(): the place of this message, which was not granted anew yet, is not.
+  bool hold(uint64_t position, uint64_t arena);
+  void release(uint64_t position, uint64_t arena);
+  // It is published, or whole.
+  bool has_whole(uint64_t position) const;
   // How many bytes of the message at this place have come, from `offset` on; looks at `most` of
   // them. kGone: they are not here any more.
   uint64_t landed(const Passing& p, uint64_t offset, uint64_t most) const;
@@ -117,9 +127,10 @@ class InLane {
   // The digest that was said of it, for its piece that reaches the end.
   std::optional<uint32_t> digest_of(const Passing& p, uint64_t offset, uint64_t len) const;
   Landed report();
+  Landed refusal();
 
   // How far the peer may be told that they are.
-  uint64_t grantable() const;
+  LaneWriter::Tail grantable() const;
   // Looks at the mirror's readers and grants what they let go of.
   Credit grant();
   // Looks at them; true when the peer should hear of it: they let go of a good part.
@@ -165,6 +176,7 @@ class InLane {
   std::vector<Digest> digests_;  // beside ring_
   BlockMap blocks_;              // of messages in pieces, that have come
   void* region_ = nullptr;
+  std::vector<PutMemory> put_memory_;
   RelayedLane relay_;
   InLaneStats stats_;
 };

@@ -5,18 +5,46 @@
 
 namespace penstock {
 
-void InLane::let_put() {
+void InLane::let_put(const PutMemory& memory) {
   put_ = true;
+  relay_.held.reserve(RelayedLane::kMostHeld);
+  relay_.refused.reserve(RelayedLane::kMostHeld);
+  const auto same = [&](const PutMemory& m) { return m.device == memory.device; };
+  if (std::ranges::none_of(put_memory_, same)) put_memory_.push_back(memory);
   mirror_.may_be_written(granted_.arena + arena_size_);
 }
 
 // A lossy reader must know before a place is overwritten. Where the peer writes by itself, that is
 // before it is told that it may; and so that such readers find anything at all, it is told of no
-// more than half of the arena ahead.
-uint64_t InLane::grantable() const {
-  if (!put_ || !mirror_.has_lossy()) return seen_.arena;
-  const uint64_t behind = fill_ - std::min(fill_, arena_size_ / 2);
-  return std::max(granted_.arena, std::min(seen_.arena, behind));
+// more than half of the arena ahead. What is held is not granted at all.
+LaneWriter::Tail InLane::grantable() const {
+  LaneWriter::Tail t = seen_;
+  if (put_ && mirror_.has_lossy())
+    t.arena = std::min(t.arena, fill_ - std::min(fill_, arena_size_ / 2));
+  for (const RelayedLane::Held& h : relay_.held) {
+    t.position = std::min(t.position, h.position);
+    t.arena = std::min(t.arena, h.arena);
+  }
+  return {std::max(t.position, granted_.position), std::max(t.arena, granted_.arena)};
+}
+
+bool InLane::hold(uint64_t position, uint64_t arena) {
+  if (granted_.position > position || granted_.arena > arena) return false;
+  if (relay_.held.size() == relay_.held.capacity()) return false;
+  relay_.held.push_back({position, arena});
+  return true;
+}
+
+void InLane::release(uint64_t position, uint64_t arena) {
+  const auto it = std::ranges::find_if(relay_.held, [&](const RelayedLane::Held& h) {
+    return h.position == position && h.arena == arena;
+  });
+  if (it != relay_.held.end()) relay_.held.erase(it);
+}
+
+bool InLane::has_whole(uint64_t position) const {
+  return static_cast<int64_t>(position - head_) < 0 ||
+         ring_[position & ring_mask_].state == State::kWhole;
 }
 
 // In what was granted, whatever else a frame may do: else it was written before anybody knew.

@@ -12,6 +12,15 @@ void InLane::expect(uint64_t position, uint64_t node) {
   relay_.expected[relay_.next++ % relay_.expected.size()] = {position, node};
 }
 
+Drop InLane::on_announced(const Fragment& f, uint32_t part) {
+  const uint64_t position = f.header.position;
+  Waiting& w = ring_[position & ring_mask_];
+  const bool framed = w.state != State::kEmpty && w.framed;
+  const Drop d = on_piece(f, part);
+  if (d == Drop::kNone && static_cast<int64_t>(position - head_) >= 0) w.framed = framed;
+  return d;
+}
+
 // Where the message lies, and what else there is to know of it, its source has said.
 Drop InLane::on_relayed(uint64_t node, const Relayed& r, uint32_t part) {
   const RelayedHeader& h = r.header;
@@ -48,6 +57,16 @@ const std::byte* InLane::bytes_of(const Passing& p, uint64_t offset, uint64_t le
 std::optional<uint32_t> InLane::digest_of(const Passing& p, uint64_t offset, uint64_t len) const {
   if (p.len <= kDigestFrom || offset + len != p.len) return std::nullopt;
   return digests_[p.position & ring_mask_].said();
+}
+
+// The first of those that no relay brings any more.
+Landed InLane::refusal() {
+  const uint64_t position = relay_.refused.front();
+  relay_.refused.erase(relay_.refused.begin());
+  const Waiting& w = ring_[position & ring_mask_];
+  if (has_whole(position) || w.state != State::kPieces) return report();
+  const uint64_t here = blocks_.run(w.arena, w.len) * kArenaAlign;
+  return {alias_, epoch_, position, Landed::kRefused | std::min(here, w.len)};
 }
 
 // All before the head are here; of the message there, its beginning.

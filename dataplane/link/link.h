@@ -185,6 +185,7 @@ class Link {
   friend class ChainSeat;
   friend class LinkRelay;
   friend class Peers;
+  friend class PutRelay;
 
   // The other side of the connection, as its HELLO or HELLO_ACK said.
   struct Peer {

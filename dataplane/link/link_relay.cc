@@ -1,10 +1,12 @@
 // Messages that go down a chain: what a link takes of them, and what it passes on.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "dataplane/link/chain.h"
 #include "dataplane/link/link.h"
 #include "dataplane/link/peers.h"
+#include "dataplane/link/put_path.h"
 #include "dataplane/wire/crc32c.h"
 #include "dataplane/wire/relay.h"
 
@@ -25,11 +27,30 @@ Drop LinkRelay::on_announce(std::span<const std::byte> body, uint64_t now) {
   const FragmentHeader& h = a->fragment.header;
   InLane* lane = nullptr;
   if (const Drop d = link_.find_in(h.alias, h.epoch, lane); lane == nullptr) return d;
-  const Drop d = lane->on_piece(a->fragment, crc_part(a->fragment.piece));
+  const uint32_t part = crc_part(a->fragment.piece);
+  const Drop d =
+      a->puts ? lane->on_announced(a->fragment, part) : lane->on_piece(a->fragment, part);
   pass_on(lane);
-  if (d == Drop::kNone || d == Drop::kDuplicate) lane->expect(h.position, a->relay);
+  if (a->puts && d == Drop::kNone) ask_for(*a, lane, now);
+  if (!a->puts && (d == Drop::kNone || d == Drop::kDuplicate)) lane->expect(h.position, a->relay);
   link_.touch(lane, now);
   return d;
+}
+
+// Once for a message. When its relay cannot be asked, the source hears so.
+void LinkRelay::ask_for(const Announce& a, InLane* lane, uint64_t now) {
+  const uint64_t position = a.fragment.header.position;
+  Link* relay = peers_ != nullptr ? peers_->to(a.relay) : nullptr;
+  if (relay != nullptr && relay != &link_ && relay->relay_.puts_ != nullptr &&
+      relay->relay_.puts_->ask_for(link_, *lane, position))
+    return;
+  refuse(lane, position, now);
+}
+
+void LinkRelay::refuse(InLane* lane, uint64_t position, uint64_t now) {
+  if (lane->relay_.refused.size() < lane->relay_.refused.capacity())
+    lane->relay_.refused.push_back(position);
+  report(lane, now);
 }
 
 // What cannot be done is not done: the source finds out.
@@ -39,7 +60,14 @@ Drop LinkRelay::on_pass(std::span<const std::byte> body) {
   InLane* lane = nullptr;
   if (const Drop d = link_.find_in(p->alias, p->epoch, lane); lane == nullptr) return d;
   Link* to = peers_ != nullptr ? peers_->to(p->to) : nullptr;
-  if (to == nullptr || to == &link_ || !to->relay_.begin(*p, lane)) stats_.refused.add(1);
+  bool taken = to != nullptr && to != &link_;
+  if (taken && p->puts) {
+    PutPath* puts = to->relay_.puts_;
+    taken = puts != nullptr && puts->pass(link_, *lane, *p);
+  } else if (taken) {
+    taken = to->relay_.begin(*p, lane);
+  }
+  if (!taken) stats_.refused.add(1);
   return Drop::kNone;
 }
 
@@ -81,12 +109,20 @@ void LinkRelay::came(InLane* lane, uint64_t bytes, uint64_t now) {
   pass_on(lane);
   RelayedLane& r = lane->relay_;
   r.news += bytes;
-  if (!r.reporting) {
-    r.reporting = true;
-    reporting_.push_back(lane);
-  }
   const bool due = r.news >= kReportBytes || r.report_position != lane->head_;
-  report_at_ = std::min(report_at_, due ? now : now + kReportNs);
+  report(lane, due ? now : now + kReportNs);
+}
+
+void LinkRelay::report(InLane* lane, uint64_t at) {
+  if (!std::exchange(lane->relay_.reporting, true)) reporting_.push_back(lane);
+  report_at_ = std::min(report_at_, at);
+}
+
+void LinkRelay::on_put_landed(InLane* lane, uint64_t position, uint64_t offset, uint64_t bytes,
+                              uint64_t now) {
+  stats_.put_bytes_in.add(bytes);
+  lane->on_put_landed(position, offset, bytes);
+  came(lane, bytes, now);
 }
 
 Drop LinkRelay::on_landed(std::span<const std::byte> body) {
@@ -136,6 +172,7 @@ void LinkRelay::drop(size_t i) {
 }
 
 void LinkRelay::forget(const InLane* lane) {
+  if (puts_ != nullptr && lane->relay_.puts != 0) puts_->forget(lane);
   for (size_t i = passings_.count; i != 0; i--)
     if (passings_.list[i - 1].from == lane) drop(i - 1);
 }
@@ -151,7 +188,7 @@ void LinkRelay::end() {
     drop(passings_.count - 1);
   passings_.ready = false;
   link_.in_.for_each([this](InLane& lane) {
-    if (lane.relay_.passings != 0 && peers_ != nullptr) peers_->forget(&lane);
+    if ((lane.relay_.passings | lane.relay_.puts) != 0 && peers_ != nullptr) peers_->forget(&lane);
     lane.relay_.reporting = false;
   });
   reporting_.clear();
@@ -159,7 +196,7 @@ void LinkRelay::end() {
 }
 
 void LinkRelay::leave(InLane* lane) {
-  if (lane->relay_.passings != 0 && peers_ != nullptr) peers_->forget(lane);
+  if ((lane->relay_.passings | lane->relay_.puts) != 0 && peers_ != nullptr) peers_->forget(lane);
   if (lane->relay_.reporting) std::erase(reporting_, lane);
   lane->relay_.reporting = false;
 }
@@ -251,10 +288,12 @@ size_t LinkRelay::send_landed(std::span<TxFrame> frames, uint64_t now) {
   size_t n = 0;
   while (n < frames.size() && !reporting_.empty()) {
     InLane* lane = reporting_.back();
-    reporting_.pop_back();
-    lane->relay_.reporting = false;
+    const bool refuses = !lane->relay_.refused.empty();
     TxFrame& f = frames[n++];
-    write_landed(lane->report(), {f.data + kHopHeaderSize, kLandedSize});
+    write_landed(refuses ? lane->refusal() : lane->report(),
+                 {f.data + kHopHeaderSize, kLandedSize});
+    lane->relay_.reporting = refuses && (!lane->relay_.refused.empty() || lane->relay_.news != 0);
+    if (!lane->relay_.reporting) reporting_.pop_back();
     f.len = kHopHeaderSize + kLandedSize;
     link_.finish(f, FrameType::kLanded, 0, link_.peer_.connection, now);
   }

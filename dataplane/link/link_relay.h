@@ -20,6 +20,8 @@ namespace penstock {
 
 class Link;
 class Peers;
+class PutPath;
+struct Announce;
 struct Pass;
 
 class LinkRelay {
@@ -31,6 +33,8 @@ class LinkRelay {
   void reserve(size_t lanes) { reporting_.reserve(lanes); }
   // The worker's links, as long as this is one of them.
   void set_peers(Peers* peers) { peers_ = peers; }
+  // The way by which the peer can be put to, and puts here. It outlives its use.
+  void set_puts(PutPath* puts) { puts_ = puts; }
   const RelayStats& stats() const { return stats_; }
 
   // --- frames in ---
@@ -41,6 +45,11 @@ class LinkRelay {
   Drop on_landed(std::span<const std::byte> body);
   // More of this mirror has come.
   void pass_on(const InLane* lane);
+  // No more of this message of this link's peer comes by its relay.
+  void refuse(InLane* lane, uint64_t position, uint64_t now);
+  // Bytes of a message of this link's peer, which another peer has put.
+  void on_put_landed(InLane* lane, uint64_t position, uint64_t offset, uint64_t bytes,
+                     uint64_t now);
 
   // --- frames out ---
   bool ready() const { return passings_.ready; }
@@ -66,7 +75,7 @@ class LinkRelay {
   void leave(InLane* lane);
   // The session is over, or the link leaves its worker.
   void end();
-  // Nothing of the mirror is passed on any more; more of it may be.
+  // Nothing of the mirror is passed on any more, nor asked for; more of it may be.
   void forget(const InLane* lane);
   void look_at(const InLane* lane);
 
@@ -76,11 +85,14 @@ class LinkRelay {
   bool begin(const Pass& p, InLane* from);
   void drop(size_t i);
   void came(InLane* lane, uint64_t bytes, uint64_t now);
+  void report(InLane* lane, uint64_t at);
+  void ask_for(const Announce& a, InLane* lane, uint64_t now);
   uint32_t piece_size(const Passing& p, uint64_t offset) const;
   bool put(const Sent& what, TxFrame& frame);
 
   Link& link_;
   Peers* peers_ = nullptr;
+  PutPath* puts_ = nullptr;
   Passings passings_;
   std::vector<InLane*> reporting_;  // of which the peer has to be told how far they are
   uint64_t report_at_ = kNever;

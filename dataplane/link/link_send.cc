@@ -157,6 +157,7 @@ size_t Link::send_lanes(std::span<TxFrame> frames, uint64_t now) {
 
 size_t Link::send_lane(OutLane& lane, std::span<TxFrame> frames, uint64_t now) {
   size_t n = 0;
+  lane.puts_full_ = false;
   while (n < frames.size() && may_send(now)) {
     TxFrame& f = frames[n];
     const OutLane::Next next = lane.peek();
@@ -200,6 +201,7 @@ size_t Link::send_lane(OutLane& lane, std::span<TxFrame> frames, uint64_t now) {
         const PutPath::Take take = again ? lane.put_again() : lane.put_next();
         if (take == PutPath::Take::kTaken) continue;
         if (take == PutPath::Take::kFull) {
+          lane.puts_full_ = true;
           lane.state_ = OutLane::State::kDry;
           return n;
         }

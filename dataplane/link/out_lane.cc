@@ -123,8 +123,10 @@ OutLane::Next OutLane::peek() {
   const uint64_t end = arena_next(arena_place(fill_, m.len, arena_size_), m.len);
   if (!has_room(next_, end, consumed_)) return Next::kBlocked;
   if (fits_batch(m)) return Next::kBatch;
-  if (m.len >= puts_from_ || waits_for_puts(m.len)) return Next::kPut;
-  return seat_ == nullptr ? Next::kPiece : peek_large(m);
+  if (waits_for_puts(m.len)) return Next::kPut;
+  const bool puts = can_put(m);
+  if (seat_ != nullptr) return peek_large(m, puts);
+  return puts ? Next::kPut : Next::kPiece;
 }
 
 // What the loop counts stands in local variables: a store of a byte may change any member, as far
@@ -204,7 +206,7 @@ std::optional<uint32_t> OutLane::put_digest(const Sent& piece, std::span<const s
 
 Sent OutLane::write_piece(TxFrame& frame, uint32_t body_room) {
   const Message& m = staged_[staged_at_];
-  if (piece_at_ == 0) begin_pieces(m, false);
+  if (piece_at_ == 0) begin_pieces(m, false, false);
   const Sent what{this, next_, piece_at_, piece_size(m.len - piece_at_, body_room), true};
   put_piece(m, what, frame);
   piece_at_ += what.count;
@@ -213,12 +215,12 @@ Sent OutLane::write_piece(TxFrame& frame, uint32_t body_room) {
 }
 
 // The message at next_ goes in pieces from now on.
-void OutLane::begin_pieces(const Message& m, bool announced) {
+void OutLane::begin_pieces(const Message& m, bool announced, bool puts) {
   record(next_) = {m.position,    arena_place(fill_, m.len, arena_size_),
                    m.len,         static_cast<uint32_t>(BlockMap::blocks(m.len)),
                    Kind::kPieces, 0};
   digest_ = {};
-  if (seat_ != nullptr) seat_->begun(m, next_, record(next_).arena, announced);
+  if (seat_ != nullptr) seat_->begun(m, next_, record(next_).arena, announced, puts);
 }
 
 // The message at next_ is sent whole, or no longer worth it.

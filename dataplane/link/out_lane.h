@@ -90,6 +90,8 @@ class OutLane {
     if (std::exchange(hold_from_, from_bytes) != from_bytes) stats_.held.store(0);
   }
   bool waits_for_puts(uint64_t bytes) const { return bytes >= hold_from_; }
+  // Other lanes of its chain wait for what this one begins.
+  bool leads(uint64_t bytes) const;
 
   // Everything that the feed gave is at the peer.
   bool idle() const { return stats_.in_flight() == 0; }
@@ -154,13 +156,15 @@ class OutLane {
 
   // --- out_lane_chain.cc: what goes down a chain (chain.h) ---
   Next peek_urgent();
-  Next peek_large(const Message& m);
+  Next peek_large(const Message& m, bool puts);
   Sent write_announce(TxFrame& frame, uint32_t body_room);
   Sent write_pass(TxFrame& frame);
   Sent write_rest(TxFrame& frame, uint32_t body_room);
   void rewrite_chain(Sent& sent, TxFrame& frame, uint32_t body_room);
   void on_landed(const Landed& l);
-  void begin_pieces(const Message& m, bool announced);
+  void begin_pieces(const Message& m, bool announced, bool puts);
+  // It gets on, or waits for nothing but room in its put path.
+  bool sending() const { return state_ == State::kActive || puts_full_; }
 
   // --- out_lane_puts.cc: what goes by another way (put_path.h) ---
   PutPath::Take put_next();
@@ -170,10 +174,15 @@ class OutLane {
                       uint64_t len);
   void put_landed(uint64_t position, uint64_t offset, uint64_t bytes);
   void put_ended(uint64_t position, uint64_t offset, uint64_t bytes);
+  bool place_granted(const Message& m) const;
+  bool can_put(const Message& m) const { return m.len >= puts_from_ && place_granted(m); }
+  // The peer has all up to there, and nothing more comes by others.
+  void put_rest(uint64_t position, uint64_t from);
   bool find_rest();
   bool put_rest_waits() {
     const Rest& r = rests_.front();
-    return !r.framed && waits_for_puts(record(r.position).len);
+    const uint64_t len = record(r.position).len;
+    return !r.framed && (waits_for_puts(len) || (r.put && len >= puts_from_));
   }
   Sent write_put_rest(TxFrame& frame, uint32_t body_room);
 
@@ -200,6 +209,7 @@ class OutLane {
   const uint32_t epoch_;
   State state_ = State::kDetached;
   bool touched_ = false;
+  bool puts_full_ = false;  // waits for its put path
   uint32_t staged_at_ = 0;  // staged_[staged_at_, staged_end_) wait to be sent
   uint32_t staged_end_ = 0;
   uint64_t next_;          // position of the next message in the mirror
@@ -222,6 +232,7 @@ class OutLane {
     uint64_t at;
     uint64_t end;
     bool framed;  // some of it went by frames: so does the rest
+    bool put;     // none of it is on its way: it may be put, though it need not
   };
   static constexpr size_t kRests = 256;  // as many as a put path has under way
   std::vector<Rest> rests_;

@@ -24,8 +24,8 @@ OutLane::Next OutLane::peek_urgent() {
 }
 
 // kDry: the seat wakes the lane when it may go on.
-OutLane::Next OutLane::peek_large(const Message& m) {
-  switch (seat_->step(m)) {
+OutLane::Next OutLane::peek_large(const Message& m, bool puts) {
+  switch (seat_->step(m, puts)) {
     case ChainSeat::Step::kAnnounce:
       return Next::kAnnounce;
     case ChainSeat::Step::kWait:
@@ -33,13 +33,17 @@ OutLane::Next OutLane::peek_large(const Message& m) {
     case ChainSeat::Step::kSend:
       break;
   }
-  return Next::kPiece;
+  return puts ? Next::kPut : Next::kPiece;
+}
+
+bool OutLane::leads(uint64_t bytes) const {
+  return seat_ != nullptr && seat_->followed(bytes);
 }
 
 // The first block, and behind it where the others come from. To this lane the message is sent.
 Sent OutLane::write_announce(TxFrame& frame, uint32_t body_room) {
   const Message& m = staged_[staged_at_];
-  begin_pieces(m, true);
+  begin_pieces(m, true, can_put(m));
   Sent what{this, next_,           0, static_cast<uint32_t>(std::min(m.len, kArenaAlign)),
             true, Carry::kAnnounce};
   finish_pieces();
@@ -77,23 +81,27 @@ void OutLane::rewrite_chain(Sent& sent, TxFrame& frame, uint32_t body_room) {
     frame.len = kHopHeaderSize + kPassSize;
     return;
   }
-  const uint64_t relay = seat_->relay_of(sent.position);
+  const ChainSeat::Large* relayed = seat_->relayed_at(sent.position);
   sent.carry = Carry::kOwn;
   rewrite(sent, frame, body_room);
-  if (relay == 0 || sent.count == 0 || !sent.piece) return;
+  if (relayed == nullptr || sent.count == 0 || !sent.piece) return;
   sent.carry = Carry::kAnnounce;
   if (frame.payload_len != 0) std::memcpy(frame.data + frame.len, frame.payload, frame.payload_len);
   frame.len += frame.payload_len;
   frame.payload = nullptr;
   frame.payload_len = frame.part_len = 0;
   frame.region = nullptr;
-  store_le(frame.data + frame.len, relay);
+  write_announce_tail(seat_->relay_of(*relayed), relayed->puts, frame.data + frame.len);
   frame.len += kAnnounceTailSize;
 }
 
 void OutLane::on_landed(const Landed& l) {
   const bool sane = l.position - delivered_ <= next_ - delivered_;
   if (!sane || seat_ == nullptr) return;
+  if ((l.landed & Landed::kRefused) != 0) {
+    if (l.position != next_) seat_->refused(l.position, l.landed & ~Landed::kRefused);
+    return;
+  }
   arrived_before(l.position);
   if (l.position != next_) {
     SentMessage& s = record(l.position);
@@ -102,6 +110,7 @@ void OutLane::on_landed(const Landed& l) {
     if (s.kind == Kind::kPieces && s.left != 0 && to > from) {
       s.left -= static_cast<uint32_t>(blocks_.set(s.arena + from, to - from));
       if (s.left == 0) blocks_.clear(s.arena, s.len);
+      seat_->alone_for_ = 0;
       seat_->landed_position_ = l.position;
       seat_->landed_ = to;
     }

@@ -1,6 +1,7 @@
 // What an OutLane gives to its PutPath, and what it sends of it when that did not get there.
 #include <algorithm>
 
+#include "dataplane/link/chain.h"
 #include "dataplane/link/out_lane.h"
 
 namespace penstock {
@@ -11,16 +12,22 @@ constexpr uint64_t kStretch = 1 << 20;
 
 }  // namespace
 
+// Only where its place is granted is it put, by whomever: an empty mirror takes more, but by
+// frames.
+bool OutLane::place_granted(const Message& m) const {
+  return arena_next(arena_place(fill_, m.len, arena_size_), m.len) - consumed_.arena <= arena_size_;
+}
+
 // The message at next_, which is large, goes that way, or not; or waits until it can.
 PutPath::Take OutLane::put_next() {
   const Message& m = staged_[staged_at_];
   const uint64_t arena = arena_place(fill_, m.len, arena_size_);
-  // Only where its place is granted: an empty mirror takes more, but by frames.
-  if (arena_next(arena, m.len) - consumed_.arena > arena_size_) return by_frames();
+  if (!place_granted(m)) return by_frames();
   const PutPath::Take take = offer(m, next_, arena, 0, m.len);
   if (take != PutPath::Take::kTaken) return take;
   record(next_) = {m.position,    arena, m.len, static_cast<uint32_t>(BlockMap::blocks(m.len)),
                    Kind::kPieces, 0};
+  if (seat_ != nullptr) seat_->begun(m, next_, arena, false, true);
   finish_pieces();
   return take;
 }
@@ -77,7 +84,12 @@ void OutLane::put_landed(uint64_t position, uint64_t offset, uint64_t bytes) {
 
 void OutLane::put_ended(uint64_t position, uint64_t offset, uint64_t bytes) {
   if (position >= delivered_ && record(position).left != 0)
-    rests_.push_back({position, offset, offset + bytes, false});
+    rests_.push_back({position, offset, offset + bytes, false, false});
+}
+
+void OutLane::put_rest(uint64_t position, uint64_t from) {
+  put_landed(position, 0, std::min(from, record(position).len) & ~(kArenaAlign - 1));
+  rests_.push_back({position, 0, record(position).len, false, true});
 }
 
 // The first of them with something left to send is in front.

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "dataplane/base/counter.h"
 #include "dataplane/base/line.h"
@@ -53,6 +54,15 @@ struct RelayedLane {
   std::array<Expected, 64> expected;
   size_t next = 0;
   uint32_t passings = 0;  // of its messages, on all links
+  uint32_t puts = 0;      // of its messages that peers put here, or that are put on to peers
+  static constexpr size_t kMostHeld = 256;
+  // Where these lie: nothing there may be written anew.
+  struct Held {
+    uint64_t position;
+    uint64_t arena;
+  };
+  std::vector<Held> held;
+  std::vector<uint64_t> refused;  // positions that its source has to hear of
   bool reporting = false;
   uint64_t news = 0;  // bytes since the last report
   uint64_t report_position = 0;
@@ -63,6 +73,7 @@ struct RelayedLane {
 struct alignas(kPair) RelayStats {
   Counter frames_out, bytes_out;  // pieces passed on to the peer
   Counter frames_in, bytes_in;    // such as came from it
+  Counter put_bytes_in;           // of its messages that other peers have put
   Counter unexpected;             // of these, such as nobody had announced
   Counter refused;                // PASS from the peer that could not be followed
   Counter gone;  // messages that ended before they were through: overwritten, or not taken

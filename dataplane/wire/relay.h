@@ -19,19 +19,31 @@ namespace penstock {
 
 // Source to receiver: the body of a FRAGMENT with the message's beginning, and behind it the node
 // from which the rest may come.
-inline constexpr size_t kAnnounceTailSize = 8;
+inline constexpr size_t kAnnounceTailSize = 16;
 
 struct Announce {
   Fragment fragment;
   uint64_t relay = 0;  // node id
+  bool puts = false;   // by RDMA, or not from there at all
+
+  static constexpr uint32_t kPuts = 1;
 };
+
+inline void write_announce_tail(uint64_t relay, bool puts, std::byte* out) {
+  store_le(out, relay);
+  store_le(out + 8, puts ? Announce::kPuts : uint32_t{0});
+  store_le(out + 12, uint32_t{0});
+}
 
 inline std::optional<Announce> parse_announce(std::span<const std::byte> body) {
   if (body.size() < kFragmentHeaderSize + kAnnounceTailSize) return std::nullopt;
   const size_t at = body.size() - kAnnounceTailSize;
   const auto f = parse_fragment(body.first(at));
+  const std::byte* tail = body.data() + at;
+  const auto flags = load_le<uint32_t>(tail + 8);
   if (!f || f->header.offset != 0) return std::nullopt;
-  return Announce{*f, load_le<uint64_t>(body.data() + at)};
+  if ((flags & ~Announce::kPuts) != 0 || load_le<uint32_t>(tail + 12) != 0) return std::nullopt;
+  return Announce{*f, load_le<uint64_t>(tail), flags != 0};
 }
 
 // Source to relay: put this message, as it lands in your mirror, to that node as well.
@@ -49,7 +61,9 @@ struct Pass {
   uint32_t to_alias = 0;       // of the lane on that link
   uint32_t to_epoch = 0;
   uint64_t to_position = 0;
+  bool puts = false;  // by RDMA, or not at all
 
+  static constexpr uint32_t kPuts = 1;
   bool operator==(const Pass&) const = default;
 };
 
@@ -64,18 +78,26 @@ inline void write_pass(const Pass& p, std::span<std::byte> out) {
   store_le(at + 40, p.to_connection);
   store_le(at + 44, p.to_alias);
   store_le(at + 48, p.to_epoch);
-  store_le(at + 52, uint32_t{0});
+  store_le(at + 52, p.puts ? Pass::kPuts : uint32_t{0});
   store_le(at + 56, p.to_position);
 }
 
 inline std::optional<Pass> parse_pass(std::span<const std::byte> body) {
   if (body.size() != kPassSize) return std::nullopt;
   const std::byte* p = body.data();
-  if (load_le<uint32_t>(p + 52) != 0) return std::nullopt;
-  return Pass{load_le<uint32_t>(p),      load_le<uint32_t>(p + 4),  load_le<uint64_t>(p + 8),
-              load_le<uint64_t>(p + 16), load_le<uint64_t>(p + 24), load_le<uint64_t>(p + 32),
-              load_le<uint32_t>(p + 40), load_le<uint32_t>(p + 44), load_le<uint32_t>(p + 48),
-              load_le<uint64_t>(p + 56)};
+  const auto flags = load_le<uint32_t>(p + 52);
+  if ((flags & ~Pass::kPuts) != 0) return std::nullopt;
+  return Pass{load_le<uint32_t>(p),
+              load_le<uint32_t>(p + 4),
+              load_le<uint64_t>(p + 8),
+              load_le<uint64_t>(p + 16),
+              load_le<uint64_t>(p + 24),
+              load_le<uint64_t>(p + 32),
+              load_le<uint32_t>(p + 40),
+              load_le<uint32_t>(p + 44),
+              load_le<uint32_t>(p + 48),
+              load_le<uint64_t>(p + 56),
+              flags != 0};
 }
 
 // Relay to receiver: a piece of a message that its source has announced.
@@ -138,6 +160,9 @@ struct Landed {
   uint64_t position = 0;
   uint64_t landed = 0;
 
+  // In `landed`: the message at `position` was announced to come by RDMA, and no more of it than
+  // these bytes does.
+  static constexpr uint64_t kRefused = uint64_t{1} << 63;
   bool operator==(const Landed&) const = default;
 };
 

@@ -56,6 +56,11 @@ void fragment(Bytes body, std::span<std::byte> out) {
 // No frame, but bytes of a peer's all the same: what is accepted lies in its message.
 void put_record(Bytes bytes, std::span<std::byte> out) {
   if (bytes.size() < kPutRecordSize) return;
+  if (const auto n = parse_pass_note(bytes.first<kPutRecordSize>())) {
+    std::array<std::byte, kPutRecordSize> note;
+    write_pass_note(*n, note);
+    require_same(note, bytes.first(kPutRecordSize));
+  }
   const auto r = parse_put_record(bytes.first<kPutRecordSize>());
   if (!r) return;
   const FragmentHeader& m = r->message;

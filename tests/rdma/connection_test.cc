@@ -16,17 +16,22 @@ constexpr uint64_t kArena = 1 << 22;
 
 struct Seen final : Connection::Sink {
   void arrived(const Connection::Put& put) override { done.push_back(put.message.position); }
-  bool begun(const FragmentHeader& message) override {
-    known.push_back(message.position);
+  bool begun(const PutRecord& transfer) override {
+    known.push_back(transfer.message.position);
     return sane;
   }
-  void landed(const FragmentHeader& message, uint64_t offset, uint64_t bytes) override {
-    pieces.emplace_back(message.position, offset);
+  void landed(const PutRecord& transfer, uint64_t offset, uint64_t bytes) override {
+    pieces.emplace_back(transfer.message.position, offset);
     landed_bytes += bytes;
+  }
+  bool noted(const PassNote& note) override {
+    notes.push_back(note);
+    return sane;
   }
 
   bool sane = true;
   std::vector<uint64_t> done, known;
+  std::vector<PassNote> notes;
   std::vector<std::pair<uint64_t, uint64_t>> pieces;
   uint64_t landed_bytes = 0;
 };

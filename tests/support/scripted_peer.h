@@ -189,10 +189,14 @@ class ScriptedPeer {
   std::vector<LinkEvent> events() {
     std::vector<LinkEvent> out;
     LinkEvent e;
-    while (link.next_event(e))
+    while (link.next_event(e)) {
+      if (e.kind == LinkEvent::kUp) began = e.session;
       out.push_back(e);
+    }
     return out;
   }
+
+  uint64_t began = 0;  // the session of which the last kUp told
 
   uint64_t drops(Drop d) const { return link.stats().drops.read(d); }
 

@@ -75,7 +75,7 @@ class RelayedDigest : public ::testing::Test {
     write_fragment(piece(0, 64), b);
     b.insert(b.end(), bytes.begin(), bytes.begin() + 64);
     b.resize(b.size() + kAnnounceTailSize);
-    store_le(&b[b.size() - kAnnounceTailSize], uint64_t{3});
+    write_announce_tail(3, false, &b[b.size() - kAnnounceTailSize]);
     EXPECT_EQ(receiver.two.give(FrameType::kAnnounce, b), Drop::kNone);
   }
   void give_relay(std::optional<uint32_t> digest) {

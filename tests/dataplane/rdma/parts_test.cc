@@ -18,7 +18,7 @@ class Parts : public ::testing::Test {
   void SetUp() override {
     ASSERT_TRUE(rig_.connect());
     flow_ = &rig_.add_flow(0, {});
-    flow_->in.let_put();
+    flow_->in.let_put({});
     rig_.step();
   }
   static FragmentHeader message(uint64_t position, uint64_t arena, uint64_t len) {

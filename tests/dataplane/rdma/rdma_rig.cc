@@ -55,7 +55,9 @@ Flow& RdmaRig::add_flow(size_t from, const FlowConfig& config) {
 }
 
 void RdmaRig::add(const Lane& lane, size_t rail) {
-  lane.flow->in.let_put();
+  const Registration& m = lane.mirror[rail];
+  lane.flow->in.let_put(
+      {&fabric(1 - lane.from, rail), m.remote_address, m.remote_key, m.local_key});
   (void)path(lane.from, rail)
       .add_lane(lane.flow->out, lane.source[rail], remote_region(lane.mirror[rail]),
                 config_.put_from);

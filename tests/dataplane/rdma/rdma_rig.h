@@ -55,7 +55,7 @@ class RdmaRig {
     std::vector<UnfinishedTransfer> unfinished;
   };
   struct Half {
-    Half(SimFabric& f, Rails& rails, uint64_t guess) : fabric(&f), port(f), path(rails, guess) {
+    Half(SimFabric& f, Rails& rails, uint64_t guess) : fabric(&f), port(f), path(rails, &f, guess) {
       port.add(&path);
     }
     SimFabric* fabric;

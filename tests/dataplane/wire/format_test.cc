@@ -54,9 +54,9 @@ HopHeader hop_of(const Bytes& frame) {
 
 TEST(Format, HasAnExampleOfEveryFrameAndItsChecksumIsRight) {
   const auto all = format_examples();
-  EXPECT_EQ(all.size(), 14u);
+  EXPECT_EQ(all.size(), 15u);
   for (const auto& [name, frame] : all) {
-    if (name == "put_record") continue;  // no frame
+    if (name == "put_record" || name == "pass_note") continue;  // no frames
     EXPECT_TRUE(parse_hop(frame)) << name;
     EXPECT_TRUE(check(frame, {})) << name;
   }
@@ -86,6 +86,36 @@ TEST(Format, PutRecord) {
   EXPECT_TRUE(std::ranges::equal(out, bytes));
 }
 
+TEST(Format, PassNote) {
+  const Bytes bytes = example("pass_note");
+  ASSERT_EQ(bytes.size(), kPutRecordSize);
+  const auto in = std::span(bytes).first<kPutRecordSize>();
+  const PassNote note{6,       PassNote::Kind::kGrant, 0x00b1e005, 5, 3, 104,
+                      300'000, 0x7fc000001000,         0x1234,     9};
+  EXPECT_EQ(parse_pass_note(in), note);
+  EXPECT_FALSE(parse_put_record(in)) << "it is no record of a message";
+  std::array<std::byte, kPutRecordSize> out;
+  write_pass_note(note, out);
+  EXPECT_TRUE(std::ranges::equal(out, bytes));
+}
+
+TEST(Format, PassNoteThatBreaksTheFormatIsNone) {
+  const Bytes good = example("pass_note");
+  const auto broken = [&](size_t at, int value) {
+    Bytes b = good;
+    b[at] = static_cast<std::byte>(value);
+    return !parse_pass_note(std::span(b).first<kPutRecordSize>()).has_value();
+  };
+  EXPECT_TRUE(broken(0, 0)) << "number 0";
+  for (const size_t at : {8, 15, 52, 95, 101})
+    EXPECT_TRUE(broken(at, 1)) << at;
+  EXPECT_TRUE(broken(100, 0)) << "no kind";
+  EXPECT_TRUE(broken(100, 3)) << "none that we know";
+  EXPECT_TRUE(broken(100, 2)) << "what is over has no address";
+  EXPECT_TRUE(broken(32 + 7, 0x80)) << "more than can be put";
+  EXPECT_FALSE(broken(40, 9)) << "any address is one";
+}
+
 // What is reserved is zero, there is something to put, and it lies in its message.
 TEST(Format, PutRecordThatBreaksTheFormatIsNone) {
   const Bytes good = example("put_record");
@@ -103,7 +133,7 @@ TEST(Format, PutRecordThatBreaksTheFormatIsNone) {
   EXPECT_TRUE(broken(16 + 32 + 2, 5)) << "behind the message";
   EXPECT_TRUE(broken(16 + 32 + 7, 0x80)) << "far behind it";
   EXPECT_FALSE(broken(16 + 32 + 2, 0)) << "its beginning is a part";
-  for (const size_t at : {16 + 70, 16 + 72, 16 + 76})
+  for (const size_t at : {16 + 70, 16 + 72, 16 + 76, 100})
     EXPECT_TRUE(broken(at, 1)) << at;
   EXPECT_TRUE(broken(16 + 68, 0)) << "no part";
   EXPECT_TRUE(broken(16 + 24 + 7, 0x80)) << "more than can be said in chunks";
@@ -195,6 +225,7 @@ TEST(Format, Announce) {
   ASSERT_TRUE(a);
   EXPECT_EQ(a->fragment.header, head);
   EXPECT_EQ(a->relay, 8u);
+  EXPECT_TRUE(a->puts);
   EXPECT_EQ(a->fragment.piece.front(), std::byte{0xb0});
   EXPECT_EQ(written(hop,
                     [&](auto out) {
@@ -202,7 +233,7 @@ TEST(Format, Announce) {
                       size_t at = kFragmentHeaderSize;
                       std::memcpy(&out[at], a->fragment.piece.data(), a->fragment.piece.size());
                       at += a->fragment.piece.size();
-                      store_le(&out[at], a->relay);
+                      write_announce_tail(a->relay, a->puts, &out[at]);
                       return at + kAnnounceTailSize;
                     }),
             frame);
