@@ -21,6 +21,8 @@ struct Sum {
   uint64_t relayed = 0;
   uint64_t put = 0;
   uint64_t striped = 0;
+  uint64_t passed_on = 0;
+  uint64_t revoked = 0;
   ClusterLedger::Counts counts;
   std::array<uint64_t, test::kFaults> faults{};
 };
@@ -38,10 +40,12 @@ class Cluster : public ::testing::TestWithParam<uint64_t> {
       std::cout << (f == 0 ? " " : ", ") << text(static_cast<test::Fault>(f)) << " "
                 << sum.faults[f];
     std::cout << "\nrelayed " << sum.relayed << " bytes, put " << sum.put << " by RDMA, striped "
-              << sum.striped << " messages\n";
+              << sum.striped << " messages, put on by relays " << sum.passed_on
+              << " messages, places taken back " << sum.revoked << "\n";
     if (sum.seeds >= 40) {
       EXPECT_NE(sum.put, 0u);
       EXPECT_NE(sum.striped, 0u);
+      EXPECT_NE(sum.passed_on, 0u);
       EXPECT_NE(sum.relayed, 0u);
       EXPECT_NE(sum.counts.not_zero_copy, 0u);
     }
@@ -55,6 +59,8 @@ TEST_P(Cluster, LosesNothingInSilenceAndDrains) {
   sum.relayed += o.relayed;
   sum.put += o.put;
   sum.striped += o.striped;
+  sum.passed_on += o.passed_on;
+  sum.revoked += o.revoked;
   sum.counts.add(o.counts);
   for (size_t f = 0; f < test::kFaults; f++)
     sum.faults[f] += o.faults[f];

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tests/support/cluster_devices.h"
 #include "tests/support/sim_cluster.h"
 
 namespace penstock::test {
@@ -10,12 +11,6 @@ namespace {
 constexpr uint64_t kMs = 1'000'000;
 // A neighbour's address may be that of an old life until it is asked for again, after 30 s.
 constexpr uint64_t kRefind = 60'000 * kMs;
-constexpr uint32_t kPercent = 10'000;  // of a million
-
-template <class T, size_t N>
-T pick(Random& r, const T (&of)[N]) {
-  return of[r.below(N)];
-}
 
 // How much of what a seed has.
 struct Plan {
@@ -26,6 +21,7 @@ struct Plan {
   bool partitions;
   uint32_t removals;   // percent: so often besides the faults
   uint32_t zero_copy;  // percent of those who may require it
+  bool chains;         // everybody wants everything, and most of it goes down chains of devices
 };
 
 class Run {
@@ -118,12 +114,7 @@ SimCluster::Config Run::config(uint64_t seed) {
   const bool calm = plan_.nodes == 0 && !plan_.partitions;
   c.link.dead_after_ns = calm ? 10'000 * kMs : pick(r_, {20U, 60U, 300U}) * kMs;
   if (c.seed % 3 != 0) c.chain_from_bytes = 1'500;  // just above what goes whole
-  c.rails = c.seed % 2 == 0 ? 0 : 1 + static_cast<uint32_t>(c.seed / 2 % 3);
-  c.fabric.receive_depth = pick(devices_, {64U, 256U});
-  c.fabric.max_endpoints = 16;
-  c.fabric.send_depth = pick(devices_, {32U, 256U});
-  c.fabric.faults.jitter_ns = devices_.below(20'000);
-  c.fabric.faults.swapped = static_cast<uint32_t>(devices_.below(40 * kPercent));
+  plan_.chains = give_devices(c, devices_);
   c.put_wait_ns = pick(paths_, {0U, 20U, 200U}) * kMs;
   plan_.zero_copy = c.rails != 0 ? pick(paths_, {0U, 30U, 100U}) : 0;
   config_ = c;
@@ -139,6 +130,11 @@ void Run::begin() {
   cluster_.pace.eager = pick(r_, {2U, 5U, 20U});
   cluster_.pace.read = pick(r_, {2U, 16U});
   cluster_.pace.release = pick(r_, {20U, 100U});
+  if (plan_.chains) {
+    cluster_.pace.most_bytes = 12'000;
+    for (uint32_t i = 0; i < config_.nodes; i++)
+      if (cluster_.runs(i)) cluster_.add_client(i).subscribe(ClusterLedger::Mode::kReliable, "#");
+  }
   if (r_.chance(80)) cluster_.run_until([&] { return cluster_.ledger().connected(); }, 500 * kMs);
 }
 
@@ -358,6 +354,8 @@ void Run::end() {
   out_.held = cluster_.stop();
   out_.put = cluster_.put_bytes();
   out_.striped = cluster_.striped();
+  out_.passed_on = cluster_.passed_on();
+  out_.revoked = cluster_.revoked();
   out_.misuse = cluster_.misuse();
   const SimFaultCounts done = cluster_.net().done();
   count(Fault::kLost, done.lost);

@@ -41,13 +41,15 @@ struct ClusterOutcome {
   uint64_t trace = 0;
   bool drained = false;  // in time
   ClusterLedger::Counts counts;
-  uint64_t relayed = 0;  // bytes that went down a chain
-  uint64_t put = 0;      // and by RDMA
-  uint64_t striped = 0;  // messages that went by several devices
-  uint64_t misuse = 0;   // of RDMA: memory that was given back, receives that were not there
-  uint64_t held = 0;     // frames and references that nobody gave back
-  std::string wrong;     // books that do not balance, clients that were mistreated
-  std::string text;      // to find out why
+  uint64_t relayed = 0;    // bytes that went down a chain
+  uint64_t put = 0;        // and by RDMA
+  uint64_t passed_on = 0;  // messages that relays put on
+  uint64_t revoked = 0;    // connections that ended for the place of one
+  uint64_t striped = 0;    // messages that went by several devices
+  uint64_t misuse = 0;     // of RDMA: memory that was given back, receives that were not there
+  uint64_t held = 0;       // frames and references that nobody gave back
+  std::string wrong;       // books that do not balance, clients that were mistreated
+  std::string text;        // to find out why
   std::array<uint64_t, kFaults> faults{};
 };
 

@@ -62,6 +62,8 @@ void SimCluster::close(Host& host) {
     for (const auto& link : nlohmann::json::parse(host.node->show("links"))) {
       put_bytes_ += link["rdma"]["bytes_sent"].get<uint64_t>();
       striped_ += link["rdma"]["striped"].get<uint64_t>();
+      passed_on_ += link["rdma"]["passed_on"].get<uint64_t>();
+      revoked_ += link["rdma"]["places_revoked"].get<uint64_t>();
     }
 }
 

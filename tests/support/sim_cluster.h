@@ -132,7 +132,9 @@ class SimCluster {
   uint64_t relayed() const;
   // And that went by RDMA, ever; and errors of devices that must not be.
   uint64_t put_bytes() const { return put_bytes_; }
-  uint64_t striped() const { return striped_; }  // messages that went by several rails
+  uint64_t passed_on() const { return passed_on_; }  // messages, by relays, by RDMA
+  uint64_t revoked() const { return revoked_; }      // connections that ended for a place's sake
+  uint64_t striped() const { return striped_; }      // messages that went by several rails
   uint64_t misuse() const { return misuse_; }
   std::string state() const;
   // All nodes end. Returns the frames and references that were not given back.
@@ -154,6 +156,8 @@ class SimCluster {
   SimFabricNet fabrics_;
   uint64_t put_bytes_ = 0;
   uint64_t striped_ = 0;
+  uint64_t passed_on_ = 0;
+  uint64_t revoked_ = 0;
   uint64_t misuse_ = 0;
   ClusterLedger ledger_;
   std::vector<std::unique_ptr<Host>> hosts_;  // null: it is dead
