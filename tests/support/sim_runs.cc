@@ -97,6 +97,8 @@ ChainOutcome run_chain(const ChainRun& r) {
   c.port = port();
   if (r.chain) c.chain_from = 256 << 10;
   c.link.dead_after_ns = 500'000'000;
+  if (r.rdma) c.rdma_gbps = r.rdma_gbps;
+  c.slow_device = r.slow;
   SimStar star(c);
   const auto holds = static_cast<uint32_t>(std::bit_width(std::bit_ceil(r.size)) - 1);
   const LaneGeometry lane{.ring_log2 = 10, .arena_log2 = std::max(26u, holds), .topics = 1};
@@ -112,12 +114,15 @@ ChainOutcome run_chain(const ChainRun& r) {
   if (r.slow != 0) star.port(r.slow).set_rate(1);
   const uint64_t begin = star.now();
   const uint64_t before = star.port(0).stats().tx_bytes.read();
-  if (r.killed != 0) {
+  if (r.killed != 0 || r.stalled != 0) {
     const auto half = [&] {
-      return star.port(0).stats().tx_bytes.read() - before >= r.size * r.messages / 2;
+      const uint64_t sent =
+          r.rdma ? star.rails().put_bytes(0) : star.port(0).stats().tx_bytes.read() - before;
+      return sent >= r.size * r.messages / (r.stalled != 0 ? 16 : 2);
     };
     if (!star.run(kLimitNs, half)) return o;
-    star.kill(r.killed);
+    if (r.killed != 0) star.kill(r.killed);
+    if (r.stalled != 0) star.stall(r.stalled, star.now() + r.stalled_ns);
   }
   const double ideal = static_cast<double>(r.size * r.messages) / kBytesPerNs;
   const auto others = [&] {
@@ -138,6 +143,13 @@ ChainOutcome run_chain(const ChainRun& r) {
   for (uint32_t i = 1; i <= r.receivers; i++)
     for (uint32_t j = 1; j <= r.receivers; j++)
       if (i != j && r.chain) o.relayed += star.relay_stats(i, j).bytes_out.read();
+  if (!r.rdma) return o;
+  o.put = static_cast<double>(star.rails().put_bytes(0)) / static_cast<double>(r.size * r.messages);
+  for (uint32_t i = 1; i <= r.receivers; i++)
+    o.passed += star.rails().passed_bytes(i);
+  o.relayed += o.passed;
+  o.revoked = star.rails().revoked();
+  o.wrong += star.rails().misuse();
   return o;
 }
 

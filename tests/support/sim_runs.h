@@ -49,6 +49,10 @@ struct ChainRun {
   uint32_t killed = 0;  // this host dies when half has left the source; 0: none
   uint32_t slow = 0;    // the cable of this host takes a hundredth; 0: of none
   bool chain = true;
+  bool rdma = false;  // devices, too, as fast as the cables
+  uint32_t rdma_gbps = 100;
+  uint32_t stalled = 0;  // the worker of this host stands still when a part has left; 0: none
+  uint64_t stalled_ns = 400'000'000;
 };
 
 struct ChainOutcome {
@@ -59,6 +63,9 @@ struct ChainOutcome {
   double seconds = 0;
   double others = 0;       // the same, of the last of those that are neither killed nor slow
   uint64_t relayed = 0;    // bytes
+  uint64_t passed = 0;     // of these, by RDMA
+  uint64_t revoked = 0;    // rails that ended as somebody held a place
+  double put = 0;          // bytes that the source put, for one of payload
   uint64_t fell_back = 0;  // messages
   uint64_t trace = 0;
 };

@@ -63,6 +63,10 @@ SimStar::SimStar(const Config& config) : config_(config), net_(config.seed) {
     h->worker = std::make_unique<Worker>(Worker::Config{});
     h->worker->add_port(h->net.get());
     h->paths.resize(config.hosts);
+    h->sessions.resize(config.hosts);
+    if (i == 0 && config.rdma_gbps != 0) rails_ = std::make_unique<StarRails>(config.seed + 5);
+    const bool slow = config.slow_device != 0 && i == config.slow_device;
+    if (rails_ != nullptr) rails_->add_host(*h->worker, config.rdma_gbps / (slow ? 100 : 1));
     hosts_.push_back(std::move(h));
   }
 }
@@ -121,8 +125,9 @@ SimStar::Flow& SimStar::subscribe(uint32_t host, Source& source, const LaneGeome
 
 void SimStar::take_notices(uint32_t host) {
   LinkNotice n;
-  while (hosts_[host]->net->next_notice(n)) {
-  }
+  while (hosts_[host]->net->next_notice(n))
+    if (n.event.kind == LinkEvent::kUp)
+      hosts_[host]->sessions[n.path->link.config().peer_id - 1] = n.event.session;
   for (auto& f : flows_) {
     Link& out = path(f->source.host, f->host).link;
     Link& in = path(f->host, f->source.host).link;
@@ -177,16 +182,18 @@ bool SimStar::application() {
 void SimStar::step() {
   bool busy = false;
   for (uint32_t i = 0; i < hosts_.size(); i++)
-    busy |= hosts_[i]->worker->turn(now_) != 0;
+    busy |= now_ >= hosts_[i]->stalled_until && hosts_[i]->worker->turn(now_) != 0;
   uint64_t next = now_ + kTurnNs;
   if (!busy) {
     uint64_t event = net_.next_event();
+    if (rails_ != nullptr) event = std::min(event, rails_->next_event());
     for (auto& h : hosts_)
       event = std::min(event, h->net->next_deadline(now_));
     next = std::clamp(event, next, now_ + 50 * kTurnNs);
   }
   now_ = next;
   net_.advance(now_);
+  if (rails_ != nullptr) rails_->advance(now_);
 }
 
 bool SimStar::run_until(const std::function<bool()>& done, uint64_t limit_ns) {
@@ -198,8 +205,23 @@ bool SimStar::run_until(const std::function<bool()>& done, uint64_t limit_ns) {
   return true;
 }
 
+// They have had the time to see that they work then.
+void SimStar::join_rails() {
+  for (uint32_t a = 0; a < hosts_.size(); a++)
+    for (uint32_t b = a + 1; b < hosts_.size(); b++)
+      if (hosts_[a]->paths[b] != nullptr && hosts_[b]->paths[a] != nullptr) {
+        rails_->add_pair(a, hosts_[a]->paths[b]->link, b, hosts_[b]->paths[a]->link);
+        rails_->join(a, hosts_[a]->sessions[b], b, hosts_[b]->sessions[a]);
+      }
+  for (auto& f : flows_)
+    rails_->add_lane(f->source.host, f->source.lane, f->forward.out(), f->host, f->mirror, f->in,
+                     config_.put_from);
+  const uint64_t until = now_ + 1'000'000;
+  (void)run_until([&] { return now_ >= until; }, 2'000'000);
+}
+
 bool SimStar::connect() {
-  return run_until(
+  const bool up = run_until(
       [&] {
         for (uint32_t i = 0; i < hosts_.size(); i++)
           take_notices(i);
@@ -210,6 +232,8 @@ bool SimStar::connect() {
                });
       },
       20'000'000'000);
+  if (up && rails_ != nullptr) join_rails();
+  return up;
 }
 
 bool SimStar::run(uint64_t limit_ns) {
@@ -228,6 +252,7 @@ bool SimStar::run(uint64_t limit_ns, const std::function<bool()>& done) {
 
 void SimStar::kill(uint32_t host) {
   hosts_[host]->port->faults.cut = true;
+  if (rails_ != nullptr) rails_->kill(host);
   for (auto& f : flows_)
     f->dead |= f->host == host;
 }

@@ -17,6 +17,7 @@
 #include "dataplane/worker.h"
 #include "drivers/sim/sim_net.h"
 #include "tests/support/ledger.h"
+#include "tests/support/star_rails.h"
 #include "tests/support/test_lane.h"
 
 namespace penstock::test {
@@ -29,9 +30,12 @@ class SimStar {
     uint64_t seed = 1;
     uint32_t hosts = 2;
     SimPortConfig port;
-    LinkConfig link;          // ids and sizes are set by the star
-    bool credits = true;      // receivers share what their port can take
-    uint64_t chain_from = 0;  // messages from this size on go down a chain; 0: none do
+    LinkConfig link;           // ids and sizes are set by the star
+    bool credits = true;       // receivers share what their port can take
+    uint64_t chain_from = 0;   // messages from this size on go down a chain; 0: none do
+    uint32_t rdma_gbps = 0;    // of a device that each host has, too; 0: none
+    uint32_t slow_device = 0;  // host whose device sends at a hundredth; 0: none
+    uint64_t put_from = 64 << 10;
   };
 
   // What one host publishes, to any number of others.
@@ -79,6 +83,8 @@ class SimStar {
   bool connect();
   // The host is gone: nothing comes from it or to it any more.
   void kill(uint32_t host);
+  // Its worker stands still.
+  void stall(uint32_t host, uint64_t until) { hosts_[host]->stalled_until = until; }
   // Publishes and reads as fast as it goes until all flows are done; false: not within `limit_ns`.
   bool run(uint64_t limit_ns);
   // The same until `done`.
@@ -88,6 +94,7 @@ class SimStar {
   SimNet& net() { return net_; }
   SimPort& port(uint32_t host) { return *hosts_[host]->port; }
   std::vector<std::unique_ptr<Flow>>& flows() { return flows_; }
+  const StarRails& rails() const { return *rails_; }
   const LinkStats& link_stats(uint32_t host, uint32_t peer) const {
     return hosts_[host]->paths[peer]->link.stats();
   }
@@ -101,6 +108,8 @@ class SimStar {
     std::unique_ptr<NetPort> net;
     std::unique_ptr<Worker> worker;
     std::vector<std::unique_ptr<LinkPath>> paths;  // by peer
+    std::vector<uint64_t> sessions;                // likewise
+    uint64_t stalled_until = 0;
   };
 
   static constexpr uint64_t kTurnNs = 200;
@@ -108,6 +117,7 @@ class SimStar {
   static IpAddress address(uint32_t host);
   LinkPath& path(uint32_t host, uint32_t peer);
   void take_notices(uint32_t host);
+  void join_rails();
   void bury();
   bool application();
   void step();
@@ -116,6 +126,7 @@ class SimStar {
   Config config_;
   SimNet net_;
   std::vector<std::unique_ptr<Host>> hosts_;
+  std::unique_ptr<StarRails> rails_;  // goes before the links that its rails are beside
   std::vector<std::unique_ptr<Source>> sources_;
   std::vector<std::unique_ptr<Flow>> flows_;
   uint64_t now_ = 1'000'000'000;
