@@ -201,10 +201,14 @@ class RdmaNodesTest(unittest.TestCase):
             state["kills"] += cut
             state["at"] = time.monotonic()
 
-        self.flow_both_ways(nodes, meanwhile)
+        rounds = 0
+        while state["kills"] < 5 and rounds < 10:  # a fast host is through before much happens
+            self.flow_both_ways(nodes, meanwhile)
+            rounds += 1
         ends = [node.rdma() for node in nodes]
-        print(state, ends, flush=True)
-        self.assertGreater(state["kills"], 2)
+        print(rounds, state, ends, flush=True)
+        self.assertGreater(state["kills"], 4)
+        self.assertGreater(state["cuts"], 0)
         self.assertGreater(sum(e["errors"] for e in ends), 2)
         self.assertGreater(sum(e["messages_sent"] for e in ends), MESSAGES // 4)
         for node in nodes:
