@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tests/support/cluster_devices.h"
+#include "tests/support/cluster_plan.h"
 #include "tests/support/sim_cluster.h"
 
 namespace penstock::test {
@@ -11,18 +11,6 @@ namespace {
 constexpr uint64_t kMs = 1'000'000;
 // A neighbour's address may be that of an old life until it is asked for again, after 30 s.
 constexpr uint64_t kRefind = 60'000 * kMs;
-
-// How much of what a seed has.
-struct Plan {
-  uint64_t length_ns;
-  uint64_t between_ns;  // faults, on average
-  uint32_t network;     // percent of the faults: of the net, of nodes; the rest are of clients
-  uint32_t nodes;
-  bool partitions;
-  uint32_t removals;   // percent: so often besides the faults
-  uint32_t zero_copy;  // percent of those who may require it
-  bool chains;         // everybody wants everything, and most of it goes down chains of devices
-};
 
 class Run {
  public:
@@ -289,10 +277,16 @@ void Run::harm_device() {
   if (!cluster_.runs(i)) return;
   const auto& devices = cluster_.host(i).fabrics;
   SimFabric& f = *devices[devices_.below(devices.size())];
-  const bool port = devices_.chance(20);
-  if (port) f.set_port(!f.port_up());
-  if (!port) f.break_next(FabricCode::kTimeout, devices_.chance(50));
-  count(port ? Fault::kRdmaPort : Fault::kRequest);
+  if (devices_.chance(2)) {
+    f.die();
+    return count(Fault::kRdmaDevice);
+  }
+  if (devices_.chance(20)) {
+    f.set_port(!f.port_up());
+    return count(Fault::kRdmaPort);
+  }
+  f.break_next(FabricCode::kTimeout, devices_.chance(50));
+  count(Fault::kRequest);
 }
 
 void Run::harm_client() {
@@ -368,25 +362,26 @@ void Run::end() {
 }  // namespace
 
 const char* text(Fault f) {
-  static constexpr std::array<const char*, kFaults> kTexts{"lossy ports",
-                                                           "black holes",
-                                                           "partitions",
-                                                           "rates and delays",
-                                                           "stalls",
-                                                           "kills",
-                                                           "restarts",
-                                                           "zombies",
-                                                           "removals",
-                                                           "clients killed",
-                                                           "clients left",
-                                                           "clients new",
-                                                           "requests of RDMA broken",
-                                                           "ports of RDMA",
-                                                           "frames lost",
-                                                           "doubled",
-                                                           "damaged",
-                                                           "forged",
-                                                           "reordered"};
+  static constexpr std::array<const char*, kFaults> kTexts = {"lossy ports",
+                                                              "black holes",
+                                                              "partitions",
+                                                              "rates and delays",
+                                                              "stalls",
+                                                              "kills",
+                                                              "restarts",
+                                                              "zombies",
+                                                              "removals",
+                                                              "clients killed",
+                                                              "clients left",
+                                                              "clients new",
+                                                              "requests of RDMA broken",
+                                                              "ports of RDMA",
+                                                              "devices gone",
+                                                              "frames lost",
+                                                              "doubled",
+                                                              "damaged",
+                                                              "forged",
+                                                              "reordered"};
   return kTexts[static_cast<size_t>(f)];
 }
 

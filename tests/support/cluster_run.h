@@ -24,8 +24,9 @@ enum class Fault : uint8_t {
   kClientDies,  // without a word
   kClientLeaves,
   kClientJoins,
-  kRequest,   // of RDMA, broken
-  kRdmaPort,  // of a device, down for a while
+  kRequest,     // of RDMA, broken
+  kRdmaPort,    // of a device, down for a while
+  kRdmaDevice,  // gone until its node starts anew
   // And what all of these did to frames.
   kLost,
   kDoubled,

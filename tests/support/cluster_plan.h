@@ -1,4 +1,4 @@
-// What devices for RDMA a seed of the cluster has.
+// How much of what a seed of the cluster has, and its devices for RDMA.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +15,18 @@ template <class T, size_t N>
 T pick(Random& r, const T (&of)[N]) {
   return of[r.below(N)];
 }
+
+// How much of what a seed has.
+struct Plan {
+  uint64_t length_ns;
+  uint64_t between_ns;  // faults, on average
+  uint32_t network;     // percent of the faults: of the net, of nodes; the rest are of clients
+  uint32_t nodes;
+  bool partitions;
+  uint32_t removals;   // percent: so often besides the faults
+  uint32_t zero_copy;  // percent of those who may require it
+  bool chains;         // everybody wants everything, and most of it goes down chains of devices
+};
 
 // True: everybody is to want everything, so that most of it goes down chains of devices.
 inline bool give_devices(SimCluster::Config& c, Random& r) {
