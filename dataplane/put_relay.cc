@@ -112,8 +112,8 @@ bool PutRelay::pass(Link& source, InLane& lane, const Pass& p) {
     m = &moving_.emplace_back();
     m->name = name;
     m->source = node;
-    m->since = source.last_call_;
   }
+  m->since = source.last_call_;
   m->passed = true;
   m->over = m->granted && m->len != p.message_len;  // they do not agree
   m->from = &lane;
@@ -183,7 +183,11 @@ void PutRelay::put_parts(Moving& m, uint64_t now) {
     m.over = now - m.late_since >= kLateNs;
     if (m.over) return;
   }
-  while (m.sent != m.len && m.rail->connection()->under_way() < kUnderWay) {
+  while (m.sent != m.len) {
+    if (m.rail->full() || m.rail->passing() >= kUnderWay) {
+      m.since = now;  // it is for others to get on
+      return;
+    }
     const uint64_t most = std::min(m.len - m.sent, kMostAtOnce);
     const uint64_t here = m.from->landed(p, m.sent, most);
     if (here == InLane::kGone) {
@@ -226,7 +230,7 @@ void PutRelay::release(Moving& m) {
 
 // Slow ways take their time.
 uint64_t PutRelay::patience(const Moving& m) const {
-  return std::max(kStallNs, 4 * rails_.time_for(m.len));
+  return m.passed && m.granted ? std::max(kStallNs, 4 * rails_.time_for(m.len)) : kStallNs;
 }
 
 // Our bytes are free when the device has read them; the place there is when the peer has seen all

@@ -67,7 +67,7 @@ class PutRelay {
  private:
   static constexpr size_t kMost = 64;                // each way
   static constexpr uint64_t kPart = 256 << 10;       // bytes, at least, or what is left
-  static constexpr uint64_t kUnderWay = 8;           // transfers of a rail, or parts wait
+  static constexpr uint32_t kUnderWay = 8;           // parts by a rail, or others wait
   static constexpr uint64_t kLateNs = 10'000'000;    // behind half of the mirror
   static constexpr uint64_t kStallNs = 100'000'000;  // without progress
   static constexpr uint64_t kRevokeNs = 250'000'000;

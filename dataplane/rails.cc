@@ -62,7 +62,8 @@ PutPath::Take Rails::put(OutLane& lane, const FragmentHeader& m, const std::byte
     if (!rails_[i]->takes(lane, m, bytes)) continue;
     any = true;
     const RailLoad load = rails_[i]->load();
-    if (rails_[i]->full() || (own >= kAhead && 2 * own >= load.under_way)) continue;
+    const bool ahead = own >= kAhead && 2 * own >= load.under_way && load.under_way != 0;
+    if (rails_[i]->full() || ahead) continue;
     room = true;
     loads[i] = load;
   }

@@ -17,6 +17,7 @@ void RdmaPath::open(Connection* connection, Endpoint* endpoint, uint64_t session
   session_ = session;
   rate_.forget();
   proven_ = false;
+  passing_ = 0;
   state_ = State::kUp;
 }
 
@@ -84,6 +85,7 @@ void RdmaPath::put(OutLane& lane, const FragmentHeader& m, const std::byte* from
 void RdmaPath::pass(const Connection::Put& put) {
   [[maybe_unused]] const bool taken = connection_->put(put);
   assert(taken);
+  passing_++;
   rate_.begun(put.bytes, now_);
   stats_.puts.add(1);
   stats_.put_bytes.add(put.bytes);
@@ -96,6 +98,8 @@ void RdmaPath::arrived(const Connection::Put& put) {
     auto& lane = *static_cast<OutLane*>(put.owner);
     rails_.done(lane, put.bytes);
     link_.put_landed(lane, put.message.position, put.message.offset, put.bytes);
+  } else if (put.bytes != 0) {
+    passing_--;
   }
   rails_.room();
 }
@@ -191,7 +195,11 @@ void RdmaPath::resolve(uint64_t taken, std::span<const UnfinishedTransfer> unfin
 }
 
 void RdmaPath::forget() {
-  if (state_ == State::kStopped) off();
+  if (state_ != State::kStopped) return;
+  connection_->each_under_way([&](uint64_t /*number*/, const Connection::Put& put) {
+    if (put.owner != nullptr) rails_.done(*static_cast<OutLane*>(put.owner), put.bytes);
+  });
+  off();
 }
 
 void RdmaPath::off() {

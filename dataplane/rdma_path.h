@@ -103,6 +103,8 @@ class RdmaPath final : private Connection::Sink {
   Connection* connection() { return connection_; }
   // `put` has no owner: nobody hears of it.
   void pass(const Connection::Put& put);
+  // How many of these are under way.
+  uint32_t passing() const { return passing_; }
 
  private:
   // What lands after stop() has returned has landed before it: devices may take a moment to say so.
@@ -136,6 +138,7 @@ class RdmaPath final : private Connection::Sink {
   Endpoint* endpoint_ = nullptr;
   uint64_t session_ = 0;
   bool proven_ = false;  // the connection is
+  uint32_t passing_ = 0;
   uint64_t now_ = 0;
   uint64_t stopped_at_ = 0;
   std::vector<Lane> lanes_;

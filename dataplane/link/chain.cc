@@ -73,6 +73,7 @@ ChainSeat::Large* ChainSeat::upstream(const Message& m, bool puts, uint64_t now,
     for (uint64_t i = s->begun_; i != s->first(); i--) {
       Large* l = s->in_ring(i - 1);
       if (l->source != m.position) continue;
+      if (puts && !l->puts) break;  // its digest may yet prove it wrong there
       const uint32_t most = best != nullptr ? best->children : kChildren - 1;
       if (l->children > most || !s->holds(*l)) break;
       best = l;

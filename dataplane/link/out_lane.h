@@ -234,7 +234,7 @@ class OutLane {
     bool framed;  // some of it went by frames: so does the rest
     bool put;     // none of it is on its way: it may be put, though it need not
   };
-  static constexpr size_t kRests = 256;  // as many as a put path has under way
+  static constexpr size_t kRests = 320;  // as many as a put path has under way, or relays give up
   std::vector<Rest> rests_;
   std::array<Message, 32> staged_;
   std::vector<SentMessage> ring_;  // messages in flight, by position
